@@ -1,0 +1,49 @@
+"""Platforms: what processor an image is for, in the words of everybody who has to know."""
+
+from dataclasses import dataclass
+
+from layers.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """A processor architecture under Linux.
+
+    Attributes:
+        name: ours, and Nix's and Guix's: `x86_64-linux`.
+        architecture: OCI's, which is Go's GOARCH (image-spec, config.md).
+        variant: OCI's CPU variant, or empty (image-index.md, Platform Variants).
+        debian: Debian's name.
+    """
+
+    name: str
+    architecture: str
+    variant: str
+    debian: str
+
+    @classmethod
+    def parse(cls, name: str) -> "Platform":
+        """The platform of a name.
+
+        Raises:
+            InputError: there is none.
+        """
+        if name not in PLATFORMS:
+            raise InputError(f"there is no platform {name!r}", hint=f"There are: {', '.join(PLATFORMS)}.")
+        return PLATFORMS[name]
+
+
+#: All platforms by name.
+PLATFORMS = {
+    platform.name: platform
+    for platform in (
+        Platform("x86_64-linux", "amd64", "", "amd64"),
+        Platform("i686-linux", "386", "", "i386"),
+        Platform("aarch64-linux", "arm64", "v8", "arm64"),
+        Platform("armhf-linux", "arm", "v7", "armhf"),
+        Platform("riscv64-linux", "riscv64", "", "riscv64"),
+        Platform("ppc64le-linux", "ppc64le", "", "ppc64el"),
+        Platform("s390x-linux", "s390x", "", "s390x"),
+        Platform("mips64el-linux", "mips64le", "", "mips64el"),
+    )
+}

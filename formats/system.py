@@ -1,0 +1,71 @@
+"""The system: what every format is given.
+
+A closure is copied and registered once, into a system; formats only read it. Layered formats take the items by group
+and the customization on top; disks and tarballs take the merged tree.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from formats.platform import Platform
+from layers.entry import Entry
+from layers.item import Closure, StoreItem
+from layers.placement import Placement
+from layers.tree import Part, Tree, merge
+
+
+@dataclass(frozen=True, slots=True)
+class RunConfiguration:
+    """What a container runtime does with the system (image-spec, config.md, `config`)."""
+
+    entrypoint: tuple[str, ...] = ()
+    cmd: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    workdir: str = ""
+    user: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    ports: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    stop_signal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """A root file system and how it is run.
+
+    Attributes:
+        name: what people call it.
+        version: of the whole; may be empty.
+        platform: the processor that it is for.
+        epoch: the time of everything in it, in seconds since 1970.
+        closure: the items.
+        placement: where their paths land.
+        omitted: item's path -> placed paths of the entries that another item replaces.
+        tree: the whole root file system.
+        customization: entries that belong to no item, with their parents, sorted; they win over the items'.
+        run: how it is run as a container.
+        annotations: what is known about the whole, by OCI's keys (image-spec, annotations.md).
+    """
+
+    name: str
+    version: str
+    platform: Platform
+    epoch: int
+    closure: Closure
+    placement: Placement
+    omitted: Mapping[str, frozenset[bytes]]
+    tree: Tree
+    customization: tuple[Entry, ...]
+    run: RunConfiguration = field(default_factory=RunConfiguration)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    def item_entries(self, item: StoreItem) -> Iterator[Entry]:
+        """An item's entries where they land, without those that another item replaces."""
+        gone = self.omitted.get(item.path, frozenset())
+        for entry in self.placement.entries(item.contents.entries()):
+            if entry.path not in gone:
+                yield entry
+
+    def group_tree(self, items: Iterable[StoreItem]) -> Tree:
+        """The tree of some items alone: what their layer holds."""
+        return merge(Part(item, self.item_entries(item)) for item in items).tree

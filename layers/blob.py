@@ -1,0 +1,244 @@
+"""Blobs: a group of items to a compressed layer, in one pass; and the cache that keeps layers for ever.
+
+A layer of unchanged items is a pure function of (the items' identities, where their paths land, which of them
+another item replaces, the epoch, the tar profile, the codec). That is its key. Under the key the cache keeps the
+layer's digests, and under its digest the blob: what has been packed once is not read, hashed or compressed again.
+
+    CACHE/layers/KEY           {"diff_id": ..., "digest": ..., "size": ...}
+    CACHE/blobs/sha256/HEX     the compressed bytes
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from isal import isal_zlib
+
+from layers import tar
+from layers.compress import Codec
+from layers.digest import Digest, DigestError
+from layers.entry import Entry
+from layers.output import OutputError, PendingFile, said
+from layers.pipeline import Pipeline
+from layers.progress import Progress
+from layers.reader import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A layer that is in the cache.
+
+    Attributes:
+        diff_id: digest of the uncompressed tar.
+        digest: digest of the blob.
+        size: bytes of the blob.
+        compression: the codec's name.
+    """
+
+    diff_id: Digest
+    digest: Digest
+    size: int
+    compression: str
+
+
+@dataclass(frozen=True, slots=True)
+class LayerRequest:
+    """A layer to be had.
+
+    Attributes:
+        title: what it holds, for progress.
+        key: equal keys give equal layers, for ever.
+        size: bytes of its files, for progress.
+        entries: makes its entries, sorted; called only when the cache does not have the layer.
+    """
+
+    title: str
+    key: Digest
+    size: int
+    entries: Callable[[], Iterable[Entry]]
+
+
+def layer_key(items: object, codec: Codec, epoch: int) -> Digest:
+    """The key of a layer.
+
+    Args:
+        items: what its entries are a function of, as JSON takes it.
+        codec: how it is compressed.
+        epoch: the time of its entries.
+    """
+    facts = {
+        "profile": tar.PROFILE,
+        "epoch": epoch,
+        "codec": [codec.name, codec.level, codec.library],
+        "items": items,
+    }
+    return Digest.of(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode())
+
+
+class BlobCache:
+    """Layers that were made before.
+
+    A blob is not synced when it is kept: after a power loss its size is wrong (file systems count what has reached
+    the disk), and a blob of a wrong size is made anew.
+
+    Args:
+        folder: made when it is missing; nobody else can read or write it.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._layers = os.path.join(folder, "layers")
+        self._blobs = os.path.join(folder, "blobs", "sha256")
+        try:
+            for path in (self._layers, self._blobs):
+                os.makedirs(path, mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"cannot make the cache {folder}: {said(error)}",
+                hint="XDG_CACHE_HOME names another place for it.",
+            ) from error
+
+    def path(self, digest: Digest) -> str:
+        """Where the blob of a layer is."""
+        return os.path.join(self._blobs, digest.hex)
+
+    def find(self, key: Digest) -> Layer | None:
+        """The layer of a key, when both its record and its blob are whole."""
+        try:
+            with open(os.path.join(self._layers, key.hex), "rb") as file:
+                facts = json.load(file)
+            layer = Layer(
+                Digest.parse(facts["diff_id"]),
+                Digest.parse(facts["digest"]),
+                facts["size"],
+                facts["compression"],
+            )
+            status = os.stat(self.path(layer.digest), follow_symlinks=False)
+        except (OSError, ValueError, LookupError, TypeError, DigestError):
+            return None
+        return layer if status.st_size == layer.size else None
+
+    def pending(self) -> PendingFile:
+        """A blob to write, for `keep`."""
+        return PendingFile(self._blobs)
+
+    def keep(self, key: Digest, layer: Layer, blob: PendingFile) -> None:
+        """Keep a layer under its key."""
+        blob.publish(layer.digest.hex, mode=0o400, durable=False)
+        facts = {
+            "diff_id": str(layer.diff_id),
+            "digest": str(layer.digest),
+            "size": layer.size,
+            "compression": layer.compression,
+        }
+        with PendingFile(self._layers) as record:
+            record.write(json.dumps(facts).encode())
+            record.publish(key.hex, mode=0o400, durable=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What layers are made with.
+
+    Attributes:
+        cache: keeps them.
+        codec: compresses them.
+        epoch: the time of their entries.
+        executor: compresses chunks.
+        jobs: how many chunks it compresses at a time.
+        progress: is told what is done.
+    """
+
+    cache: BlobCache
+    codec: Codec
+    epoch: int
+    executor: Executor
+    jobs: int
+    progress: Progress
+
+    def layers(self, requests: Sequence[LayerRequest]) -> list[Layer]:
+        """The layers, each from the cache or made now, in the order of the requests.
+
+        Raises:
+            PackError: an entry cannot be read or written; nothing is kept of the layer that it belongs to.
+        """
+        found = [self.cache.find(request.key) for request in requests]
+        todo = [request for request, layer in zip(requests, found, strict=True) if layer is None]
+        made: dict[Digest, Layer] = {}
+        self.progress.begin("layers", sum(request.size for request in todo))
+        pipeline = Pipeline(self.executor, window=2 * self.jobs + 2)
+        with contextlib.ExitStack() as files:
+            for request in todo:
+                blob = files.enter_context(self.cache.pending())
+                self._write(request, blob, pipeline, made)
+            pipeline.drain()
+        self.progress.end()
+        return [layer or made[request.key] for request, layer in zip(requests, found, strict=True)]
+
+    def _write(self, request: LayerRequest, blob: PendingFile, pipeline: Pipeline, made: dict[Digest, Layer]) -> None:
+        def keep(diff_id: Digest, digest: Digest, size: int) -> None:
+            layer = made[request.key] = Layer(diff_id, digest, size, self.codec.name)
+            self.cache.keep(request.key, layer, blob)
+            blob.close()
+            self.progress.advance(request.title, request.size)
+
+        writer = BlobWriter(self.codec, blob, pipeline, keep)
+        with Reader() as reader:
+            stream = tar.TarWriter(writer.write, self.epoch, reader)
+            stream.add_all(request.entries())
+            stream.close()
+        writer.close()
+
+
+class BlobWriter:
+    """Compresses a stream into a file; digests and sizes of both sides come out of the same pass.
+
+    Args:
+        codec: how.
+        file: takes the compressed bytes.
+        pipeline: who compresses, and when.
+        done: called with (digest of the input, digest of the output, size of the output) when all is written,
+            which may be after `close`.
+    """
+
+    def __init__(
+        self, codec: Codec, file: PendingFile, pipeline: Pipeline, done: Callable[[Digest, Digest, int], None]
+    ) -> None:
+        self._codec = codec
+        self._file = file
+        self._pipeline = pipeline
+        self._done = done
+        self._input = hashlib.sha256()
+        self._output = hashlib.sha256()
+        self._checksum = 0
+        self._read = 0
+        self._written = 0
+        self._emit(codec.start())
+
+    def write(self, chunk: bytearray) -> None:
+        """Take the next `CHUNK` bytes of the input; only the last piece may be shorter."""
+        self._input.update(chunk)
+        self._checksum = isal_zlib.crc32(chunk, self._checksum)
+        self._read += len(chunk)
+        self._pipeline.submit(self._codec.compress, chunk, self._emit)
+
+    def close(self) -> None:
+        """The input ended."""
+        diff_id = Digest(self._input.hexdigest())
+        self._pipeline.after(lambda: self._finish(diff_id))
+
+    def _finish(self, diff_id: Digest) -> None:
+        self._emit(self._codec.end(self._checksum, self._read))
+        if self._codec.name == "none":
+            self._done(diff_id, diff_id, self._written)
+        else:
+            self._done(diff_id, Digest(self._output.hexdigest()), self._written)
+
+    def _emit(self, data: bytes | bytearray) -> None:
+        if self._codec.name != "none":
+            self._output.update(data)
+        self._file.write(data)
+        self._written += len(data)

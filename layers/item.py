@@ -1,0 +1,146 @@
+"""Store items and their closures.
+
+An **item** is one package's files, content-addressed, with references to other items. A **closure** is the items
+that are reachable from some roots. Stores make them; everything else only reads them.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+from layers.digest import Digest
+from layers.entry import Entry
+from layers.errors import PackError
+
+
+class ClosureError(PackError):
+    """A set of items that is no closure."""
+
+
+class Contents(Protocol):
+    """Where an item's entries come from."""
+
+    def entries(self) -> Iterator[Entry]:
+        """The item's entries as its store has them, before placement; may be asked for more than once.
+
+        Raises:
+            PackError: they cannot be read, or are no valid entries.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoreItem:
+    """One package's files. Stores subclass it to carry what their database needs.
+
+    Attributes:
+        path: its name in the store, unique in a closure: `/nix/store/HASH-NAME`, `bash_5.2.15-2_amd64`.
+        name: what people call it: `bash`.
+        version: of the package; may be empty.
+        identity: equal identities have equal entries, on every machine and for ever.
+        size: bytes of its files; what layering strategies weigh.
+        references: paths of the items that it needs, itself left out, sorted.
+        contents: its entries.
+    """
+
+    path: str
+    name: str
+    version: str
+    identity: Digest
+    size: int
+    references: tuple[str, ...]
+    contents: Contents
+
+    def replaces(self, other: "StoreItem") -> bool:  # noqa: ARG002  # most stores' items never overlap
+        """Whether a file of this item may take the place of one of the other item's."""
+        return False
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}".strip()
+
+
+class Closure:
+    """Items in topological order: what an item needs comes before it.
+
+    Items that need each other in a circle (Debian has them) stand together, sorted by path. The order depends on
+    the items alone, not on the order in which they were given.
+
+    Raises:
+        ClosureError: two items have one path, or a reference leads out of the closure.
+    """
+
+    def __init__(self, items: Iterable[StoreItem], roots: Iterable[str] = ()) -> None:
+        given = sorted(items, key=lambda item: item.path)
+        self._by_path = {item.path: item for item in given}
+        if len(self._by_path) != len(given):
+            raise ClosureError("two items of the closure have the same path")
+        missing = sorted(
+            f"{item.path} refers to {reference}"
+            for item in given
+            for reference in item.references
+            if reference not in self._by_path
+        )
+        if missing:
+            raise ClosureError("the closure is not complete: " + "; ".join(missing[:10]))
+        self.items = tuple(self._by_path[path] for path in _topological(self._by_path))
+        self.roots = tuple(sorted(set(roots)))
+
+    def __iter__(self) -> Iterator[StoreItem]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, path: str) -> StoreItem:
+        return self._by_path[path]
+
+    def __contains__(self, path: str) -> bool:
+        return path in self._by_path
+
+    @cached_property
+    def referrers(self) -> Mapping[str, tuple[str, ...]]:
+        """Path -> paths of the items that refer to it, sorted."""
+        found: dict[str, list[str]] = {path: [] for path in self._by_path}
+        for path in sorted(self._by_path):
+            for reference in self._by_path[path].references:
+                found[reference].append(path)
+        return {path: tuple(paths) for path, paths in found.items()}
+
+
+def _topological(items: Mapping[str, StoreItem]) -> list[str]:
+    """Tarjan's strongly connected components, without recursion; they come out leaves first."""
+    order: list[str] = []
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    waiting: set[str] = set()
+    for start in items:
+        if start in index:
+            continue
+        work = [(start, iter(items[start].references))]
+        index[start] = low[start] = len(index)
+        stack.append(start)
+        waiting.add(start)
+        while work:
+            path, references = work[-1]
+            for reference in references:
+                if reference not in index:
+                    index[reference] = low[reference] = len(index)
+                    stack.append(reference)
+                    waiting.add(reference)
+                    work.append((reference, iter(items[reference].references)))
+                    break
+                if reference in waiting:
+                    low[path] = min(low[path], index[reference])
+            else:
+                work.pop()
+                if work:
+                    above = work[-1][0]
+                    low[above] = min(low[above], low[path])
+                if low[path] == index[path]:
+                    component = stack[stack.index(path) :]
+                    del stack[-len(component) :]
+                    waiting.difference_update(component)
+                    order += sorted(component)
+    return order

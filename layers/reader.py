@@ -1,0 +1,98 @@
+"""Reading contents: ranges of the host's files, a bounded piece at a time, noticing a file that changes."""
+
+import os
+from types import TracebackType
+from typing import Self
+
+from layers.entry import Content, Data, Slice
+from layers.errors import ChangedError, PackError
+
+
+class Reader:
+    """Reads contents; keeps the file it read last open, because slices of one file come one after another.
+
+    Not for several threads at once. Use it as a context manager, or call `close`.
+    """
+
+    def __init__(self) -> None:
+        self._path = ""
+        self._descriptor = -1
+        self._seen: tuple[int, ...] = ()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._forget()
+
+    def read_into(self, content: Slice, start: int, buffer: memoryview) -> None:
+        """Fill the buffer from the slice, beginning at byte `start` of it.
+
+        Raises:
+            ChangedError: the file is shorter than it was, is gone, or was written to.
+            PackError: the file cannot be read.
+        """
+        if content.path != self._path:
+            self.close()
+            self._open(content.path)
+        offset, done = content.offset + start, 0
+        try:
+            while done < len(buffer):
+                count = os.preadv(self._descriptor, [buffer[done:]], offset + done)
+                if not count:
+                    raise ChangedError(f"{content.path} became shorter while it was being packed")
+                done += count
+        except OSError as error:
+            raise PackError(f"cannot read {content.path}: {error.strerror}") from error
+
+    def read(self, content: Content, limit: int = 16 << 20) -> bytes:
+        """The whole content of something small.
+
+        Raises:
+            PackError: it has more than `limit` bytes, or cannot be read.
+        """
+        if isinstance(content, Data):
+            return content.data
+        if content.size > limit:
+            raise PackError(f"{content.path}: {content.size} bytes where at most {limit} were expected")
+        data = bytearray(content.size)
+        self.read_into(content, 0, memoryview(data))
+        return bytes(data)
+
+    def close(self) -> None:
+        """Close the file that is open.
+
+        Raises:
+            ChangedError: it was written to since it was opened.
+        """
+        path, descriptor, seen = self._path, self._descriptor, self._seen
+        if descriptor < 0:
+            return
+        changed = _state(descriptor) != seen
+        self._forget()
+        if changed:
+            raise ChangedError(f"{path} was written to while it was being packed")
+
+    def _forget(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._path, self._descriptor = "", -1
+
+    def _open(self, path: str) -> None:
+        try:
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError as error:
+            raise ChangedError(f"{path} vanished while it was being packed") from error
+        except OSError as error:
+            raise PackError(f"cannot read {path}: {error.strerror}") from error
+        self._path, self._seen = path, _state(self._descriptor)
+
+
+def _state(descriptor: int) -> tuple[int, ...]:
+    status = os.fstat(descriptor)
+    return status.st_size, status.st_mtime_ns, status.st_ino

@@ -1,0 +1,244 @@
+r"""Entries to a deterministic tar stream.
+
+The format is POSIX.1-2001 (pax), "pax Interchange Format" and "ustar Interchange Format" of IEEE Std 1003.1:
+
+    +-----------------+  only when a field does not fit into ustar:
+    | ustar header  x |  name ././@PaxHeader, size of the records
+    | pax records     |  "LENGTH KEYWORD=VALUE\\n", padded to 512
+    +-----------------+
+    | ustar header    |  512 bytes, see _USTAR below
+    | content         |  padded with zeros to 512
+    +-----------------+
+      ... next entry
+    | 1024 zeros      |  end of archive
+
+    ustar header:  0 name 100 | 100 mode 8 | 108 uid 8 | 116 gid 8 | 124 size 12 | 136 mtime 12 | 148 checksum 8
+                   156 type 1 | 157 linkname 100 | 257 magic+version 8 | 265 uname 32 | 297 gname 32
+                   329 devmajor 8 | 337 devminor 8 | 345 prefix 155 | 500 padding 12
+
+Choices that keep every reader of one opinion: no `prefix` field, no user or group names, no sparse files, no
+global headers, a folder's name ends in a slash; a number that ustar cannot hold stands in a pax record *and*, as
+GNU's base-256 number, in the header, so that no reader can see another size (CVE-2025-62518). Extended
+attributes are `SCHILY.xattr.NAME` records, which GNU tar, bsdtar, Go and every container runtime restore.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from layers.entry import Content, Data, Device, DeviceKind, Directory, Entry, File, Hardlink, Meta, Symlink
+from layers.errors import EntryError
+
+if TYPE_CHECKING:
+    from layers.reader import Reader
+
+#: Bytes handed on at a time; fixed, because codecs compress piece by piece and pieces decide the bytes.
+CHUNK = 1 << 20
+
+#: Counts up when the stream of unchanged entries changes; part of every key under which layers are kept.
+PROFILE = 1
+
+_BLOCK = 512
+_NAME = 100  # bytes of the fields name and linkname
+_OCTAL_8 = 0o7777777  # the most that a field of 8 bytes holds
+_OCTAL_12 = 0o77777777777
+
+_MAGIC = b"ustar\x0000"
+_NUMBER_0 = b"0000000\0"
+_AFTER_LINKNAME = _MAGIC + bytes(64)
+_TAIL = _NUMBER_0 * 2 + bytes(167)
+_CONSTANT_SUM = sum(_AFTER_LINKNAME) + sum(_TAIL) + 8 * ord(" ")  # the checksum counts its own field as spaces
+
+_TYPES = {DeviceKind.CHARACTER: b"3", DeviceKind.BLOCK: b"4", DeviceKind.FIFO: b"6"}
+
+
+class TarWriter:
+    """Writes entries, in the order given, to a sink that takes pieces of exactly `CHUNK` bytes, but for the last.
+
+    Args:
+        sink: called with each piece; the piece is its own from then on.
+        epoch: modification time of every entry, in seconds since 1970.
+        reader: reads the contents.
+    """
+
+    def __init__(self, sink: Callable[[bytearray], object], epoch: int, reader: "Reader") -> None:
+        self._sink = sink
+        self._reader = reader
+        self._piece = bytearray(CHUNK)
+        self._filled = 0
+        self._mtime = _number(epoch, 12, _OCTAL_12)
+        self._mtime_record = {} if epoch <= _OCTAL_12 else {b"mtime": b"%d" % epoch}
+        self._metas: dict[Meta, tuple[bytes, dict[bytes, bytes]]] = {}
+        self._files: dict[bytes, Meta] = {}
+
+    def add_all(self, entries: Iterable[Entry]) -> None:
+        """Write many entries; see `add`."""
+        for entry in entries:
+            self.add(entry)
+
+    def add(self, entry: Entry) -> None:
+        """Write one entry.
+
+        Raises:
+            EntryError: a hard link whose file was not written before; a name of an attribute with `=`.
+            ChangedError: the content changed while it was read.
+        """
+        if isinstance(entry, File):
+            self._files[entry.path] = entry.meta
+            self._header(entry.path, entry.meta, b"0", size=entry.content.size)
+            self._content(entry.content)
+        elif isinstance(entry, Directory):
+            self._header(entry.path + b"/", entry.meta, b"5")
+        elif isinstance(entry, Symlink):
+            self._header(entry.path, entry.meta, b"2", target=entry.target)
+        elif isinstance(entry, Hardlink):
+            self._hardlink(entry)
+        else:
+            self._device(entry)
+
+    def close(self) -> None:
+        """Write the end of the archive, and hand on what is left."""
+        self._put(bytes(2 * _BLOCK))
+        if self._filled:
+            del self._piece[self._filled :]
+            self._sink(self._piece)
+
+    def _hardlink(self, entry: Hardlink) -> None:
+        meta = self._files.get(entry.target)
+        if meta is None:
+            raise EntryError(f"{entry.path!r} is a hard link to {entry.target!r}, which does not come before it")
+        # The file's own metadata: container runtimes apply a link's header to the file that it names.
+        self._header(entry.path, meta, b"1", target=entry.target)
+
+    def _device(self, entry: Device) -> None:
+        if max(entry.major, entry.minor) > _OCTAL_8:
+            raise EntryError(f"{entry.path!r}: tar has no room for the device number {entry.major}:{entry.minor}")
+        self._header(entry.path, entry.meta, _TYPES[entry.kind], device=b"%07o\0%07o\0" % (entry.major, entry.minor))
+
+    def _header(
+        self, path: bytes, meta: Meta, kind: bytes, *, size: int = 0, target: bytes = b"", device: bytes = b""
+    ) -> None:
+        fields, records = self._meta(meta)
+        if len(path) > _NAME or len(target) > _NAME or size > _OCTAL_12 or records:
+            records = {**records, **_long_fields(path, target, size)}
+            pax = _pax_records(records)
+            self._put(_ustar(b"././@PaxHeader", _PAX_META, _number(len(pax), 12, _OCTAL_12), self._mtime, b"x"))
+            self._put(pax)
+            self._put(bytes(-len(pax) % _BLOCK))
+        number = b"%011o\0" % size if size <= _OCTAL_12 else _number(size, 12, _OCTAL_12)
+        self._put(_ustar(path[:_NAME], fields, number, self._mtime, kind, target[:_NAME], device))
+
+    def _meta(self, meta: Meta) -> tuple[bytes, dict[bytes, bytes]]:
+        known = self._metas.get(meta)
+        if known is None:
+            known = self._metas[meta] = (_meta_fields(meta), _meta_records(meta) | self._mtime_record)
+        return known
+
+    def _content(self, content: Content) -> None:
+        if isinstance(content, Data):
+            self._put(content.data)
+        else:
+            done = 0
+            while done < content.size:
+                room = min(CHUNK - self._filled, content.size - done)
+                with memoryview(self._piece) as whole:
+                    self._reader.read_into(content, done, whole[self._filled : self._filled + room])
+                done += room
+                self._advance(room)
+        if padding := -content.size % _BLOCK:
+            self._put(bytes(padding))
+
+    def _put(self, data: bytes) -> None:
+        end = self._filled + len(data)
+        if end < CHUNK:
+            self._piece[self._filled : end] = data
+            self._filled = end
+            return
+        done = 0
+        while done < len(data):
+            room = min(CHUNK - self._filled, len(data) - done)
+            self._piece[self._filled : self._filled + room] = data[done : done + room]
+            done += room
+            self._advance(room)
+
+    def _advance(self, count: int) -> None:
+        self._filled += count
+        if self._filled == CHUNK:
+            piece, self._piece, self._filled = self._piece, bytearray(CHUNK), 0
+            self._sink(piece)
+
+
+def _ustar(
+    name: bytes, meta: bytes, size: bytes, mtime: bytes, kind: bytes, target: bytes = b"", device: bytes = b""
+) -> bytes:
+    changing = name + meta + size + mtime + kind + target
+    tail = device + _TAIL[16:] if device else _TAIL
+    checksum = sum(changing) + _CONSTANT_SUM + (sum(device) - 2 * sum(_NUMBER_0) if device else 0)
+    return b"".join(
+        (
+            name.ljust(_NAME, b"\0"), meta, size, mtime, b"%06o\0 " % checksum, kind,
+            target.ljust(_NAME, b"\0"), _AFTER_LINKNAME, tail,
+        )
+    )  # fmt: skip
+
+
+def _number(value: int, width: int, most: int) -> bytes:
+    """An octal number, or GNU's base-256 number when it does not fit."""
+    if value <= most:
+        return b"%0*o\0" % (width - 1, value)
+    return b"\x80" + value.to_bytes(width - 1, "big")
+
+
+def _meta_fields(meta: Meta) -> bytes:
+    return b"%07o\0" % meta.mode + _number(meta.uid, 8, _OCTAL_8) + _number(meta.gid, 8, _OCTAL_8)
+
+
+_PAX_META = _meta_fields(Meta(0o644))
+
+
+def _meta_records(meta: Meta) -> dict[bytes, bytes]:
+    records = {}
+    if meta.uid > _OCTAL_8:
+        records[b"uid"] = b"%d" % meta.uid
+    if meta.gid > _OCTAL_8:
+        records[b"gid"] = b"%d" % meta.gid
+    for name, value in meta.xattrs:
+        if not name or set(name) & set(b"=\n\0"):
+            raise EntryError(f"tar cannot hold an extended attribute with the name {name!r}")
+        records[b"SCHILY.xattr." + name] = value
+    return records
+
+
+def _long_fields(path: bytes, target: bytes, size: int) -> dict[bytes, bytes]:
+    records = {}
+    if len(path) > _NAME:
+        records[b"path"] = path
+    if len(target) > _NAME:
+        records[b"linkpath"] = target
+    if size > _OCTAL_12:
+        records[b"size"] = b"%d" % size
+    if any(not _is_utf8(value) for value in records.values()):
+        records[b"hdrcharset"] = b"BINARY"
+    return records
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _pax_records(records: dict[bytes, bytes]) -> bytes:
+    # hdrcharset must stand before the records that it is about.
+    ordered = sorted(records.items(), key=lambda record: (record[0] != b"hdrcharset", record[0]))
+    return b"".join(_pax_record(keyword, value) for keyword, value in ordered)
+
+
+def _pax_record(keyword: bytes, value: bytes) -> bytes:
+    r"""`LENGTH KEYWORD=VALUE\\n`, where the length counts its own digits."""
+    rest = b" %b=%b\n" % (keyword, value)
+    length = len(rest) + len(str(len(rest)))
+    if len(str(length)) + len(rest) != length:
+        length += 1
+    return b"%d%b" % (length, rest)

@@ -1,0 +1,245 @@
+"""Trees: entries in order, with their parents, and at most one of them at a path.
+
+A tree is what a root file system is made of. It is merged from parts (the entries of an item, or of the
+customization), and merging is where parts that want different things at one path are found out.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
+
+from layers.entry import Directory, Entry, File, Hardlink, Symlink, parents
+from layers.errors import ConflictError, EntryError
+
+Owner = TypeVar("Owner")
+
+_MOST_LINKS = 40  # as Linux: path_resolution(7)
+
+
+class Tree:
+    """A root file system, without its root: entries by path.
+
+    The mapping is not copied and must not be changed afterwards.
+    """
+
+    def __init__(self, entries: Mapping[bytes, Entry]) -> None:
+        self._entries = entries
+
+    def __iter__(self) -> Iterator[Entry]:
+        """All entries sorted by path: parents first, and the first name of a file before its hard links."""
+        for path in sorted(self._entries):
+            yield self._entries[path]
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, path: bytes) -> bool:
+        return path in self._entries
+
+    def get(self, path: bytes) -> Entry | None:
+        """The entry at exactly this path; symbolic links are not followed."""
+        return self._entries.get(path)
+
+    def below(self, folder: bytes) -> Iterator[Entry]:
+        """What is below a folder, sorted."""
+        prefix = folder + b"/"
+        yield from (self._entries[path] for path in sorted(path for path in self._entries if path.startswith(prefix)))
+
+    def real(self, path: bytes) -> bytes:
+        """The path with the symbolic links among its parents followed, its last name left alone.
+
+        Raises:
+            EntryError: the links lead in a circle.
+        """
+        names = [name for name in path.split(b"/") if name not in (b"", b".")]
+        done: list[bytes] = []
+        links = 0
+        while names:
+            name = names.pop(0)
+            if name == b"..":
+                del done[-1:]
+                continue
+            done.append(name)
+            entry = self._entries.get(b"/".join(done)) if names else None
+            if isinstance(entry, Symlink):
+                links += 1
+                if links > _MOST_LINKS:
+                    raise EntryError(f"/{os.fsdecode(path)}: its symbolic links lead in a circle")
+                done = [] if entry.target.startswith(b"/") else done[:-1]
+                names = [part for part in entry.target.split(b"/") if part not in (b"", b".")] + names
+        return b"/".join(done)
+
+    def follow(self, path: bytes) -> Entry | None:
+        """The entry at a path as a program would find it: every symbolic link and hard link followed.
+
+        Raises:
+            EntryError: the links lead in a circle.
+        """
+        path = self.real(path)
+        for _ in range(_MOST_LINKS):
+            entry = self._entries.get(path)
+            if isinstance(entry, Hardlink):
+                path = entry.target
+            elif isinstance(entry, Symlink):
+                path = self.real(os.path.join(os.path.dirname(path), entry.target).lstrip(b"/"))
+            else:
+                return entry
+        raise EntryError(f"/{os.fsdecode(path)}: its symbolic links lead in a circle")
+
+
+@dataclass(frozen=True, slots=True)
+class Part(Generic[Owner]):
+    """Entries of one owner: an item, or the customization."""
+
+    owner: Owner
+    entries: Iterable[Entry]
+
+
+@dataclass(frozen=True, slots=True)
+class Merged(Generic[Owner]):
+    """What came of merging parts.
+
+    Attributes:
+        tree: the entries that won.
+        omitted: owner -> paths of its entries that another owner's replaced.
+        settled: folders that several owners have with different metadata, as the first of them has it.
+    """
+
+    tree: Tree
+    omitted: Mapping[Owner, frozenset[bytes]]
+    settled: tuple[Directory, ...]
+
+
+def merge(
+    parts: Iterable[Part[Owner]], replaces: Callable[[Owner, Owner], bool] = lambda _new, _old: False
+) -> Merged[Owner]:
+    """Merge parts into a tree.
+
+    Folders that several parts have are one folder, with the metadata of the first part that has it. Anything
+    else at one path twice is a conflict, unless one owner replaces the other.
+
+    Args:
+        parts: in the order in which they would be unpacked.
+        replaces: whether the first owner's entries may replace the second's.
+
+    Raises:
+        ConflictError: names every path that two owners want, all at once.
+        EntryError: an entry lies below something that is no folder, or a hard link's file is missing.
+    """
+    merger = _Merger(replaces)
+    for part in parts:
+        merger.add(part)
+    return merger.merged()
+
+
+class _Merger(Generic[Owner]):
+    def __init__(self, replaces: Callable[[Owner, Owner], bool]) -> None:
+        self._replaces = replaces
+        self._entries: dict[bytes, Entry] = {}
+        self._owners: dict[bytes, Owner] = {}
+        self._omitted: dict[Owner, set[bytes]] = {}
+        self._settled: set[bytes] = set()
+        self._conflicts: list[str] = []
+
+    def add(self, part: Part[Owner]) -> None:
+        entries, owners, owner = self._entries, self._owners, part.owner
+        for entry in part.entries:
+            path = entry.path
+            if not path:
+                continue  # the root: every artefact has one already
+            present = entries.get(path)
+            if present is None:
+                entries[path] = entry
+                owners[path] = owner
+            elif isinstance(entry, Directory) and isinstance(present, Directory):
+                if entry.meta != present.meta:
+                    self._settled.add(path)
+            else:
+                self._decide(entry, owner)
+
+    def _decide(self, entry: Entry, owner: Owner) -> None:
+        path = entry.path
+        holder = self._owners[path]
+        if self._replaces(owner, holder):
+            self._omitted.setdefault(holder, set()).add(path)
+            self._entries[path] = entry
+            self._owners[path] = owner
+        elif self._replaces(holder, owner):
+            self._omitted.setdefault(owner, set()).add(path)
+        else:
+            self._conflicts.append(f"/{os.fsdecode(path)} is in {holder} and in {owner}")
+
+    def merged(self) -> Merged[Owner]:
+        if self._conflicts:
+            raise ConflictError(
+                "two items want different things at one path:\n  " + "\n  ".join(sorted(self._conflicts)),
+                hint="Leave one of the items out.",
+            )
+        self._refuse_split_links()
+        entries = rooted_hardlinks(self._entries)
+        add_parents(entries)
+        return Merged(
+            Tree(entries),
+            {owner: frozenset(paths) for owner, paths in self._omitted.items()},
+            tuple(settled for path in sorted(self._settled) if isinstance(settled := entries[path], Directory)),
+        )
+
+    def _refuse_split_links(self) -> None:
+        for path, entry in self._entries.items():
+            if isinstance(entry, Hardlink) and self._owners.get(entry.target) != self._owners[path]:
+                raise EntryError(
+                    f"{self._owners[path]}: /{os.fsdecode(path)} is a hard link to"
+                    f" /{os.fsdecode(entry.target)}, which another item replaces or which does not exist"
+                )
+
+
+def rooted_hardlinks(entries: Mapping[bytes, Entry]) -> dict[bytes, Entry]:
+    """Entries in which the first name of a file, in the order of paths, is the file; all others link to it.
+
+    Raises:
+        EntryError: a hard link's file is not there.
+    """
+    names: dict[bytes, list[bytes]] = {}
+    rooted = dict(entries)
+    for path, entry in entries.items():
+        if isinstance(entry, Hardlink):
+            names.setdefault(_linked_file(entries, entry).path, [_linked_file(entries, entry).path]).append(path)
+    for original, linked in names.items():
+        file, (first, *others) = entries[original], sorted(linked)
+        rooted[first] = replace(file, path=first)
+        rooted.update((path, Hardlink(path, first)) for path in others)
+    return rooted
+
+
+def _linked_file(entries: Mapping[bytes, Entry], link: Hardlink) -> File:
+    target: Entry | None = link
+    for _ in range(_MOST_LINKS):
+        if not isinstance(target, Hardlink):
+            break
+        target = entries.get(target.target)
+    if not isinstance(target, File):
+        raise EntryError(
+            f"/{os.fsdecode(link.path)} is a hard link to /{os.fsdecode(link.target)},"
+            " which is not a file of the same item"
+        )
+    return target
+
+
+def add_parents(entries: dict[bytes, Entry], known: Tree | None = None) -> None:
+    """Add the folders that are missing above entries: as `known` has them, else 0755 and root's.
+
+    Raises:
+        EntryError: an entry lies below something that is no folder.
+    """
+    for path in list(entries):
+        for parent in parents(path):
+            above = entries.get(parent)
+            if above is None:
+                above = known.get(parent) if known else None
+                entries[parent] = above = above or Directory(parent)
+                if isinstance(above, Directory):
+                    continue
+            if not isinstance(above, Directory):
+                raise EntryError(f"/{os.fsdecode(path)} lies below /{os.fsdecode(parent)}, which is not a folder")
+            break

@@ -1,0 +1,1 @@
+"""Top floor: the program, from os.toml to closure, system, artefact and registry."""
