@@ -1,0 +1,90 @@
+"""Stores: where items come from. One store a file; the file's name is the `type` of `[store]` in os.toml.
+
+A store module has
+
+    Options                    a record of what `[store]` takes, checked by packer.config
+    open_store(options, context) -> Store
+
+and nothing else needs to know about it.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+from formats.platform import Platform
+from layers.entry import Entry
+from layers.item import Closure
+from layers.placement import Placement
+from layers.progress import Progress
+from layers.tree import Tree
+
+
+@dataclass(frozen=True, slots=True)
+class StoreContext:
+    """What a store may use.
+
+    Attributes:
+        platform: the processor that the items are for.
+        cache: an existing folder that only this user can write, for all stores.
+        folder: the folder of os.toml: relative paths start there.
+        refresh: fetch lists of packages again, even when there are some from before.
+        progress: is told what is done.
+    """
+
+    platform: Platform
+    cache: str
+    folder: str
+    refresh: bool
+    progress: Progress
+
+
+class Store(Protocol):
+    """Where items come from."""
+
+    @property
+    def placement(self) -> Placement:
+        """Where the items' paths land in an image."""
+        ...
+
+    def closure(self) -> Closure:
+        """The items that os.toml asks for, with all that they need.
+
+        Raises:
+            InputError: something that was asked for does not exist.
+            PackError: the store cannot be read, reached or trusted.
+        """
+        ...
+
+    def system_entries(self, closure: Closure, tree: Tree) -> Iterable[Entry]:
+        """What belongs to no item though a system of these items needs it: their database, accounts, links.
+
+        Args:
+            closure: the items.
+            tree: their merged entries.
+
+        Raises:
+            PackError: an item's file cannot be read.
+        """
+        ...
+
+
+class StoreModule(Protocol):
+    """A module of this package."""
+
+    Options: type[Any]
+
+    def open_store(self, options: Any, context: StoreContext) -> Store:
+        """The store that the options describe; nothing is fetched yet."""
+        ...
+
+
+#: The types of store that there are, sorted.
+NAMES = tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
+
+
+def store_module(name: str) -> StoreModule:
+    """The module of a type of store, which is one of `NAMES`."""
+    return cast("StoreModule", importlib.import_module(f"{__name__}.{name}"))
