@@ -6,9 +6,13 @@ cannot replace); that name is derived from the target's, so that the next run ta
 """
 
 import contextlib
+import ctypes
 import errno
+import fcntl
 import os
+import shutil
 import stat
+import tempfile
 from collections.abc import Iterator
 from typing import BinaryIO, Self
 
@@ -58,14 +62,14 @@ class PendingFile:
             while view:
                 view = view[self.file.write(view) :]
 
-    def copy(self, source: str, size: int) -> None:
-        """Append a file of the host, which must have `size` bytes; the kernel copies, or shares the blocks.
+    def copy(self, source: str, offset: int, size: int) -> None:
+        """Append a range of a file of the host; the kernel copies, or shares the blocks.
 
         Raises:
-            OutputError: the disk is full, or the source has another size.
+            OutputError: the disk is full, or the source is shorter.
         """
         with _explained(self._folder), open(source, "rb", buffering=0) as file:
-            _copy_all(file.fileno(), self.file.fileno(), size)
+            _copy_range(file.fileno(), self.file.fileno(), offset, size)
 
     def publish(self, name: str, *, mode: int = 0o644, durable: bool = True) -> None:
         """Give it its name, in place of what had that name before.
@@ -120,25 +124,107 @@ def _link(descriptor: int, directory: int, name: str) -> None:
     try:
         os.link(source, name, dst_dir_fd=directory, follow_symlinks=True)
     except FileExistsError:
-        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
-        if stat.S_ISDIR(status.st_mode):
-            raise OutputError(f"{name} is a folder", hint="Choose another output with --output.") from None
-        second = f".{name}.ocipack"
+        mode = os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISLNK(mode):
+            what = "folder" if stat.S_ISDIR(mode) else "device or a pipe"
+            raise OutputError(f"{name} is a {what}", hint="Choose another output with --output.") from None
+        _replace(source, directory, name)
+
+
+def _replace(source: str, directory: int, name: str) -> None:
+    second = f".{name}.ocipack"
+    while True:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(second, dir_fd=directory)
-        os.link(source, second, dst_dir_fd=directory, follow_symlinks=True)
-        os.rename(second, name, src_dir_fd=directory, dst_dir_fd=directory)
-
-
-def _copy_all(source: int, target: int, size: int) -> None:
-    offset = 0
-    while offset < size:
         try:
-            copied = os.copy_file_range(source, target, size - offset, offset_src=offset)
+            os.link(source, second, dst_dir_fd=directory, follow_symlinks=True)
+            os.rename(second, name, src_dir_fd=directory, dst_dir_fd=directory)
+        except (FileExistsError, FileNotFoundError):
+            continue  # another run replaces the same file at this very moment, under the same second name
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(second, dir_fd=directory)  # there still when both names were of one file: rename(2)
+        return
+
+
+def _copy_range(source: int, target: int, offset: int, size: int) -> None:
+    end = offset + size
+    while offset < end:
+        try:
+            copied = os.copy_file_range(source, target, end - offset, offset_src=offset)
         except OSError as error:
             if error.errno not in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
                 raise
-            copied = os.sendfile(target, source, offset, size - offset)
+            copied = os.sendfile(target, source, offset, end - offset)
         if not copied:
-            raise OutputError(f"a file of {size} bytes ends after {offset}: it was changed while it was copied")
+            raise OutputError(f"a file ends {end - offset} bytes too early: it was changed while it was copied")
         offset += copied
+
+
+class PendingFolder:
+    """A folder that is made under a name of its own beside its target, and takes the target's place at the end.
+
+    Left-overs of killed runs are taken away by the next one; those of runs that are still alive are locked.
+
+    Args:
+        path: the target; what is there is replaced as a whole.
+
+    Raises:
+        OutputError: the folder above does not take it.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._target = path.rstrip("/")
+        above, name = os.path.split(self._target)
+        self._above = above = above or "."
+        with _explained(above):
+            _sweep(above, f".{name}.ocipack-")
+            self.path = tempfile.mkdtemp(prefix=f".{name}.ocipack-", dir=above)
+            self._lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._lock)
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def publish(self) -> None:
+        """Take the target's place; what was there goes.
+
+        Raises:
+            OutputError: the target is no folder, or the disk is full.
+        """
+        with _explained(self._above):
+            os.chmod(self.path, 0o755)  # noqa: S103  # as any folder, whatever the umask
+            if os.path.lexists(self._target):
+                _exchange(self.path, self._target)
+            else:
+                os.rename(self.path, self._target)
+
+
+def _sweep(folder: str, prefix: str) -> None:
+    for name in os.listdir(folder):
+        if not name.startswith(prefix):
+            continue
+        path = os.path.join(folder, name)
+        with contextlib.suppress(OSError):
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path, ignore_errors=True)
+            finally:
+                os.close(descriptor)
+
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2  # renameat2(2)
+
+
+def _exchange(new: str, old: str) -> None:
+    """Let two paths change places, in one step where the file system can."""
+    library = ctypes.CDLL(None, use_errno=True)
+    if library.renameat2(_AT_FDCWD, os.fsencode(new), _AT_FDCWD, os.fsencode(old), _RENAME_EXCHANGE) == 0:
+        return
+    shutil.rmtree(old)
+    os.rename(new, old)

@@ -25,7 +25,7 @@ attributes are `SCHILY.xattr.NAME` records, which GNU tar, bsdtar, Go and every 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from layers.entry import Content, Data, Device, DeviceKind, Directory, Entry, File, Hardlink, Meta, Symlink
+from layers.entry import Content, Data, Device, DeviceKind, Directory, Entry, File, Hardlink, Meta, Slice, Symlink
 from layers.errors import EntryError
 
 if TYPE_CHECKING:
@@ -58,11 +58,20 @@ class TarWriter:
         sink: called with each piece; the piece is its own from then on.
         epoch: modification time of every entry, in seconds since 1970.
         reader: reads the contents.
+        copy: appends a slice to where the sink writes, without the bytes passing through here. With it, slices of
+            `CHUNK` bytes and more go there, and pieces may be shorter.
     """
 
-    def __init__(self, sink: Callable[[bytearray], object], epoch: int, reader: "Reader") -> None:
+    def __init__(
+        self,
+        sink: Callable[[bytearray], object],
+        epoch: int,
+        reader: "Reader",
+        copy: Callable[[Slice], object] | None = None,
+    ) -> None:
         self._sink = sink
         self._reader = reader
+        self._copy = copy
         self._piece = bytearray(CHUNK)
         self._filled = 0
         self._mtime = _number(epoch, 12, _OCTAL_12)
@@ -98,9 +107,7 @@ class TarWriter:
     def close(self) -> None:
         """Write the end of the archive, and hand on what is left."""
         self._put(bytes(2 * _BLOCK))
-        if self._filled:
-            del self._piece[self._filled :]
-            self._sink(self._piece)
+        self._flush()
 
     def _hardlink(self, entry: Hardlink) -> None:
         meta = self._files.get(entry.target)
@@ -136,6 +143,9 @@ class TarWriter:
     def _content(self, content: Content) -> None:
         if isinstance(content, Data):
             self._put(content.data)
+        elif self._copy and content.size >= CHUNK:
+            self._flush()
+            self._copy(content)
         else:
             done = 0
             while done < content.size:
@@ -159,6 +169,13 @@ class TarWriter:
             self._piece[self._filled : self._filled + room] = data[done : done + room]
             done += room
             self._advance(room)
+
+    def _flush(self) -> None:
+        if self._filled:
+            piece, self._piece = self._piece, bytearray(CHUNK)
+            del piece[self._filled :]
+            self._filled = 0
+            self._sink(piece)
 
     def _advance(self, count: int) -> None:
         self._filled += count

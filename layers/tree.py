@@ -243,3 +243,31 @@ def add_parents(entries: dict[bytes, Entry], known: Tree | None = None) -> None:
             if not isinstance(above, Directory):
                 raise EntryError(f"/{os.fsdecode(path)} lies below /{os.fsdecode(parent)}, which is not a folder")
             break
+
+
+def overlay(tree: Tree, upper: Iterable[Entry]) -> Tree:
+    """The tree with entries laid over it, as a layer lies over lower layers.
+
+    Args:
+        tree: what lies below; it stays as it is.
+        upper: entries without hard links; their parents are in one of both.
+
+    Raises:
+        ConflictError: a folder would take the place of something else, or the other way round.
+    """
+    entries = {entry.path: entry for entry in tree}
+    names: dict[bytes, list[bytes]] = {}
+    for entry in entries.values():
+        if isinstance(entry, Hardlink):
+            names.setdefault(entry.target, []).append(entry.path)
+    for entry in upper:
+        below = entries.get(entry.path)
+        if below is not None and isinstance(below, Directory) != isinstance(entry, Directory):
+            raise ConflictError(f"/{os.fsdecode(entry.path)} would be both a folder and something else")
+        if isinstance(below, File) and entry.path in names:
+            first, *others = sorted(names.pop(entry.path))
+            entries[first] = replace(below, path=first)
+            entries.update((path, Hardlink(path, first)) for path in others)
+            names[first] = others
+        entries[entry.path] = entry
+    return Tree(entries)

@@ -1,9 +1,12 @@
 """By popularity, as nixpkgs' dockerTools does it: what most items need has a layer of its own.
 
-The graph is unfolded into a tree below its roots; an item's popularity is the number of its occurrences in that tree,
-each counted with all that hang above it: popularity(child) += popularity(parent) + 1 for every edge. The sum over an
-edge is linear, so each item is visited once, referrers first, instead of unfolding the tree (which is exponential).
+The graph of references is unfolded into a tree below the items that nobody needs. An item's popularity is the number
+of places of that tree below which, or at which, it occurs: the contest of `graph_popularity_contest` in nixpkgs'
+`closure-graph.py`. The tree is exponential, so it is counted and not made: an item stands in as many places as there
+are ways to it, and each of them counts once for everything that the item needs.
 """
+
+from collections.abc import Mapping
 
 from layers.item import Closure
 from layers.plan import Group
@@ -21,11 +24,30 @@ def groups(closure: Closure, budget: int) -> list[Group]:
 
 
 def _popularity(closure: Closure) -> dict[str, int]:
-    """Popularity of each item; an edge that closes a circle does not count."""
-    rank = {item.path: place for place, item in enumerate(closure)}
-    popularity = dict.fromkeys(rank, 0)
+    """Popularity of each item."""
+    needs = _without_circles(closure)
+    places = dict.fromkeys(needs, 0)
+    popularity = dict.fromkeys(needs, 0)
     for item in reversed(closure.items):
-        for reference in item.references:
-            if rank[reference] < rank[item.path]:
-                popularity[reference] += popularity[item.path] + 1
+        ways = places[item.path] = places[item.path] or 1
+        for needed in needs[item.path]:
+            places[needed] += ways
+        for path in _reached(item.path, needs):
+            popularity[path] += ways
     return popularity
+
+
+def _without_circles(closure: Closure) -> dict[str, list[str]]:
+    """What each item needs, but for the references that close a circle."""
+    rank = {item.path: place for place, item in enumerate(closure)}
+    return {item.path: [path for path in item.references if rank[path] < rank[item.path]] for item in closure}
+
+
+def _reached(start: str, needs: Mapping[str, list[str]]) -> set[str]:
+    reached, waiting = {start}, [start]
+    while waiting:
+        for path in needs[waiting.pop()]:
+            if path not in reached:
+                reached.add(path)
+                waiting.append(path)
+    return reached

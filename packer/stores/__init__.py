@@ -10,7 +10,7 @@ and nothing else needs to know about it.
 
 import importlib
 import pkgutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
@@ -58,12 +58,15 @@ class Store(Protocol):
         """
         ...
 
-    def system_entries(self, closure: Closure, tree: Tree) -> Iterable[Entry]:
+    def system_entries(
+        self, closure: Closure, tree: Tree, omitted: Mapping[str, frozenset[bytes]]
+    ) -> Iterable[Entry]:
         """What belongs to no item though a system of these items needs it: their database, accounts, links.
 
         Args:
             closure: the items.
             tree: their merged entries.
+            omitted: item's path -> placed paths of its entries that another item replaces.
 
         Raises:
             PackError: an item's file cannot be read.

@@ -1,0 +1,216 @@
+"""A system as a container image: layers, configuration, manifest and index.
+
+    index.json -> manifest -> configuration
+                           -> layer, layer, ..., customization layer
+
+The documents are those of the OCI image specification 1.1 (config.md, manifest.md, image-index.md, annotations.md);
+docker reads the same configuration. Their bytes are canonical JSON: sorted keys, no spaces, UTF-8.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from formats.format import Order
+from formats.repository import repository_name, tag
+from formats.system import RunConfiguration, System
+from layers import tar
+from layers.blob import Layer, LayerRequest, layer_key
+from layers.digest import Digest
+from layers.entry import Entry, File
+from layers.plan import Group
+from layers.reader import Reader
+
+Json = dict[str, Any]
+
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+INDEX = "application/vnd.oci.image.index.v1+json"
+CONFIG = "application/vnd.oci.image.config.v1+json"
+_LAYER = {
+    "none": "application/vnd.oci.image.layer.v1.tar",
+    "gzip": "application/vnd.oci.image.layer.v1.tar+gzip",
+    "zstd": "application/vnd.oci.image.layer.v1.tar+zstd",
+}
+
+#: Where docker looks for a repository that names no registry: the containerd image store wants it spelled out.
+_DOCKER_DEFAULT = ("docker.io", "library")
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerImage:
+    """An image whose layers are in the cache.
+
+    Attributes:
+        repository: canonical name.
+        tag: of this version.
+        config: bytes of the configuration.
+        manifest: bytes of the manifest.
+        index: bytes of an index of this one image.
+        layers: lowest first; a layer may occur twice.
+    """
+
+    repository: str
+    tag: str
+    config: bytes
+    manifest: bytes
+    index: bytes
+    layers: tuple[Layer, ...]
+
+    @property
+    def reference(self) -> str:
+        """Repository and tag."""
+        return f"{self.repository}:{self.tag}"
+
+
+def container_image(order: Order) -> ContainerImage:
+    """Make the layers that the cache does not have, and the documents.
+
+    Raises:
+        PackError: something of the system cannot be read, or the cache cannot be written.
+    """
+    system, workshop = order.system, order.workshop
+    requests = [_group_request(order, group) for group in order.plan.groups]
+    layers = tuple(workshop.layers([*requests, _customization_request(order)]))
+    config = canonical_json(_config(order, layers))
+    compression = f"{workshop.codec.name} level {workshop.codec.level}, {workshop.codec.library}"
+    manifest = canonical_json(_manifest(system, config, layers, compression))
+    repository, version = repository_name(system.name), tag(system.version)
+    index = canonical_json(_index(system, manifest, repository, version))
+    return ContainerImage(repository, version, config, manifest, index, layers)
+
+
+def canonical_json(value: object) -> bytes:
+    """The one way in which we write JSON."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _group_request(order: Order, group: Group) -> LayerRequest:
+    system, workshop = order.system, order.workshop
+    items = [
+        [str(item.identity), sorted(path.hex() for path in system.omitted.get(item.path, ()))] for item in group.items
+    ]
+    placement = [[old.hex(), new.hex()] for old, new in system.placement.rules]
+    return LayerRequest(
+        title=_title(group),
+        key=layer_key({"items": items, "placement": placement}, workshop.codec, workshop.epoch),
+        size=group.size,
+        entries=lambda: system.group_tree(group.items),
+    )
+
+
+def _customization_request(order: Order) -> LayerRequest:
+    workshop, entries = order.workshop, order.system.customization
+    stream = _stream_digest(entries, workshop.epoch)
+    return LayerRequest(
+        title="customization",
+        key=layer_key({"stream": str(stream)}, workshop.codec, workshop.epoch),
+        size=sum(entry.content.size for entry in entries if isinstance(entry, File)),
+        entries=lambda: entries,
+    )
+
+
+def _stream_digest(entries: tuple[Entry, ...], epoch: int) -> Digest:
+    state = hashlib.sha256()
+    with Reader() as reader:
+        writer = tar.TarWriter(state.update, epoch, reader)
+        writer.add_all(entries)
+        writer.close()
+    return Digest(state.hexdigest())
+
+
+def _title(group: Group) -> str:
+    return ", ".join(str(item) for item in group.items)
+
+
+def _config(order: Order, layers: tuple[Layer, ...]) -> Json:
+    system = order.system
+    created = _time(system.epoch)
+    history = [
+        {"created": created, "created_by": "ocipack", "comment": f"{_title(group)} ({group.reason})"}
+        for group in order.plan.groups
+    ]
+    history.append({"created": created, "created_by": "ocipack", "comment": "customization"})
+    return _without_empty(
+        {
+            "created": created,
+            "architecture": system.platform.architecture,
+            "variant": system.platform.variant,
+            "os": "linux",
+            "config": _run_config(system.run),
+        }
+    ) | {
+        "rootfs": {"type": "layers", "diff_ids": [str(layer.diff_id) for layer in layers]},
+        "history": history,
+    }
+
+
+def _run_config(run: RunConfiguration) -> Json:
+    return _without_empty(
+        {
+            "Entrypoint": list(run.entrypoint),
+            "Cmd": list(run.cmd),
+            "Env": [f"{name}={value}" for name, value in sorted(run.env.items())],
+            "WorkingDir": run.workdir,
+            "User": run.user,
+            "Labels": dict(run.labels),
+            "ExposedPorts": {port: {} for port in run.ports},
+            "Volumes": {volume: {} for volume in run.volumes},
+            "StopSignal": run.stop_signal,
+        }
+    )
+
+
+def _without_empty(fields: Json) -> Json:
+    return {key: value for key, value in fields.items() if value}
+
+
+def _manifest(system: System, config: bytes, layers: tuple[Layer, ...], compression: str) -> Json:
+    return {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": _descriptor(CONFIG, config),
+        "layers": [
+            {"mediaType": _LAYER[layer.compression], "digest": str(layer.digest), "size": layer.size}
+            for layer in layers
+        ],
+        "annotations": {**annotations(system), "ocipack.compression": compression},
+    }
+
+
+def annotations(system: System) -> dict[str, str]:
+    """What is known about a system, under the specification's keys; the user's own win."""
+    known = {
+        "org.opencontainers.image.created": _time(system.epoch),
+        "org.opencontainers.image.title": system.name,
+        "org.opencontainers.image.version": system.version,
+    }
+    return {**_without_empty(known), **system.annotations}
+
+
+def _index(system: System, manifest: bytes, repository: str, version: str) -> Json:
+    platform = {"architecture": system.platform.architecture, "os": "linux"}
+    if system.platform.variant:
+        platform["variant"] = system.platform.variant
+    descriptor = _descriptor(MANIFEST, manifest) | {
+        "platform": platform,
+        "annotations": {
+            "org.opencontainers.image.ref.name": version,
+            "io.containerd.image.name": f"{_docker_name(repository)}:{version}",
+        },
+    }
+    return {"schemaVersion": 2, "mediaType": INDEX, "manifests": [descriptor]}
+
+
+def _docker_name(repository: str) -> str:
+    domain, library = _DOCKER_DEFAULT
+    return f"{domain}/{repository}" if "/" in repository else f"{domain}/{library}/{repository}"
+
+
+def _descriptor(media_type: str, document: bytes) -> Json:
+    return {"mediaType": media_type, "digest": str(Digest.of(document)), "size": len(document)}
+
+
+def _time(epoch: int) -> str:
+    return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

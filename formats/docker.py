@@ -1,0 +1,45 @@
+"""`docker`: one archive that docker, podman, skopeo and umoci all load.
+
+A hybrid: an OCI image layout, and beside it the `manifest.json` of docker's own archive format, which names the same
+blobs. `docker load` with the classic image store and `podman load` read the latter, the containerd image store (the
+default of Engine 29) the former. The archive itself is not compressed: its layers are.
+"""
+
+from formats.container_image import ContainerImage, canonical_json, container_image
+from formats.format import Artefact, Order
+from formats.image_layout import blob_path, layout_entries
+from layers.archive import write_archive
+from layers.digest import Digest
+from layers.entry import Data, File
+
+SUMMARY = "one archive for docker load, podman load and skopeo"
+
+
+def default_output(stem: str) -> str:  # noqa: D103
+    return f"{stem}.docker.tar"
+
+
+def write(order: Order) -> Artefact:
+    """Write the archive; see `formats.format.Format`."""
+    if order.workshop.codec.name == "zstd":
+        order.workshop.progress.warn(
+            "docker before version 23 cannot load an archive with zstd layers; podman and skopeo can"
+        )
+    image = container_image(order)
+    manifest = File(b"manifest.json", Data(_docker_manifest(image)))
+    entries = layout_entries(image, order.workshop.cache, extra=(manifest,))
+    write_archive(order.output, entries, order.workshop.epoch)
+    return Artefact(order.output, image.reference, Digest.of(image.manifest), Digest.of(image.config), image.layers)
+
+
+def _docker_manifest(image: ContainerImage) -> bytes:
+    """See "Combined Image JSON + Filesystem Changeset Format" of docker's image specification 1.3."""
+    return canonical_json(
+        [
+            {
+                "Config": blob_path(Digest.of(image.config)),
+                "RepoTags": [image.reference],
+                "Layers": [blob_path(layer.digest) for layer in image.layers],
+            }
+        ]
+    )

@@ -1,0 +1,41 @@
+r"""Repository names and tags that every registry and runtime takes.
+
+The grammar is the distribution project's (reference/reference.go): components of `[a-z0-9]+`, joined by one `.`, one
+or two `_`, or any number of `-`; components joined by `/`; 255 characters in all. Tags: `[\w][\w.-]{0,127}`.
+"""
+
+import re
+import unicodedata
+
+_SHORTEST, _LONGEST = 2, 255
+_PADDING = "a"  # as Guix pads
+
+_FOREIGN = re.compile(r"[^a-z0-9._/-]+")
+_SEPARATORS = re.compile(r"[._-]+")
+_VALID_SEPARATOR = re.compile(r"\.|__?|-+")
+_TAG_FOREIGN = re.compile(r"[^A-Za-z0-9_.-]+")
+
+DEFAULT_TAG = "latest"
+
+
+def repository_name(name: str) -> str:
+    """The canonical repository name of a name: always valid, and itself when it is valid already.
+
+    Letters lose their case and their accents; what is left of foreign characters becomes a dash inside a name and
+    vanishes at its ends: `É` gives `ea`, `C++` gives `ca`, `my app` gives `my-app`.
+    """
+    plain = unicodedata.normalize("NFKD", name.lower())
+    plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
+    components = [_component(part) for part in _FOREIGN.sub("-", plain).split("/")]
+    joined = "/".join(part for part in components if part)[:_LONGEST].rstrip("._-/")
+    return joined.ljust(_SHORTEST, _PADDING)
+
+
+def _component(text: str) -> str:
+    text = text.strip("._-")
+    return _SEPARATORS.sub(lambda run: run[0] if _VALID_SEPARATOR.fullmatch(run[0]) else "-", text)
+
+
+def tag(version: str) -> str:
+    """The tag of a version: foreign characters become dashes; `latest` without a version."""
+    return _TAG_FOREIGN.sub("-", version).lstrip(".-")[:128] or DEFAULT_TAG

@@ -1,0 +1,38 @@
+"""The entry point: looks whether our packages are ours, then runs the command line.
+
+The import names are plain words (`layers`, `formats`, `packer`), so that a foreign package of the same name, in an
+environment that was not made for ocipack alone, would be imported in place of ours.
+"""
+
+import importlib.util
+import os
+import sys
+
+_OURS = ("layers", "formats", "packer")
+
+
+def foreign_package() -> str:
+    """The place of a package that shadows one of ours, or an empty string."""
+    home = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    for name in _OURS:
+        found = importlib.util.find_spec(name)
+        place = os.path.realpath(found.origin) if found and found.origin else ""
+        if os.path.dirname(os.path.dirname(place)) != home:
+            return f"{name} ({place or 'nowhere'})"
+    return ""
+
+
+def main() -> None:
+    """Run ocipack."""
+    if foreign := foreign_package():
+        sys.exit(
+            f"ocipack: error: another Python package shadows ours: {foreign}\n"
+            "  Install ocipack into an environment of its own: uv tool install ocipack, or pipx install ocipack."
+        )
+    from packer.cli import run
+
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""Operating system and closure to a System: the one place where items are merged, registered and customized.
+
+What wins at a path, from weakest to strongest: an item's entry; what the store makes for the system (its database,
+accounts, links); what os.toml declares.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from formats.system import RunConfiguration, System
+from layers.entry import Directory, Entry
+from layers.errors import ConflictError
+from layers.item import Closure, StoreItem
+from layers.tree import Merged, Part, Tree, add_parents, merge, overlay
+from packer.config import Declaration
+from packer.operating_system import declared_entries
+from packer.stores import Store
+
+
+def assemble(declaration: Declaration, store: Store, closure: Closure, *, epoch: int, folder: str) -> System:
+    """The system that os.toml declares.
+
+    Args:
+        declaration: os.toml.
+        store: where the closure comes from.
+        closure: the items.
+        epoch: the time of everything in the system, in seconds since 1970.
+        folder: of os.toml: relative sources start there.
+
+    Raises:
+        PackError: items conflict, or an entry cannot be made.
+    """
+    merged = _merged(store, closure)
+    omitted = {item.path: paths for item, paths in merged.omitted.items()}
+    made = _by_path(merged.tree, [*merged.settled, *store.system_entries(closure, merged.tree, omitted)])
+    lower = overlay(merged.tree, made.values())
+    declared = _by_path(lower, declared_entries(declaration.os, lower, folder))
+    customization = made | declared
+    add_parents(customization, lower)
+    upper = tuple(customization[path] for path in sorted(customization))
+    return System(
+        name=declaration.name,
+        version=declaration.version,
+        platform=declaration.target_platform,
+        epoch=epoch,
+        closure=closure,
+        placement=store.placement,
+        omitted=omitted,
+        tree=overlay(lower, upper),
+        customization=upper,
+        run=_run_configuration(declaration),
+        annotations=declaration.oci_annotations,
+    )
+
+
+def _merged(store: Store, closure: Closure) -> Merged[StoreItem]:
+    parts = (Part(item, store.placement.entries(item.contents.entries())) for item in closure)
+    return merge(parts, replaces=lambda new, old: new.replaces(old))
+
+
+def _by_path(tree: Tree, entries: Iterable[Entry]) -> dict[bytes, Entry]:
+    """Entries at their real places: `bin/x` is `usr/bin/x` where `bin` is a link; the last one wins."""
+    placed: dict[bytes, Entry] = {}
+    for entry in entries:
+        path = tree.real(entry.path)
+        before = placed.get(path)
+        if before is not None and isinstance(before, Directory) != isinstance(entry, Directory):
+            raise ConflictError(f"/{path.decode(errors='replace')} would be both a folder and something else")
+        placed[path] = replace(entry, path=path)
+    return placed
+
+
+def _run_configuration(declaration: Declaration) -> RunConfiguration:
+    container = declaration.container
+    return RunConfiguration(
+        entrypoint=container.entrypoint,
+        cmd=container.cmd,
+        env=container.env,
+        workdir=container.workdir,
+        user=container.user,
+        labels=container.labels,
+        ports=container.ports,
+        volumes=container.volumes,
+        stop_signal=container.stop_signal,
+    )

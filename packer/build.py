@@ -1,0 +1,168 @@
+"""The pipeline: os.toml -> closure -> system -> plan -> artefacts.
+
+    declaration --store--> closure --assemble--> system --strategy--> plan --format--> artefact
+
+The closure is read and the system assembled once, however many artefacts come out of it.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from formats.format import Artefact, Order, format_module
+from formats.repository import repository_name, tag
+from formats.system import System
+from layers.blob import BlobCache, Workshop
+from layers.compress import Codec, codec
+from layers.digest import Digest
+from layers.errors import InputError, PackError
+from layers.output import OutputError, said
+from layers.plan import LayerPlan, plan
+from layers.progress import Progress
+from layers.strategies import strategy
+from packer.assemble import assemble
+from packer.config import Declaration
+from packer.stores import StoreContext, store_module
+
+
+class DifferenceError(PackError):
+    """Two builds of one declaration gave different bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What does not change the bytes of an artefact, and the epoch, which does.
+
+    Attributes:
+        folder: of os.toml: relative sources start there.
+        cache: a folder of this user; made when it is missing.
+        epoch: the time of everything that is made, in seconds since 1970.
+        jobs: how many chunks are compressed at a time.
+        refresh: fetch lists of packages again.
+        progress: is told what is done.
+    """
+
+    folder: str
+    cache: str
+    epoch: int
+    jobs: int
+    refresh: bool
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Production:
+    """A system, and how its layers are planned and compressed."""
+
+    system: System
+    plan: LayerPlan
+    codec: Codec
+
+
+def produce(declaration: Declaration, settings: Settings) -> Production:
+    """Read the closure, assemble the system, plan its layers.
+
+    Raises:
+        InputError: os.toml asks for something that does not exist.
+        PackError: the store cannot be read, or items conflict.
+    """
+    _make_cache(settings.cache)
+    store = _store(declaration, settings)
+    closure = store.closure()
+    system = assemble(declaration, store, closure, epoch=settings.epoch, folder=settings.folder)
+    layers = declaration.layers
+    planned = plan(closure, strategy(layers.strategy), layers.max_layers)
+    return Production(system, planned, codec(layers.compression.codec, layers.compression.level))
+
+
+def build(production: Production, outputs: Sequence[tuple[str, str]], settings: Settings) -> list[Artefact]:
+    """Make artefacts.
+
+    Args:
+        production: of what.
+        outputs: (format, path) of each.
+        settings: with what.
+
+    Raises:
+        PackError: a content cannot be read, or an output cannot be written.
+    """
+    blobs = BlobCache(settings.cache)
+    with ThreadPoolExecutor(settings.jobs) as executor:
+        workshop = Workshop(
+            blobs, production.codec, settings.epoch, executor, settings.jobs, settings.progress
+        )
+        return [
+            format_module(name).write(Order(production.system, production.plan, workshop, path))
+            for name, path in outputs
+        ]
+
+
+def check(production: Production, outputs: Sequence[tuple[str, str]], settings: Settings) -> list[Artefact]:
+    """Make artefacts, make them again without the cache, and compare.
+
+    Raises:
+        DifferenceError: names the files that differ; the first artefacts are there to be looked at.
+        PackError: as `build`.
+    """
+    first = build(production, outputs, settings)
+    with tempfile.TemporaryDirectory(prefix="check-", dir=settings.cache) as folder:
+        again = [(name, os.path.join(folder, str(rank), os.path.basename(path))) for rank, (name, path) in enumerate(outputs)]
+        for _, path in again:
+            os.mkdir(os.path.dirname(path))
+        build(production, again, replace(settings, cache=os.path.join(folder, "cache")))
+        differing = [
+            path
+            for (_, path), (_, second) in zip(outputs, again, strict=True)
+            if _fingerprint(path) != _fingerprint(second)
+        ]
+    if differing:
+        raise DifferenceError(
+            "a second build gave different bytes: " + ", ".join(differing),
+            hint="diffoscope tells what differs; is an item changed by somebody while it is packed?",
+        )
+    return first
+
+
+def default_outputs(declaration: Declaration, formats: Iterable[str], folder: str) -> list[tuple[str, str]]:
+    """Where the artefacts of some formats go when nothing else is said: NAME-VERSION.FORMAT in a folder."""
+    name = repository_name(declaration.name).replace("/", "-")
+    stem = f"{name}-{tag(declaration.version)}" if declaration.version else name
+    return [(kind, os.path.join(folder, format_module(kind).default_output(stem))) for kind in formats]
+
+
+def _store(declaration: Declaration, settings: Settings):  # noqa: ANN202
+    context = StoreContext(
+        platform=declaration.target_platform,
+        cache=settings.cache,
+        folder=settings.folder,
+        refresh=settings.refresh,
+        progress=settings.progress,
+    )
+    return store_module(declaration.store.type).open_store(declaration.store, context)
+
+
+def _make_cache(folder: str) -> None:
+    try:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"cannot make the cache {folder}: {said(error)}", hint="XDG_CACHE_HOME names another place for it."
+        ) from error
+
+
+def _fingerprint(path: str) -> list[tuple[str, Digest]]:
+    """Names and digests of a file, or of all files of a folder."""
+    if os.path.isfile(path):
+        return [("", _digest(path))]
+    return sorted(
+        (os.path.relpath(os.path.join(folder, name), path), _digest(os.path.join(folder, name)))
+        for folder, _, names in os.walk(path)
+        for name in names
+    )
+
+
+def _digest(path: str) -> Digest:
+    with open(path, "rb") as file:
+        return Digest.of_stream(iter(lambda: file.read(1 << 20), b""))

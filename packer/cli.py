@@ -1,0 +1,259 @@
+"""The command line: the only module that reads the environment, prints results and chooses an exit code.
+
+Results go to standard output, everything else to standard error. Exit codes: 0; 1, the build failed; 2, the input is
+wrong; 130, interrupted.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import click
+
+from formats import format as formats
+from layers import strategies
+from layers.errors import InputError, PackError
+from layers.output import said
+from packer import build, report
+from packer.config import Compression, Declaration, load
+from packer.console import NORMAL, QUIET, VERBOSE, ConsoleProgress
+from packer.template import TEMPLATE
+
+_DECLARATION = "os.toml"
+_INTERRUPTED = 130
+_LATEST = 253402300799  # the last second of the year 9999, the last that RFC 3339 can write
+
+Command = Callable[..., Any]
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line; the answer is the exit code."""
+    try:
+        return ocipack.main(list(arguments), prog_name="ocipack", standalone_mode=False) or 0
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return _fail("interrupted; nothing was left behind", _INTERRUPTED)
+    except PackError as error:
+        return _fail(str(error), error.exit_code)
+    except BrokenPipeError:
+        # Nobody reads our output any more: neither our mistake nor theirs.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        return _fail(f"{error.filename}: {said(error)}" if error.filename else said(error), 1)
+
+
+def _fail(message: str, code: int) -> int:
+    click.echo(f"ocipack: error: {message}", err=True)
+    return code
+
+
+class _Commands(click.Group):
+    """Commands of their own, and one for each format."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*formats.NAMES, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in formats.NAMES:
+            return _format_command(cmd_name)
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="ocipack")
+def ocipack() -> None:
+    """Pack an operating system, declared in os.toml, into an artefact."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Common:
+    """Options of every command that reads a closure."""
+
+    file: str
+    max_layers: int | None
+    force_layers: bool
+    strategy: str | None
+    compression: str | None
+    jobs: int
+    refresh: bool
+    verbosity: int
+
+
+def _closure_options(command: Command) -> Command:
+    """Add the options of `_Common`, all but the file."""
+    options = (
+        click.option("--max-layers", type=int, metavar="N", help="Most layers, the customization layer included."),
+        click.option("--force-layers", is_flag=True, help="Allow more layers than docker can run."),
+        click.option("--strategy", type=click.Choice(strategies.NAMES), help="How items are put into layers."),
+        click.option("--compression", metavar="CODEC[:LEVEL]", help="none, gzip or zstd; gzip:6 names a level."),
+        click.option(
+            "-j", "--jobs", type=click.IntRange(1), metavar="N", help="Chunks compressed at a time (all processors)."
+        ),
+        click.option("--refresh", is_flag=True, help="Fetch the lists of packages again."),
+        click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors."),
+        click.option("-v", "--verbose", is_flag=True, help="Say more."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _common(file: str, options: dict[str, Any]) -> _Common:
+    verbosity = VERBOSE if options["verbose"] else QUIET if options["quiet"] else NORMAL
+    return _Common(
+        file=file,
+        max_layers=options["max_layers"],
+        force_layers=options["force_layers"],
+        strategy=options["strategy"],
+        compression=options["compression"],
+        jobs=options["jobs"] or len(os.sched_getaffinity(0)),
+        refresh=options["refresh"],
+        verbosity=verbosity,
+    )
+
+
+def _format_command(name: str) -> click.Command:
+    @click.command(name, help=f"Make {formats.format_module(name).SUMMARY}.", short_help=formats.format_module(name).SUMMARY)
+    @click.argument("arguments", nargs=-1, metavar="[TYPE]... [OS_TOML]")
+    @click.option("-o", "--output", metavar="PATH", help="The artefact (NAME-VERSION.TYPE in this folder).")
+    @click.option("--check", is_flag=True, help="Build twice, the second time without the cache, and compare.")
+    @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+    @_closure_options
+    def command(arguments: tuple[str, ...], output: str | None, check: bool, as_json: bool, **options: Any) -> None:
+        names, file = _split_arguments(name, arguments)
+        common = _common(file, options)
+        with ConsoleProgress(common.verbosity) as progress:
+            _build(names, common, output, progress, check=check, as_json=as_json)
+
+    return command
+
+
+def _split_arguments(first: str, arguments: tuple[str, ...]) -> tuple[list[str], str]:
+    """Formats, then at most one file: `docker oci os.toml`."""
+    names = [first]
+    rest = list(arguments)
+    while rest and rest[0] in formats.NAMES:
+        names.append(rest.pop(0))
+    if len(rest) > 1:
+        raise click.UsageError(f"one os.toml at a time, not {' and '.join(rest)}")
+    if len(names) != len(set(names)):
+        raise click.UsageError("the same type is named twice")
+    return names, rest[0] if rest else _DECLARATION
+
+
+def _build(
+    names: list[str], common: _Common, output: str | None, progress: ConsoleProgress, *, check: bool, as_json: bool
+) -> None:
+    if output and len(names) > 1:
+        raise click.UsageError("--output goes with one type only")
+    declaration, settings = _declaration(common), _settings(common, progress)
+    outputs = (
+        [(names[0], os.path.abspath(output))]
+        if output
+        else build.default_outputs(declaration, names, os.getcwd())
+    )
+    production = build.produce(declaration, settings)
+    artefacts = (build.check if check else build.build)(production, outputs, settings)
+    if as_json:
+        click.echo(report.artefacts_json(list(zip(names, artefacts, strict=True))))
+    else:
+        for artefact in artefacts:
+            progress.tell(f"{artefact.reference} {artefact.digest} ({len(artefact.layers)} layers)")
+            click.echo(artefact.path)
+
+
+def _declaration(common: _Common) -> Declaration:
+    """os.toml, with what the command line says instead."""
+    declaration = load(common.file)
+    layers = declaration.layers
+    changes: dict[str, Any] = {}
+    if common.max_layers is not None or common.force_layers:
+        changes |= {"max_layers": common.max_layers or layers.max_layers, "force": common.force_layers or layers.force}
+    if common.strategy:
+        changes["strategy"] = common.strategy
+    if common.compression:
+        changes["compression"] = _compression(common.compression)
+    return replace(declaration, layers=replace(layers, **changes)) if changes else declaration
+
+
+def _compression(text: str) -> Compression:
+    name, _, level = text.partition(":")
+    if level and not level.isdecimal():
+        raise InputError(f"--compression {text}: the level is not a number", hint="Say for example gzip:6.")
+    return Compression(codec=name, level=int(level) if level else None)
+
+
+def _settings(common: _Common, progress: ConsoleProgress) -> build.Settings:
+    return build.Settings(
+        folder=os.path.dirname(os.path.abspath(common.file)),
+        cache=_cache_folder(),
+        epoch=_epoch(),
+        jobs=common.jobs,
+        refresh=common.refresh,
+        progress=progress,
+    )
+
+
+def _epoch() -> int:
+    """SOURCE_DATE_EPOCH (reproducible-builds.org/specs/source-date-epoch), or 1 as Guix and Nix have it."""
+    text = os.environ.get("SOURCE_DATE_EPOCH", "1")
+    if not (text.isascii() and text.isdecimal() and int(text[:20]) <= _LATEST):
+        raise InputError(
+            f"SOURCE_DATE_EPOCH is {text!r}, which is no time",
+            hint="It is a number of seconds since 1970, or is not set.",
+        )
+    return int(text)
+
+
+def _cache_folder() -> str:
+    """$XDG_CACHE_HOME/ocipack, as the XDG Base Directory Specification has it."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if not os.path.isabs(base):
+        home = os.path.expanduser("~")
+        if not os.path.isabs(home):
+            raise InputError("there is no home folder for the cache", hint="XDG_CACHE_HOME names another place for it.")
+        base = os.path.join(home, ".cache")
+    return os.path.join(base, "ocipack")
+
+
+@ocipack.command()
+@click.argument("file", metavar="[OS_TOML]", default=_DECLARATION)
+@click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+@_closure_options
+def plan(file: str, as_json: bool, **options: Any) -> None:
+    """Show the layers, what is in them, and why."""
+    common = _common(file, options)
+    with ConsoleProgress(common.verbosity) as progress:
+        production = build.produce(_declaration(common), _settings(common, progress))
+    click.echo(report.plan_json(production) if as_json else report.plan_text(production))
+
+
+@ocipack.command()
+@click.argument("file", metavar="[OS_TOML]", default=_DECLARATION)
+def check(file: str) -> None:
+    """Say every mistake in os.toml; nothing is fetched or built."""
+    load(file)
+    click.echo(f"{file}: no mistakes")
+
+
+@ocipack.command()
+def types() -> None:
+    """List the types of artefact."""
+    click.echo(report.table([(name, formats.format_module(name).SUMMARY) for name in formats.NAMES]))
+
+
+@ocipack.command()
+@click.argument("file", metavar="[OS_TOML]", default=_DECLARATION)
+def init(file: str) -> None:
+    """Start a commented os.toml; an existing one is left alone."""
+    try:
+        with open(file, "x", encoding="utf-8") as output:
+            output.write(TEMPLATE)
+    except FileExistsError:
+        raise InputError(f"{file} exists already", hint="Name another file.") from None
+    click.echo(file)

@@ -1,0 +1,78 @@
+"""What people see while they wait: a bar on a terminal, plain lines elsewhere; always on standard error."""
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+#: How much is said: nothing but errors; what is done; each piece of it.
+QUIET, NORMAL, VERBOSE = range(3)
+
+
+class ConsoleProgress:
+    """Progress (`layers.progress`) for people.
+
+    Args:
+        verbosity: `QUIET`, `NORMAL` or `VERBOSE`.
+    """
+
+    def __init__(self, verbosity: int) -> None:
+        self._verbosity = verbosity
+        self._console = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self._bar: Progress | None = None
+        self._task = TaskID(0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end()
+
+    def begin(self, task: str, total: int) -> None:
+        """See `layers.progress.Progress`."""
+        self.end()
+        if self._verbosity == QUIET or not total:
+            return
+        if not self._console.is_terminal:
+            self._console.print(f"{task}: {_mebibytes(total)}")
+            return
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(binary_units=True),
+            TimeElapsedColumn(),
+            console=self._console,
+            transient=True,
+        )
+        self._task = self._bar.add_task(task, total=total)
+        self._bar.start()
+
+    def advance(self, what: str, size: int) -> None:
+        """See `layers.progress.Progress`."""
+        if self._verbosity == VERBOSE:
+            self._console.print(f"  {what}: {_mebibytes(size)}")
+        if self._bar:
+            self._bar.advance(self._task, size)
+
+    def end(self) -> None:
+        """See `layers.progress.Progress`."""
+        if self._bar:
+            self._bar.stop()
+            self._bar = None
+
+    def warn(self, message: str) -> None:
+        """See `layers.progress.Progress`."""
+        if self._verbosity > QUIET:
+            self._console.print(f"ocipack: warning: {message}")
+
+    def tell(self, message: str) -> None:
+        """Say something that people may want to know."""
+        if self._verbosity > QUIET:
+            self._console.print(message)
+
+
+def _mebibytes(size: int) -> str:
+    return f"{size / (1 << 20):.1f} MiB"

@@ -1,0 +1,101 @@
+"""Results as text for people and as JSON for programs."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from formats.format import Artefact
+from layers.blob import Layer
+from packer.build import Production
+
+_CUSTOMIZATION = "customization"
+
+
+def artefacts_json(artefacts: Sequence[tuple[str, Artefact]]) -> str:
+    """What was made, by format."""
+    return _json({"artefacts": [{"format": name, **_artefact(artefact)} for name, artefact in artefacts]})
+
+
+def _artefact(artefact: Artefact) -> dict[str, Any]:
+    return {
+        "path": artefact.path,
+        "reference": artefact.reference,
+        "digest": str(artefact.digest),
+        "image-id": str(artefact.image_id),
+        "layers": [_layer(layer) for layer in artefact.layers],
+    }
+
+
+def _layer(layer: Layer) -> dict[str, Any]:
+    return {
+        "diff-id": str(layer.diff_id),
+        "digest": str(layer.digest),
+        "size": layer.size,
+        "compression": layer.compression,
+    }
+
+
+def plan_json(production: Production) -> str:
+    """The layers of a plan: items, sizes in bytes, reasons."""
+    layers = [
+        {
+            "layer": rank,
+            "size": group.size,
+            "reason": group.reason,
+            "items": [
+                {"name": item.name, "version": item.version, "path": item.path, "size": item.size}
+                for item in group.items
+            ],
+        }
+        for rank, group in enumerate(production.plan.groups, 1)
+    ]
+    return _json({"layers": [*layers, _customization(production)]})
+
+
+def _customization(production: Production) -> dict[str, Any]:
+    entries = production.system.customization
+    return {
+        "layer": len(production.plan.groups) + 1,
+        "size": sum(entry.content.size for entry in entries if hasattr(entry, "content")),
+        "reason": _CUSTOMIZATION,
+        "items": [],
+    }
+
+
+def plan_text(production: Production) -> str:
+    """The layers of a plan as a table: number, MiB, items, why, which."""
+    rows = [("layer", "MiB", "items", "why", "what")]
+    rows += [
+        (str(rank), _mebibytes(group.size), str(len(group.items)), group.reason, _names([str(i) for i in group.items]))
+        for rank, group in enumerate(production.plan.groups, 1)
+    ]
+    last = _customization(production)
+    entries = f"{len(production.system.customization)} entries that belong to no item"
+    rows.append((str(last["layer"]), _mebibytes(last["size"]), "0", _CUSTOMIZATION, entries))
+    return table(rows, right=(0, 1, 2))
+
+
+def _names(names: Sequence[str], most: int = 3) -> str:
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
+    """Rows in columns; the columns named in `right` are aligned right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = (
+        "  ".join(
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _mebibytes(size: int) -> str:
+    return f"{size / (1 << 20):.1f}"
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)

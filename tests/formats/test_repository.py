@@ -1,0 +1,59 @@
+"""Every name gives a repository name that the distribution project's grammar accepts."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from formats.repository import repository_name, tag
+
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_GRAMMAR = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("hello", "hello"),
+        ("Hello World", "hello-world"),
+        ("C++", "ca"),
+        ("c", "ca"),
+        ("_x_", "xa"),
+        ("É", "ea"),
+        ("", "aa"),
+        ("日本", "aa"),
+        ("a..b", "a-b"),
+        ("a___b", "a-b"),
+        ("a__b", "a__b"),
+        ("a-_b", "a-b"),
+        ("a---b", "a---b"),
+        ("team/App", "team/app"),
+        ("/team//app/", "team/app"),
+        ("x" * 300, "x" * 255),
+        ("x" * 254 + "-y", "x" * 254),
+    ],
+)
+def test_names(name: str, expected: str) -> None:
+    assert repository_name(name) == expected
+
+
+@given(st.text(max_size=400) | st.text(alphabet="ab._-/", max_size=400))
+def test_every_name_is_canonical(name: str) -> None:
+    found = repository_name(name)
+    assert _GRAMMAR.fullmatch(found)
+    assert 2 <= len(found) <= 255
+    assert repository_name(found) == found
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [("", "latest"), ("1.0", "1.0"), ("1:2.0+b1~rc", "1-2.0-b1-rc"), (".hidden", "hidden"), ("v" * 200, "v" * 128)],
+)
+def test_tags(version: str, expected: str) -> None:
+    assert tag(version) == expected
+
+
+@given(st.text(max_size=200))
+def test_every_version_gives_a_tag(version: str) -> None:
+    assert re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", tag(version))

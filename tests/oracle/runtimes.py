@@ -1,0 +1,112 @@
+"""Container runtimes that other people wrote, run for real: each in folders of its own, without a network."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# Debian's own docker, not another client that may come first on PATH: both ends have to be of one version.
+_DOCKER = "/usr/bin/docker"
+
+
+def output(*arguments: str | Path, env: dict[str, str] | None = None) -> str:
+    """What a program prints; its complaint when it fails."""
+    done = subprocess.run(
+        [str(argument) for argument in arguments],
+        env={**os.environ, **(env or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{arguments} said {done.returncode}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+@dataclass(frozen=True)
+class Docker:
+    """A docker daemon of our own, with the classic image store."""
+
+    socket: str
+
+    def command(self, *arguments: str | Path) -> str:
+        return output(_DOCKER, "-H", self.socket, *arguments)
+
+    def load(self, archive: Path) -> str:
+        """Load an archive; the reference of the image."""
+        return self.command("load", "--quiet", "-i", archive).splitlines()[-1].removeprefix("Loaded image: ")
+
+    def run(self, reference: str, *arguments: str) -> str:
+        return self.command("run", "--rm", "--network", "none", reference, *arguments)
+
+    def inspect(self, reference: str) -> Any:
+        return json.loads(self.command("image", "inspect", reference))[0]
+
+
+@contextlib.contextmanager
+def docker_daemon(folder: Path) -> Iterator[Docker]:
+    """Start the daemon; it is ended by its own process id."""
+    socket = f"unix://{folder}/docker.sock"
+    log = (folder / "log").open("wb")
+    daemon = subprocess.Popen(
+        [
+            "dockerd", "--host", socket, "--data-root", folder / "data", "--exec-root", folder / "exec",
+            "--pidfile", folder / "pid", "--storage-driver", "vfs", "--iptables=false", "--ip6tables=false",
+            "--bridge=none", "--ip-forward=false", "--ip-masq=false", "--userland-proxy=false",
+        ],
+        stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        _wait_for(folder / "docker.sock", daemon, folder / "log")
+        yield Docker(socket)
+    finally:
+        daemon.send_signal(signal.SIGTERM)
+        daemon.wait(30)
+        log.close()
+
+
+def _wait_for(socket: Path, daemon: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(300):
+        if socket.exists():
+            return
+        assert daemon.poll() is None, log.read_text()
+        time.sleep(0.1)
+    raise AssertionError("dockerd did not start: " + log.read_text())
+
+
+@dataclass(frozen=True)
+class Podman:
+    """Podman with storage of its own."""
+
+    folder: Path
+
+    def command(self, *arguments: str | Path) -> str:
+        return output(
+            "podman", "--root", self.folder / "root", "--runroot", self.folder / "run", "--tmpdir", self.folder / "tmp",
+            "--storage-driver", "vfs", "--cgroup-manager", "cgroupfs", "--events-backend", "file", "--runtime", "runc",
+            *arguments,
+        )  # fmt: skip
+
+    def load(self, archive: Path) -> str:
+        """Load an archive; the reference of the image."""
+        return self.command("load", "-q", "-i", archive).strip().removeprefix("Loaded image: ")
+
+    def run(self, reference: str, *arguments: str) -> str:
+        limits = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024")
+        return self.command("run", "--rm", "--network=none", *limits, reference, *arguments)
+
+
+def skopeo_copy(source: str, target: str) -> None:
+    """Copy an image between two transports."""
+    output("skopeo", "--insecure-policy", "copy", "--quiet", source, target)
+
+
+def umoci_unpack(layout: Path, tag: str, bundle: Path) -> Path:
+    """Unpack a layout's image into a root file system."""
+    output("umoci", "unpack", "--image", f"{layout}:{tag}", bundle)
+    return bundle / "rootfs"
