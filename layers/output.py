@@ -20,6 +20,8 @@ from layers.errors import PackError
 
 Buffer = bytes | bytearray
 
+_MOST_TRIES = 100
+
 
 class OutputError(PackError):
     """The output cannot be written."""
@@ -133,17 +135,20 @@ def _link(descriptor: int, directory: int, name: str) -> None:
 
 def _replace(source: str, directory: int, name: str) -> None:
     second = f".{name}.ocipack"
-    while True:
+    for tries_left in reversed(range(_MOST_TRIES)):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(second, dir_fd=directory)
         try:
             os.link(source, second, dst_dir_fd=directory, follow_symlinks=True)
             os.rename(second, name, src_dir_fd=directory, dst_dir_fd=directory)
         except (FileExistsError, FileNotFoundError):
-            continue  # another run replaces the same file at this very moment, under the same second name
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(second, dir_fd=directory)  # there still when both names were of one file: rename(2)
-        return
+            # Another run replaces the same file at this moment, under the same second name.
+            if not tries_left:
+                raise
+        else:
+            break
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(second, dir_fd=directory)  # rename(2) leaves it there when both names are one file's
 
 
 def _copy_range(source: int, target: int, offset: int, size: int) -> None:

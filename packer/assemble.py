@@ -12,7 +12,7 @@ from layers.entry import Directory, Entry
 from layers.errors import ConflictError
 from layers.item import Closure, StoreItem
 from layers.tree import Merged, Part, Tree, add_parents, merge, overlay
-from packer.config import Declaration
+from packer.declaration import Declaration
 from packer.operating_system import declared_entries
 from packer.stores import Store
 

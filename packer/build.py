@@ -17,14 +17,14 @@ from formats.system import System
 from layers.blob import BlobCache, Workshop
 from layers.compress import Codec, codec
 from layers.digest import Digest
-from layers.errors import InputError, PackError
+from layers.errors import PackError
 from layers.output import OutputError, said
 from layers.plan import LayerPlan, plan
 from layers.progress import Progress
 from layers.strategies import strategy
 from packer.assemble import assemble
-from packer.config import Declaration
-from packer.stores import StoreContext, store_module
+from packer.declaration import Declaration
+from packer.stores import Store, StoreContext, store_module
 
 
 class DifferenceError(PackError):
@@ -90,9 +90,7 @@ def build(production: Production, outputs: Sequence[tuple[str, str]], settings: 
     """
     blobs = BlobCache(settings.cache)
     with ThreadPoolExecutor(settings.jobs) as executor:
-        workshop = Workshop(
-            blobs, production.codec, settings.epoch, executor, settings.jobs, settings.progress
-        )
+        workshop = Workshop(blobs, production.codec, settings.epoch, executor, settings.jobs, settings.progress)
         return [
             format_module(name).write(Order(production.system, production.plan, workshop, path))
             for name, path in outputs
@@ -108,7 +106,9 @@ def check(production: Production, outputs: Sequence[tuple[str, str]], settings: 
     """
     first = build(production, outputs, settings)
     with tempfile.TemporaryDirectory(prefix="check-", dir=settings.cache) as folder:
-        again = [(name, os.path.join(folder, str(rank), os.path.basename(path))) for rank, (name, path) in enumerate(outputs)]
+        again = [
+            (name, os.path.join(folder, str(rank), os.path.basename(path))) for rank, (name, path) in enumerate(outputs)
+        ]
         for _, path in again:
             os.mkdir(os.path.dirname(path))
         build(production, again, replace(settings, cache=os.path.join(folder, "cache")))
@@ -132,7 +132,7 @@ def default_outputs(declaration: Declaration, formats: Iterable[str], folder: st
     return [(kind, os.path.join(folder, format_module(kind).default_output(stem))) for kind in formats]
 
 
-def _store(declaration: Declaration, settings: Settings):  # noqa: ANN202
+def _store(declaration: Declaration, settings: Settings) -> Store:
     context = StoreContext(
         platform=declaration.target_platform,
         cache=settings.cache,

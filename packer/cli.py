@@ -17,7 +17,7 @@ from layers import strategies
 from layers.errors import InputError, PackError
 from layers.output import said
 from packer import build, report
-from packer.config import Compression, Declaration, load
+from packer.config import Declaration, load, override
 from packer.console import NORMAL, QUIET, VERBOSE, ConsoleProgress
 from packer.template import TEMPLATE
 
@@ -118,7 +118,9 @@ def _common(file: str, options: dict[str, Any]) -> _Common:
 
 
 def _format_command(name: str) -> click.Command:
-    @click.command(name, help=f"Make {formats.format_module(name).SUMMARY}.", short_help=formats.format_module(name).SUMMARY)
+    @click.command(
+        name, help=f"Make {formats.format_module(name).SUMMARY}.", short_help=formats.format_module(name).SUMMARY
+    )
     @click.argument("arguments", nargs=-1, metavar="[TYPE]... [OS_TOML]")
     @click.option("-o", "--output", metavar="PATH", help="The artefact (NAME-VERSION.TYPE in this folder).")
     @click.option("--check", is_flag=True, help="Build twice, the second time without the cache, and compare.")
@@ -153,9 +155,7 @@ def _build(
         raise click.UsageError("--output goes with one type only")
     declaration, settings = _declaration(common), _settings(common, progress)
     outputs = (
-        [(names[0], os.path.abspath(output))]
-        if output
-        else build.default_outputs(declaration, names, os.getcwd())
+        [(names[0], os.path.abspath(output))] if output else build.default_outputs(declaration, names, os.getcwd())
     )
     production = build.produce(declaration, settings)
     artefacts = (build.check if check else build.build)(production, outputs, settings)
@@ -170,22 +170,25 @@ def _build(
 def _declaration(common: _Common) -> Declaration:
     """os.toml, with what the command line says instead."""
     declaration = load(common.file)
-    layers = declaration.layers
     changes: dict[str, Any] = {}
-    if common.max_layers is not None or common.force_layers:
-        changes |= {"max_layers": common.max_layers or layers.max_layers, "force": common.force_layers or layers.force}
+    if common.max_layers is not None:
+        changes["max-layers"] = common.max_layers
+    if common.force_layers:
+        changes["force"] = True
     if common.strategy:
         changes["strategy"] = common.strategy
     if common.compression:
         changes["compression"] = _compression(common.compression)
-    return replace(declaration, layers=replace(layers, **changes)) if changes else declaration
+    if not changes:
+        return declaration
+    return replace(declaration, layers=override(declaration.layers, changes, "command line"))
 
 
-def _compression(text: str) -> Compression:
+def _compression(text: str) -> dict[str, Any]:
     name, _, level = text.partition(":")
     if level and not level.isdecimal():
         raise InputError(f"--compression {text}: the level is not a number", hint="Say for example gzip:6.")
-    return Compression(codec=name, level=int(level) if level else None)
+    return {"codec": name, "level": int(level)} if level else {"codec": name}
 
 
 def _settings(common: _Common, progress: ConsoleProgress) -> build.Settings:

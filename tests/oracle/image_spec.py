@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft4Validator
-from referencing import Registry, Resource
+from referencing import Registry
 from referencing.jsonschema import DRAFT4
 
 _SCHEMAS = Path("/usr/share/gocode/src/github.com/opencontainers/image-spec/schema")
@@ -16,7 +16,7 @@ def problems(schema: str, document: bytes) -> list[str]:
     resources = {path.name: json.loads(path.read_text()) for path in _SCHEMAS.glob("*.json")}
     registry: Registry[Any] = Registry()
     for name, contents in resources.items():
-        resource = Resource(contents, DRAFT4)
+        resource = DRAFT4.create_resource(contents)
         # The schemas name each other by file name, relative to their ids.
         registry = registry.with_resource(name, resource).with_resource(contents.get("id", name), resource)
         registry = registry.with_resource(f"https://opencontainers.org/schema/{name}", resource)

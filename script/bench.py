@@ -1,0 +1,165 @@
+"""The measurements of script/bench."""
+
+import json
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from layers.entry import Data, File
+from layers.reader import Reader
+from layers.tar import TarWriter
+
+_RUNS = 5
+_OCIPACK = Path(sys.executable).with_name("ocipack")
+_NGINX = Path("examples/nginx/os.toml")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a program: seconds of wall and of all processors, MiB of its largest process."""
+
+    wall: float
+    processors: float
+    memory: float
+
+
+def timed(command: list[str | Path] | str, environment: dict[str, str]) -> Run:
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    process = subprocess.Popen(
+        command, shell=isinstance(command, str), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    if status:
+        sys.exit(f"{command} failed")
+    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Run(wall, spent, usage.ru_maxrss / 1024)
+
+
+def median(runs: list[Run]) -> Run:
+    return Run(*(statistics.median(getattr(run, name) for run in runs) for name in ("wall", "processors", "memory")))
+
+
+def tell(what: str, run: Run, peer: Run | None = None) -> None:
+    ratio = f"   {run.wall / peer.wall:5.2f} of the peer" if peer else ""
+    print(f"{what:<52} {run.wall:7.3f} s  {run.processors / run.wall:4.2f} cores  {run.memory:5.0f} MiB{ratio}")
+
+
+class Bench:
+    """Measurements with layers and outputs below a folder on a tmpfs; packages are kept in the user's own cache."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.cache = folder / "cache" / "ocipack"
+        self.cache.mkdir(parents=True)
+        self.environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
+        self.output = folder / "image.tar"
+
+    def build(self, *arguments: str) -> Run:
+        return timed([_OCIPACK, "docker", _NGINX, "-q", "-o", self.output, *arguments], self.environment)
+
+    def forget_layers(self) -> None:
+        shutil.rmtree(self.cache / "layers")
+        shutil.rmtree(self.cache / "blobs")
+
+    def forget_one_layer(self) -> None:
+        """As if one package had changed: its layer and the customization layer are to be made anew."""
+        plan = json.loads(subprocess.check_output([_OCIPACK, "plan", "-q", "--json", _NGINX], env=self.environment))
+        image = json.loads(
+            subprocess.check_output(
+                [_OCIPACK, "docker", _NGINX, "-q", "--json", "-o", self.output], env=self.environment
+            )
+        )
+        layers = image["artefacts"][0]["layers"]
+        middle = len(plan["layers"]) // 4
+        changed = {layers[middle]["digest"], layers[-1]["digest"]}
+        for record in (self.cache / "layers").iterdir():
+            if json.loads(record.read_text())["digest"] in changed:
+                record.unlink()
+
+    def root(self) -> Path:
+        """The same tree on the tmpfs, for the peer: the layers unpacked one over another."""
+        root = self.folder / "root"
+        root.mkdir()
+        image = json.loads(
+            subprocess.check_output(
+                [_OCIPACK, "docker", _NGINX, "-q", "--json", "-o", self.output], env=self.environment
+            )
+        )
+        for layer in image["artefacts"][0]["layers"]:
+            blob = self.cache / "blobs" / "sha256" / layer["digest"].removeprefix("sha256:")
+            subprocess.run(["tar", "-xzf", blob, "-C", root, "--no-same-owner"], check=True)
+        return root
+
+
+def nginx(folder: Path) -> None:
+    """The first build after downloads, the second, and one with one changed package."""
+    bench = Bench(folder)
+    bench.build()  # fetches packages
+    root = bench.root()
+    peer_command = f"tar c -C {root} . | gzip -6 | sha256sum"
+    first, second, changed, peer = [], [], [], []
+    for _ in range(_RUNS):
+        peer.append(timed(peer_command, bench.environment))
+        bench.forget_layers()
+        first.append(bench.build())
+        second.append(bench.build())
+        bench.forget_one_layer()
+        changed.append(bench.build())
+    reference = median(peer)
+    tell("tar c | gzip -6 | sha256sum of the same tree", reference)
+    tell("ocipack docker examples/nginx, no layer kept", median(first), reference)
+    tell("ocipack docker examples/nginx, all layers kept", median(second), reference)
+    tell("ocipack docker examples/nginx, one package changed", median(changed), reference)
+
+
+def entries(folder: Path) -> None:
+    """What an entry costs in the tar writer."""
+    count = 200_000
+    files = [File(b"usr/share/doc/package-%d/copyright" % number, Data(b"x")) for number in range(count)]
+
+    def write() -> float:
+        start = time.perf_counter()
+        writer = TarWriter(lambda _: None, 1, Reader())
+        writer.add_all(files)
+        writer.close()
+        return (time.perf_counter() - start) / count * 1e6
+
+    print(f"{'writing an entry':<52} {statistics.median(write() for _ in range(_RUNS)):7.2f} µs")
+
+
+def memory(folder: Path) -> None:
+    """Peak memory and processors while 1 GiB of items is packed for the first time."""
+    bench = Bench(folder)
+    declaration = folder / "os.toml"
+    declaration.write_text(
+        'name = "large"\nplatform = "x86_64-linux"\n[store]\ntype = "debian"\n'
+        'packages = ["build-essential", "git", "python3", "systemd", "vim", "ffmpeg", "emacs-nox", "clang"]\n'
+    )
+    command: list[str | Path] = [_OCIPACK, "docker", declaration, "-q", "-o", bench.output]
+    timed(command, bench.environment)
+    bench.forget_layers()
+    tell("ocipack docker, a large closure, no layer kept", timed(command, bench.environment))
+    tell("ocipack docker, a large closure, all layers kept", timed(command, bench.environment))
+
+
+MEASUREMENTS: dict[str, Callable[[Path], None]] = {"entries": entries, "nginx": nginx, "memory": memory}
+
+
+def main(names: list[str]) -> None:
+    base = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    for name in names or MEASUREMENTS:
+        with tempfile.TemporaryDirectory(prefix="ocipack-bench-", dir=base) as folder:
+            MEASUREMENTS[name](Path(folder))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
