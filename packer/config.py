@@ -1,0 +1,73 @@
+"""os.toml to records: all mistakes at once, with their keys and what to do about them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from packer import document, sentences
+from packer.declaration import Compression, Container, Declaration, Layers, OperatingSystem
+from packer.files import FileDeclaration
+from packer.mistakes import ConfigError, Mistake
+from packer.record import keys
+
+__all__ = [
+    "Compression",
+    "ConfigError",
+    "Container",
+    "Declaration",
+    "FileDeclaration",
+    "Layers",
+    "Mistake",
+    "OperatingSystem",
+    "load",
+    "override",
+    "parse",
+]
+
+
+def load(path: str) -> Declaration:
+    """Read an os.toml.
+
+    Raises:
+        ConfigError: it cannot be read, or has mistakes: all of them are told.
+    """
+    return parse(document.read(path), path)
+
+
+def parse(text: str, origin: str) -> Declaration:
+    """The declaration that a TOML text is.
+
+    Args:
+        text: the text.
+        origin: the file that it comes from, for messages.
+
+    Raises:
+        ConfigError: it has mistakes: all of them are told.
+    """
+    values = document.document(text, origin)
+    declaration: Declaration = _checked(Declaration, values, origin)
+    return declaration
+
+
+def override(layers: Layers, changes: Mapping[str, Any], origin: str) -> Layers:
+    """The table `[layers]` with other values for some keys.
+
+    Args:
+        layers: as os.toml has it.
+        changes: values by key, such as `{"max-layers": 60, "compression": {"codec": "gzip", "level": 6}}`.
+        origin: where the changes come from, for messages.
+
+    Raises:
+        ConfigError: the changes have mistakes.
+    """
+    before = {key: getattr(layers, key.replace("-", "_")) for key in keys(Layers)}
+    changed: Layers = _checked(Layers, before | dict(changes), origin)
+    return changed
+
+
+def _checked(record: type[Any], values: dict[str, Any], origin: str) -> Any:
+    try:
+        return TypeAdapter(record).validate_python(values)
+    except ValidationError as error:
+        raise ConfigError(origin, sentences.mistakes(error, values)) from None

@@ -1,0 +1,146 @@
+"""Forms: what the values of os.toml look like, for the records and for the JSON schema alike.
+
+A form is put into `typing.Annotated`. Patterns stay in what Python's `re` and ECMA 262 have in common, because JSON
+schemas use the latter (JSON Schema Validation 2020-12, 6.3.3).
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticKnownError, core_schema
+
+from layers.entry import checked_path
+from layers.errors import EntryError
+from packer.document import quoted
+from packer.record import mistake
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A text of a pattern.
+
+    Attributes:
+        pattern: what all of the text matches.
+        wanted: the pattern in words, after "is not".
+        numbers: the integers that may stand for a text, as when a port is written without quotes.
+        check: raises a `mistake` for what no pattern can tell.
+    """
+
+    pattern: str
+    wanted: str
+    numbers: range = range(0)
+    check: Callable[[str], None] | None = None
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Pydantic's hook: how a value is checked."""
+        return core_schema.no_info_before_validator_function(self._checked, handler(source))
+
+    def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Pydantic's hook: what the JSON schema says."""
+        text = {"type": "string", "pattern": f"^(?:{self.pattern})$"}
+        if not self.numbers:
+            return text
+        return {"anyOf": [text, {"type": "integer", "minimum": self.numbers[0], "maximum": self.numbers[-1]}]}
+
+    def _checked(self, value: object) -> object:
+        if self.numbers and isinstance(value, int) and not isinstance(value, bool):
+            if value not in self.numbers:
+                raise mistake(f"{value} is not {self.wanted}")
+            return value
+        if not isinstance(value, str):
+            raise PydanticKnownError("string_type")
+        if not value and not re.fullmatch(self.pattern, value):
+            raise mistake("must not be empty")
+        if not re.fullmatch(self.pattern, value):
+            raise mistake(f"{quoted(value)} is not {self.wanted}")
+        if value and self.check:
+            self.check(value)
+        return value
+
+    def or_empty(self) -> "Form":
+        """The same form, for keys that may be left empty."""
+        return replace(self, pattern=f"(?:{self.pattern})?")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of some words.
+
+    Attributes:
+        what: what the words name, after "there is no".
+        values: what each word becomes.
+    """
+
+    what: str
+    values: Mapping[str, Any]
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Pydantic's hook: how a value is checked."""
+        return core_schema.no_info_plain_validator_function(self._chosen)
+
+    def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Pydantic's hook: what the JSON schema says."""
+        return {"type": "string", "enum": list(self.values)}
+
+    def _chosen(self, value: object) -> object:
+        if isinstance(value, str):
+            if value not in self.values:
+                raise mistake(f"there is no {self.what} {quoted(value)}", given=value, names=self.values)
+            return self.values[value]
+        if value in self.values.values():
+            return value
+        raise PydanticKnownError("string_type")
+
+
+def _check_names(path: str) -> None:
+    try:
+        checked_path(path.encode(), path)
+    except EntryError:
+        raise mistake(f"a name in {quoted(path)} is longer than 255 bytes") from None
+
+
+_VISIBLE = r"[^\x00-\x1f\x7f]"
+_NAME = r"(?!\.{1,2}(?:/|$))[^/\x00-\x1f\x7f]+"
+_LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_PORT = "(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+
+#: signal(7), Standard signals; the real-time ones are counted from both ends.
+_SIGNALS = (
+    "ABRT ALRM BUS CHLD CONT FPE HUP ILL INT IO IOT KILL PIPE POLL PROF PWR QUIT SEGV STKFLT STOP SYS TERM TRAP TSTP"
+    " TTIN TTOU URG USR1 USR2 VTALRM WINCH XCPU XFSZ"
+)
+
+LINE = Form(rf"(?=.*\S){_VISIBLE}+", "a text on one line")
+KEY = Form(rf"{_VISIBLE}+", "a name: one line, and not empty")
+TAG = Form(
+    "[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}",  # distribution-spec, Pulling manifests, <reference> as a tag
+    "a tag: up to 128 letters, digits and '_.-', of which '.' and '-' are not first",
+)
+HOSTNAME = Form(
+    rf"(?=.{{1,64}}$){_LABEL}(?:\.{_LABEL})*",  # RFC 1123, 2.1; hostname(7)
+    "a host name: letters, digits and '-', in parts of up to 63 joined by '.', 64 in all",
+)
+PATH = Form(rf"/|(?:/{_NAME})+", "an absolute path without '.', '..', '//' or a '/' at its end", check=_check_names)
+NOT_EMPTY = Form(r"[^\x00]+", "a text without NUL")
+ENVIRONMENT_NAME = Form(r"[^=\x00-\x1f\x7f]+", "a name of a variable: not empty, and without '='")
+MODE = Form("[0-7]{3}|0?[0-7]{4}", 'permissions in octal, such as "0644" or "4755"')
+ACCOUNT = Form(
+    r"[A-Za-z_][A-Za-z0-9_.-]{0,30}(?:[A-Za-z0-9_.-]|\$)?",
+    "the name or number of an account",
+    numbers=range((1 << 32) - 1),  # 2³² - 1 means "no change": chown(2)
+)
+CONTAINER_USER = Form(
+    r"[^\s:]+(?::[^\s:]+)?",  # image-spec, config.md, User
+    "a user: a name or number, with ':' and a group if need be",
+    numbers=range((1 << 32) - 1),
+)
+PORT = Form(rf"{_PORT}(?:/(?:tcp|udp))?", "a port: 1 to 65535, with /tcp or /udp if need be", numbers=range(1, 65536))
+SIGNAL = Form(
+    rf"SIG(?:{'|'.join(_SIGNALS.split())}|RTMIN(?:\+[0-9]{{1,2}})?|RTMAX(?:-[0-9]{{1,2}})?)|[1-9]|[1-5][0-9]|6[0-4]",
+    "a signal, such as SIGTERM, SIGRTMIN+3 or 15",
+    numbers=range(1, 65),
+)

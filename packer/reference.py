@@ -1,0 +1,106 @@
+"""The reference of os.toml, docs/os-toml.md: made from the JSON schema, and from the examples of the records."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from packer import schema, stores
+from packer.declaration import Compression, Container, Declaration, Layers, OperatingSystem
+from packer.files import FileDeclaration
+from packer.store_table import store_record
+
+_INTRODUCTION = """\
+# os.toml
+
+<!-- Made by script/generate from the records in packer/; changes here are lost. -->
+
+One file, in [TOML](https://toml.io/en/v1.0.0), says what is packed and how. `ocipack init` starts one with comments,
+`ocipack check` tells every mistake in it at once. Keys that are not listed here are mistakes.
+
+Editors complete and check os.toml with the JSON schema beside this page, [os.schema.json](os.schema.json): a first
+line `#:schema PATH/os.schema.json` tells most of them where it is.
+
+Relative paths start at the folder of os.toml. A file has at most 1 MiB and 64 levels.
+"""
+
+Schema = Mapping[str, Any]
+
+
+def text() -> str:
+    """The page."""
+    whole = schema.schema()
+    parts = [_INTRODUCTION, *_sections(whole, whole["$defs"], "", Declaration.__name__)]
+    return "\n".join(parts)
+
+
+def _examples() -> dict[str, str]:
+    """Examples by the names that the schema has for records."""
+    fixed: tuple[type[Any], ...] = (Declaration, OperatingSystem, FileDeclaration, Container, Layers, Compression)
+    return {record.__name__: record.EXAMPLE for record in (*fixed, *map(store_record, stores.NAMES))}
+
+
+def _sections(record: Schema, records: Mapping[str, Schema], path: str, name: str) -> Iterator[str]:
+    """The section of a table, and those of the tables in it."""
+    yield _section(record, path, _examples()[name])
+    for key, value in record["properties"].items():
+        for below in _tables(value):
+            where = f"{path}.{key}" if path else key
+            yield from _sections(records[below], records, f"[{where}]" if "items" in value else where, below)
+
+
+def _section(record: Schema, path: str, example: str) -> str:
+    kind = record["properties"].get("type", {}).get("const")
+    title = f'`[{path}]` with `type = "{kind}"`' if kind else f"`[{path}]`" if path else "At the top"
+    required = record.get("required", ())
+    rows = [_row(key, value, required=key in required) for key, value in record["properties"].items()]
+    lines = [f"## {title}", "", record["description"], ""]
+    lines += ["| Key | Type | Default | Meaning |", "|---|---|---|---|", *rows, ""]
+    lines += ["```toml", example.rstrip("\n"), "```", ""] if example else []
+    return "\n".join(lines)
+
+
+def _row(key: str, value: Schema, *, required: bool) -> str:
+    default = "**required**" if required else _default(value.get("default"))
+    cells = (f"`{key}`", _type(value), default, value.get("description", ""))
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _default(value: Any) -> str:
+    if value in (None, "", [], {}):
+        return ""
+    if isinstance(value, dict):
+        return ", ".join(map(_default, value.values()))
+    return f"`{_toml(value)}`"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def _type(value: Schema) -> str:
+    if "anyOf" in value:
+        return " or ".join(_type(choice) for choice in value["anyOf"])
+    if "$ref" in value or "oneOf" in value:
+        return "table"
+    if "enum" in value or "const" in value:
+        return ", ".join(f"`{_toml(word)}`" for word in value.get("enum", [value.get("const")]))
+    if value["type"] == "array":
+        return f"array of {_plural(_type(value['items']))}"
+    if value["type"] == "object":
+        return "table of strings"
+    return "true or false" if value["type"] == "boolean" else str(value["type"])
+
+
+def _plural(words: str) -> str:
+    return " or ".join(f"{word}s" for word in words.split(" or "))
+
+
+def _tables(value: Schema) -> list[str]:
+    """The records that a key's value may be, by name."""
+    if "$ref" in value:
+        return [value["$ref"].rpartition("/")[2]]
+    choices = [*value.get("oneOf", ()), *value.get("anyOf", ()), *([value["items"]] if "items" in value else [])]
+    return [name for choice in choices for name in _tables(choice)]

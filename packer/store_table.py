@@ -1,0 +1,79 @@
+"""The table `[store]`: checked by the record of the store module that its key `type` names.
+
+Only the module of the store that is used is imported to check a document; the JSON schema asks all of them.
+"""
+
+import types
+from functools import cache
+from typing import Any, Literal
+
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter
+from pydantic.dataclasses import dataclass
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticKnownError, ValidationError, core_schema
+
+from packer import stores
+from packer.document import quoted
+from packer.record import Record, failure, mistake, settings
+
+
+def store_record(name: str) -> type[Any]:
+    """The record of `[store]` for a type of store: the `Options` of its module, and `type`."""
+    options: Any = stores.store_module(name).Options
+    return _made_record(name, options)
+
+
+@cache
+def _made_record(name: str, options: Any) -> type[Any]:
+    def body(namespace: dict[str, Any]) -> None:
+        namespace["__doc__"] = options.__doc__
+        namespace["__module__"] = options.__module__
+        namespace["__annotations__"] = {"type": Literal[name]}
+        namespace["type"] = Field(default=name, description="The type of store.")
+
+    plain = types.new_class(f"{name.title().replace('_', '')}Store", (options, Record), {}, body)
+    return dataclass(frozen=True, slots=True, kw_only=True, config=settings())(plain)
+
+
+class StoreTable:
+    """Put into `typing.Annotated`, makes a field the table of a store."""
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Pydantic's hook: how a value is checked."""
+        return core_schema.no_info_plain_validator_function(_checked)
+
+    def __get_pydantic_json_schema__(self, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Pydantic's hook: what the JSON schema says."""
+        return {"oneOf": [_table_schema(store_record(name), handler) for name in stores.NAMES]}
+
+
+def _checked(value: Any) -> Any:
+    if not isinstance(value, dict):
+        if isinstance(value, Record) and isinstance(getattr(value, "type", None), str):
+            return value
+        raise PydanticKnownError("dict_type")
+    name = value.get("type")
+    if isinstance(name, str) and name in stores.NAMES:
+        return TypeAdapter(store_record(name)).validate_python(value)
+    raise ValidationError.from_exception_data("store", [_type_failure(value)])
+
+
+def _type_failure(table: dict[str, Any]) -> InitErrorDetails:
+    if "type" not in table:
+        error = mistake("is missing", hint=f"one of {', '.join(stores.NAMES)}")
+    elif isinstance(table["type"], str):
+        error = mistake(f"there is no store {quoted(table['type'])}", given=table["type"], names=stores.NAMES)
+    else:
+        return InitErrorDetails(type="string_type", loc=("type",), input=table["type"])
+    return failure(error, "type")
+
+
+def _table_schema(record: type[Any], handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+    """The record's schema, in which `type` comes first and has to be there."""
+    reference = handler(TypeAdapter(record).core_schema)
+    schema = handler.resolve_ref_schema(reference)
+    properties = schema["properties"]
+    schema["properties"] = {"type": {**properties.pop("type")}, **properties}
+    schema["properties"]["type"].pop("default", None)
+    schema["required"] = ["type", *(name for name in schema.get("required", ()) if name != "type")]
+    return reference

@@ -1,0 +1,46 @@
+"""The os.toml that `ocipack init` starts: it can be packed as it is, and its comments show what else there is."""
+
+#: The text; every line that starts with `# ` and a key is TOML when the `# ` is taken away.
+TEMPLATE = """\
+# What is packed, and how. All keys: docs/os-toml.md of ocipack; `ocipack check` tells every mistake at once.
+#
+#   ocipack docker
+#   docker load -i hello-1.0.docker.tar && docker run --rm -it hello:1.0
+
+name = "hello"
+version = "1.0"
+# The processor: aarch64-linux, armhf-linux, riscv64-linux, … are as good, on any machine.
+platform = "x86_64-linux"
+# description = "A shell and the tools that go with it"
+# licenses = "GPL-3.0-or-later"
+# source = "https://example.com/hello"
+
+[store]
+# Packages of Debian, with all that they need, from where this machine takes its own.
+type = "debian"
+packages = ["bash", "coreutils"]
+# suite = "bookworm"
+# recommends = true
+
+[os]
+# hostname = "hello"
+# A file is made from text, from a source beside this file, or is a symlink or a directory.
+# files = [{ target = "/etc/motd", text = "Hello.\\n" }, { target = "/srv/data", directory = true, mode = "0700" }]
+
+[container]
+cmd = ["/bin/bash"]
+env = { LANG = "C.UTF-8" }
+# entrypoint = ["/usr/bin/env"]
+# workdir = "/srv/data"
+# user = "nobody"
+# ports = [8080, "53/udp"]
+# volumes = ["/srv/data"]
+# stop-signal = "SIGTERM"
+# labels = { "com.example.team" = "web" }
+
+[layers]
+# Layers are shared between images and versions; docker runs up to 125 of them.
+# max-layers = 60
+# strategy = "popularity"
+# compression = { codec = "zstd", level = 9 }
+"""

@@ -1,0 +1,443 @@
+"""os.toml to records: what is accepted, and every mistake in words."""
+
+from collections.abc import Iterator
+from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from formats.platform import PLATFORMS
+from layers.compress import codec
+from layers.errors import InputError
+from layers.plan import DEFAULT_MAX_LAYERS
+from packer.config import Compression, ConfigError, Declaration, FileDeclaration, Layers, Mistake, load, override, parse
+from packer.declaration import CODECS
+from tests.support import fake_store
+
+HEAD = 'name = "hello"\nplatform = "x86_64-linux"\n'
+STORE = '[store]\ntype = "fake"\npackages = ["bash"]\n'
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fake() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        fake_store.install(monkeypatch, "fake", "other")
+        yield
+
+
+def declared(rest: str = "", head: str = "") -> Declaration:
+    return parse(HEAD + head + STORE + rest, "os.toml")
+
+
+def mistakes(text: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        parse(text, "os.toml")
+    lines = str(caught.value).split("\n")
+    assert all(line.startswith("os.toml: ") for line in lines)
+    assert lines == [f"os.toml: {mistake}" for mistake in caught.value.mistakes]
+    return [line.removeprefix("os.toml: ") for line in lines]
+
+
+def told(rest: str = "", head: str = "") -> list[str]:
+    return mistakes(HEAD + head + STORE + rest)
+
+
+def test_the_least() -> None:
+    declaration = declared()
+    assert (declaration.name, declaration.version) == ("hello", "")
+    assert declaration.target_platform is PLATFORMS["x86_64-linux"]
+    assert declaration.store.packages == ("bash",)
+    assert isinstance(declaration.store, fake_store.Options)
+    assert declaration.os.files == ()
+    assert declaration.container.entrypoint == ()
+    assert (declaration.layers.max_layers, declaration.layers.strategy) == (DEFAULT_MAX_LAYERS, "size")
+    assert declaration.layers.compression == Compression(codec="gzip")
+    assert declaration.oci_annotations == {}
+
+
+def test_everything() -> None:
+    declaration = parse(
+        """
+        name = "É"
+        version = "1.0"
+        platform = "armhf-linux"
+        licenses = "MIT"
+        [store]
+        type = "fake"
+        packages = ["bash", "coreutils"]
+        signed-by = "keys.gpg"
+        recommends = true
+        [os]
+        hostname = "web.example.com"
+        [[os.files]]
+        target = "/etc/motd"
+        text = ""
+        mode = "0640"
+        user = "root"
+        group = 42
+        [[os.files]]
+        target = "/"
+        source = "root"
+        [[os.files]]
+        target = "/etc/localtime"
+        symlink = "../usr/share/zoneinfo/Etc/UTC"
+        [[os.files]]
+        target = "/srv"
+        directory = true
+        [container]
+        entrypoint = ["/bin/sh", "-c"]
+        cmd = ["id"]
+        env = { LANG = "C.UTF-8", A = "" }
+        workdir = "/"
+        user = 1000
+        labels = { "a b" = "c" }
+        ports = [80, "81/tcp", "53/udp"]
+        volumes = ["/srv"]
+        stop-signal = "SIGRTMIN+3"
+        annotations = { "org.opencontainers.image.licenses" = "0BSD" }
+        [layers]
+        max-layers = 200
+        force = true
+        strategy = "single"
+        compression = { codec = "zstd", level = 19 }
+        """,
+        "os.toml",
+    )
+    assert declaration.store.signed_by == "keys.gpg"
+    assert [file.permissions for file in declaration.os.files] == [0o640, None, None, None]
+    assert declaration.os.files[0].group == 42
+    assert declaration.container.ports == ("80", "81/tcp", "53/udp")
+    assert declaration.container.user == "1000"
+    assert declaration.layers == Layers(
+        max_layers=200, force=True, strategy="single", compression=Compression(codec="zstd", level=19)
+    )
+    assert declaration.oci_annotations == {
+        "org.opencontainers.image.licenses": "0BSD",
+        "org.opencontainers.image.version": "1.0",
+    }
+
+
+AT_THE_TOP = [
+    ('nmae = "x"', "nmae: there is no such key (did you mean 'name'?)"),
+    ("licences = 1979-05-27", "licences: there is no such key (did you mean 'licenses'?)"),
+    (
+        'version = ".1"',
+        "version: '.1' is not a tag: up to 128 letters, digits and '_.-', of which '.' and '-' are not first",
+    ),
+    ("version = 1.0", "version: must be a string, not a decimal number (put it into quotes)"),
+    ("title = 1979-05-27", "title: must be a string, not a date (put it into quotes)"),
+    ("title = nan", "title: must be a string, not a decimal number (put it into quotes)"),
+    ("title = true", "title: must be a string, not true or false (put it into quotes)"),
+    ("title = []", "title: must be a string, not an array"),
+    ("os = 3", "os: must be a table, not an integer"),
+    ("layers = []", "layers: must be a table, not an array"),
+]
+
+
+@pytest.mark.parametrize(("head", "line"), AT_THE_TOP)
+def test_mistakes_at_the_top(head: str, line: str) -> None:
+    assert told(head=head + "\n") == [line]
+
+
+PATH = "is not an absolute path without '.', '..', '//' or a '/' at its end"
+PORT = "is not a port: 1 to 65535, with /tcp or /udp if need be"
+HOST = "is not a host name: letters, digits and '-', in parts of up to 63 joined by '.', 64 in all"
+ORIGIN = "does not say what the file is made from (add one of source, text, symlink, directory)"
+TOO_MANY = (
+    "layers.max-layers: docker refuses to run an image of more than 125 layers (max depth exceeded)"
+    " (take 125 or less, or add force = true for a runtime that can do more)"
+)
+
+IN_TABLES = [
+    ("[os]", 'hostname = ""', "os.hostname: must not be empty"),
+    ("[os]", 'hostname = "a_b"', f"os.hostname: 'a_b' {HOST}"),
+    ("[os]", 'hostname = "-a"', f"os.hostname: '-a' {HOST}"),
+    ("[os]", f'hostname = "{"a" * 64}"', f"os.hostname: '{'a' * 57}…' {HOST}"),
+    ("[os]", 'hostname = "a\\n"', f"os.hostname: 'a\\n' {HOST}"),
+    ("[os]", "files = 1", "os.files: must be an array, not an integer"),
+    ("[os]", "files = {}", "os.files: must be an array, not a table (put it into brackets: [{ this = 1 }])"),
+    ("[os]", "files = [1]", "os.files[0]: must be a table, not an integer"),
+    ("[[os.files]]", 'text = ""', 'os.files[0].target: is missing (add it, for example "/etc/motd")'),
+    ("[[os.files]]", 'target = "/a"', f"os.files[0]: {ORIGIN}"),
+    ("[[os.files]]", 'target = "/a"\ndirectory = false', f"os.files[0]: {ORIGIN}"),
+    ("[[os.files]]", 'target = "a"\ntext = ""', f"os.files[0].target: 'a' {PATH}"),
+    ("[[os.files]]", 'target = "/a/../b"\ntext = ""', f"os.files[0].target: '/a/../b' {PATH}"),
+    ("[[os.files]]", 'target = "/a/."\ntext = ""', f"os.files[0].target: '/a/.' {PATH}"),
+    ("[[os.files]]", 'target = "/a//b"\ntext = ""', f"os.files[0].target: '/a//b' {PATH}"),
+    ("[[os.files]]", 'target = "/a/"\ntext = ""', f"os.files[0].target: '/a/' {PATH}"),
+    ("[[os.files]]", 'target = "/a\\n"\ntext = ""', f"os.files[0].target: '/a\\n' {PATH}"),
+    (
+        "[[os.files]]",
+        f'target = "/{"é" * 128}"\ntext = ""',
+        f"os.files[0].target: a name in '/{'é' * 56}…' is longer than 255 bytes",
+    ),
+    (
+        "[[os.files]]",
+        'target = "/"\ntext = ""',
+        "os.files[0].target: the root is there already (only a source folder can go there)",
+    ),
+    (
+        "[[os.files]]",
+        'target = "/a"\ntext = ""\nsource = "b"',
+        "os.files[0]: source and text exclude each other (keep one of them)",
+    ),
+    ("[[os.files]]", 'target = "/a"\nsource = ""', "os.files[0].source: must not be empty"),
+    (
+        "[[os.files]]",
+        'target = "/a"\ntext = ""\nmode = 644',
+        "os.files[0].mode: must be a string, not an integer (put it into quotes)",
+    ),
+    (
+        "[[os.files]]",
+        'target = "/a"\ntext = ""\nmode = "0899"',
+        'os.files[0].mode: \'0899\' is not permissions in octal, such as "0644" or "4755"',
+    ),
+    (
+        "[[os.files]]",
+        'target = "/a"\nsymlink = "b"\nmode = "0644"',
+        "os.files[0].mode: a symbolic link has no permissions of its own (leave it out)",
+    ),
+    (
+        "[[os.files]]",
+        'target = "/a"\ntext = ""\nuser = "root"',
+        "os.files[0].user: needs a group beside it (add group, or leave both out)",
+    ),
+    (
+        "[[os.files]]",
+        'target = "/a"\ntext = ""\ngroup = 0',
+        "os.files[0].group: needs a user beside it (add user, or leave both out)",
+    ),
+    (
+        "[[os.files]]",
+        'target = "/a"\ntext = ""\ngroup = -1\nuser = "a"',
+        "os.files[0].group: -1 is not the name or number of an account",
+    ),
+    (
+        "[container]",
+        "entrypoint = '/bin/sh'",
+        'container.entrypoint: must be an array, not a string (put it into brackets: ["this"])',
+    ),
+    ("[container]", "entry-point = []", "container.entry-point: there is no such key (did you mean 'entrypoint'?)"),
+    (
+        "[container]",
+        "stop_signal = 'SIGTERM'",
+        "container.stop_signal: there is no such key (did you mean 'stop-signal'?)",
+    ),
+    (
+        "[container]",
+        "stop-signal = 'SIGTREM'",
+        "container.stop-signal: 'SIGTREM' is not a signal, such as SIGTERM, SIGRTMIN+3 or 15",
+    ),
+    (
+        "[container]",
+        "stop-signal = 65",
+        "container.stop-signal: '65' is not a signal, such as SIGTERM, SIGRTMIN+3 or 15",
+    ),
+    ("[container]", "ports = [0]", f"container.ports[0]: '0' {PORT}"),
+    ("[container]", "ports = [80, '65536/tcp']", f"container.ports[1]: '65536/tcp' {PORT}"),
+    ("[container]", "ports = ['80/icmp']", f"container.ports[0]: '80/icmp' {PORT}"),
+    ("[container]", "ports = [true]", "container.ports[0]: must be a string, not true or false (put it into quotes)"),
+    ("[container]", "volumes = ['data']", f"container.volumes[0]: 'data' {PATH}"),
+    ("[container]", "workdir = 'app'", f"container.workdir: 'app' {PATH}"),
+    (
+        "[container]",
+        "user = 'a b'",
+        "container.user: 'a b' is not a user: a name or number, with ':' and a group if need be",
+    ),
+    ("[container.env]", "A = 1", "container.env.A: must be a string, not an integer (put it into quotes)"),
+    (
+        "[container.env]",
+        "'A=B' = ''",
+        "container.env.'A=B': 'A=B' is not a name of a variable: not empty, and without '='",
+    ),
+    ("[container.env]", "'' = ''", "container.env.'': must not be empty"),
+    ("[container.labels]", "a.b = ''", "container.labels.a: must be a string, not a table"),
+    ("[layers]", "max-layers = '9'", "layers.max-layers: must be an integer, not a string (leave the quotes out)"),
+    ("[layers]", "max-layers = true", "layers.max-layers: must be an integer, not true or false"),
+    ("[layers]", "max-layers = 9.0", "layers.max-layers: must be an integer, not a decimal number"),
+    ("[layers]", "max-layers = 1", "layers.max-layers: must be at least 2"),
+    ("[layers]", "max-layers = 126", TOO_MANY),
+    ("[layers]", "force = 'yes'", "layers.force: must be true or false, not a string (leave the quotes out)"),
+    (
+        "[layers]",
+        "strategy = 'by_size'",
+        "layers.strategy: there is no layering strategy 'by_size' (did you mean 'size'?)",
+    ),
+    ("[layers]", "strategy = 1", "layers.strategy: must be a string, not an integer (put it into quotes)"),
+    (
+        "[layers]",
+        "compression = 'lz4'",
+        "layers.compression: there is no compression 'lz4' (there are: none, gzip, zstd)",
+    ),
+    ("[layers]", "compression = 6", "layers.compression: must be a table, not an integer"),
+    (
+        "[layers.compression]",
+        "codec = 'gz'",
+        "layers.compression.codec: there is no compression 'gz' (did you mean 'gzip'?)",
+    ),
+    ("[layers.compression]", "level = 10", "layers.compression.level: gzip has no level 10 (it has 1 to 9)"),
+    (
+        "[layers.compression]",
+        "codec = 'none'\nlevel = 1",
+        "layers.compression.level: none has no level 1 (it has 0 to 0)",
+    ),
+    ("[layers.compression]", "levl = 1", "layers.compression.levl: there is no such key (did you mean 'level'?)"),
+]
+
+
+@pytest.mark.parametrize(("table", "keys", "line"), IN_TABLES)
+def test_mistakes_in_tables(table: str, keys: str, line: str) -> None:
+    assert told(f"{table}\n{keys}\n") == [line]
+
+
+STORES = [
+    ("", 'store: is missing (add it, for example [store] with type = "debian")'),
+    ("store = 3", "store: must be a table, not an integer"),
+    ("[store]\npackages = ['a']", "store.type: is missing (one of fake, other)"),
+    ("[store]\ntype = 3", "store.type: must be a string, not an integer (put it into quotes)"),
+    ("[store]\ntype = 'fak'", "store.type: there is no store 'fak' (did you mean 'fake'?)"),
+    ("[store]\ntype = 'x'", "store.type: there is no store 'x' (there are: fake, other)"),
+    ("[store]\ntype = 'fake'", "store.packages: is missing"),
+    ("[store]\ntype = 'fake'\npackages = []", "store.packages: must not be empty"),
+    (
+        "[store]\ntype = 'fake'\npackages = [1]",
+        "store.packages[0]: must be a string, not an integer (put it into quotes)",
+    ),
+    (
+        "[store]\ntype = 'fake'\npackages = ['a', 1]",
+        "store.packages[1]: must be a string, not an integer (put it into quotes)",
+    ),
+    (
+        "[store]\ntype = 'fake'\npackages = ['a']\nsigned_by = 'k'",
+        "store.signed_by: there is no such key (did you mean 'signed-by'?)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("table", "line"), STORES)
+def test_mistakes_in_the_store(table: str, line: str) -> None:
+    assert mistakes(HEAD + table) == [line]
+
+
+def test_all_mistakes_at_once_in_the_order_of_the_file() -> None:
+    assert mistakes(
+        """
+        version = 1
+        [layers]
+        max-layers = 126
+        strategy = "sise"
+        [store]
+        type = "fake"
+        package = ["bash"]
+        [[os.files]]
+        target = "/etc/motd"
+        text = "x"
+        user = "root"
+        mode = 644
+        moed = 1
+        [[os.files]]
+        symlink = "x"
+        target = "/etc/motd"
+        source = "y"
+        [[os.files]]
+        target = "/etc/motd"
+        directory = true
+        """
+    ) == [
+        'name: is missing (add it, for example "hello")',
+        'platform: is missing (add it, for example "x86_64-linux")',
+        "version: must be a string, not an integer (put it into quotes)",
+        TOO_MANY,
+        "layers.strategy: there is no layering strategy 'sise' (did you mean 'size'?)",
+        "store.packages: is missing",
+        "store.package: there is no such key (did you mean 'packages'?)",
+        "os.files[0].user: needs a group beside it (add group, or leave both out)",
+        "os.files[0].mode: must be a string, not an integer (put it into quotes)",
+        "os.files[0].moed: there is no such key (did you mean 'mode'?)",
+        "os.files[1]: source and symlink exclude each other (keep one of them)",
+        "os.files[1].target: '/etc/motd' is the target of os.files[0] already (keep one of them)",
+        "os.files[2].target: '/etc/motd' is the target of os.files[0] already (keep one of them)",
+    ]
+
+
+def test_many_mistakes_are_counted() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(HEAD + STORE + "[os]\n" + "".join(f"a{number} = 1\n" for number in range(20_000)), "os.toml")
+    assert len(caught.value.mistakes) == 20_000
+    lines = str(caught.value).split("\n")
+    assert (len(lines), lines[-1]) == (101, "os.toml: and 19900 more mistakes")
+
+
+def test_the_error_carries_what_it_says() -> None:
+    with pytest.raises(InputError) as caught:
+        parse(HEAD, "a/os.toml")
+    assert isinstance(caught.value, ConfigError)
+    assert caught.value.exit_code == 2
+    assert caught.value.origin == "a/os.toml"
+    assert caught.value.mistakes == (
+        Mistake("store", "is missing", 'add it, for example [store] with type = "debian"'),
+    )
+
+
+def test_load_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "os.toml"
+    path.write_text(HEAD + STORE)
+    assert load(str(path)) == declared()
+    path.write_text(HEAD)
+    with pytest.raises(ConfigError, match=f"^{path}: store: is missing"):
+        load(str(path))
+
+
+def test_a_declaration_cannot_be_changed() -> None:
+    declaration = declared()
+    with pytest.raises(FrozenInstanceError):
+        declaration.name = "x"  # type: ignore[misc]
+    assert replace(declaration, name="x").name == "x"
+    assert replace(declaration).container == declaration.container
+
+
+def test_records_check_what_code_gives_them() -> None:
+    assert FileDeclaration(target="/a", text="").target == "/a"
+    with pytest.raises(ValidationError):
+        FileDeclaration(target="/a", text="", source="b")
+    with pytest.raises(ValidationError):
+        Layers(max_layers=126)
+
+
+def test_override() -> None:
+    layers = override(Layers(max_layers=9), {"strategy": "single", "compression": "none"}, "command line")
+    assert layers == Layers(max_layers=9, strategy="single", compression=Compression(codec="none"))
+    with pytest.raises(ConfigError, match=r"^command line: max-layers: docker refuses .*\ncommand line: compression"):
+        override(layers, {"max-layers": 126, "compression": {"codec": "gzip", "level": 77}}, "command line")
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_codecs_and_levels_are_those_that_there_are(name: str) -> None:
+    def there_is(level: int) -> bool:
+        try:
+            codec(name, level)
+        except InputError:
+            return False
+        return True
+
+    assert [level for level in range(-3, 30) if there_is(level)] == list(CODECS[name])
+
+
+def test_no_codec_is_forgotten() -> None:
+    with pytest.raises(InputError) as caught:
+        codec("x")
+    assert caught.value.hint == f"There are: {', '.join(CODECS)}."
+
+
+def frozen(value: Any) -> Iterator[bool]:
+    """Whether values that a record holds can be changed, at any depth."""
+    if is_dataclass(value) and not isinstance(value, type):
+        for field in fields(value):
+            yield from frozen(getattr(value, field.name))
+    yield not isinstance(value, list | set)
+
+
+def test_nothing_in_a_declaration_is_a_list() -> None:
+    assert all(frozen(declared('[os]\nfiles = [{ target = "/a", text = "" }]')))
