@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from formats.container_image import container_image
 from formats.format import Artefact, Order
 from formats.image_layout import layout_entries
-from layers.archive import write_archive
+from layers.archive import STANDARD_OUTPUT, write_archive
 from layers.digest import Digest
 from layers.entry import Data, Directory, Entry, File
 from layers.output import OutputError, PendingFile, PendingFolder
@@ -23,11 +23,12 @@ def write(order: Order) -> Artefact:
 
     A folder that is an image layout is replaced; any other folder is left alone.
     """
-    if not order.output.endswith(".tar"):
+    archive = order.output.endswith(".tar") or order.output == STANDARD_OUTPUT
+    if not archive:
         _refuse_other_folder(order.output)
     image = container_image(order)
     entries = layout_entries(image, order.workshop.cache)
-    if order.output.endswith(".tar"):
+    if archive:
         write_archive(order.output, entries, order.workshop.epoch)
     else:
         _write_folder(order.output, entries)

@@ -157,12 +157,38 @@ def _copy_range(source: int, target: int, offset: int, size: int) -> None:
         try:
             copied = os.copy_file_range(source, target, end - offset, offset_src=offset)
         except OSError as error:
-            if error.errno not in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+            if error.errno not in (errno.EXDEV, errno.EINVAL, errno.EBADF, errno.ENOSYS, errno.EOPNOTSUPP):
                 raise
             copied = os.sendfile(target, source, offset, end - offset)
         if not copied:
             raise OutputError(f"a file ends {end - offset} bytes too early: it was changed while it was copied")
         offset += copied
+
+
+class StreamedFile:
+    """A descriptor that somebody reads from: what was written cannot be taken back.
+
+    Args:
+        descriptor: of a pipe, a terminal or a file; it stays open.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def write(self, data: Buffer) -> None:
+        """Append the data.
+
+        Raises:
+            OSError: nobody reads any more.
+        """
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._descriptor, view) :]
+
+    def copy(self, source: str, offset: int, size: int) -> None:
+        """Append a range of a file of the host; see `PendingFile.copy`."""
+        with open(source, "rb", buffering=0) as file:
+            _copy_range(file.fileno(), self._descriptor, offset, size)
 
 
 class PendingFolder:

@@ -6,7 +6,11 @@ environment that was not made for ocipack alone, would be imported in place of o
 
 import importlib.util
 import os
+import signal
 import sys
+
+# Until the command line runs, an interrupt just ends the process: there is nothing to clean up, nor to say.
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 _OURS = ("layers", "formats", "packer")
 
@@ -31,6 +35,7 @@ def main() -> None:
         )
     from packer.cli import run
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(run(sys.argv[1:]))
 
 

@@ -14,6 +14,7 @@ import click
 
 from formats import format as formats
 from layers import strategies
+from layers.archive import STANDARD_OUTPUT
 from layers.errors import InputError, PackError
 from layers.output import said
 from packer import build, report
@@ -122,7 +123,9 @@ def _format_command(name: str) -> click.Command:
         name, help=f"Make {formats.format_module(name).SUMMARY}.", short_help=formats.format_module(name).SUMMARY
     )
     @click.argument("arguments", nargs=-1, metavar="[TYPE]... [OS_TOML]")
-    @click.option("-o", "--output", metavar="PATH", help="The artefact (NAME-VERSION.TYPE in this folder).")
+    @click.option(
+        "-o", "--output", metavar="PATH", help="The artefact (NAME-VERSION.TYPE in this folder); - is standard output."
+    )
     @click.option("--check", is_flag=True, help="Build twice, the second time without the cache, and compare.")
     @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
     @_closure_options
@@ -153,18 +156,28 @@ def _build(
 ) -> None:
     if output and len(names) > 1:
         raise click.UsageError("--output goes with one type only")
+    if output == STANDARD_OUTPUT and (check or as_json):
+        raise click.UsageError("an archive on standard output goes neither with --check nor with --json")
     declaration, settings = _declaration(common), _settings(common, progress)
-    outputs = (
-        [(names[0], os.path.abspath(output))] if output else build.default_outputs(declaration, names, os.getcwd())
-    )
+    outputs = [(names[0], _output(output))] if output else build.default_outputs(declaration, names, os.getcwd())
     production = build.produce(declaration, settings)
     artefacts = (build.check if check else build.build)(production, outputs, settings)
+    if output == STANDARD_OUTPUT:
+        return
     if as_json:
         click.echo(report.artefacts_json(list(zip(names, artefacts, strict=True))))
     else:
         for artefact in artefacts:
             progress.tell(f"{artefact.reference} {artefact.digest} ({len(artefact.layers)} layers)")
             click.echo(artefact.path)
+
+
+def _output(path: str) -> str:
+    if path != STANDARD_OUTPUT:
+        return os.path.abspath(path)
+    if sys.stdout.isatty():
+        raise click.UsageError("standard output is a terminal: an archive would spoil it")
+    return path
 
 
 def _declaration(common: _Common) -> Declaration:

@@ -1,0 +1,210 @@
+"""The command line: results, messages and exit codes."""
+
+import io
+import json
+import os
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from formats.format import NAMES
+from tests.support.command_line import OCIPACK, Workplace, workplace
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+    """One workplace for all tests that leave it as it is."""
+    return workplace(tmp_path_factory.mktemp("shared"))
+
+
+def test_the_result_alone_is_on_standard_output(shared: Workplace) -> None:
+    shared.declare()
+    answer = shared.run("docker")
+    assert (answer.code, answer.out) == (0, f"{shared.folder}/sample-1.0.docker.tar\n")
+    assert answer.err.splitlines()[-1].startswith("sample:1.0 sha256:")
+
+
+def test_quiet_says_nothing_but_the_result(shared: Workplace) -> None:
+    shared.declare()
+    assert shared.run("oci", "-q").err == ""
+
+
+def test_json_describes_the_artefact(shared: Workplace) -> None:
+    shared.declare()
+    (artefact,) = json.loads(shared.run("docker", "--json").out)["artefacts"]
+    index = json.loads(_member(Path(artefact["path"]), "index.json"))
+    assert artefact["digest"] == index["manifests"][0]["digest"]
+    assert artefact["reference"] == "sample:1.0"
+    assert len(artefact["layers"]) == 4
+
+
+def test_several_types_at_once_are_one_image(shared: Workplace) -> None:
+    shared.declare()
+    artefacts = json.loads(shared.run("docker", "oci", "os.toml", "--json").out)["artefacts"]
+    assert [artefact["format"] for artefact in artefacts] == ["docker", "oci"]
+    assert len({artefact["digest"] for artefact in artefacts}) == 1
+
+
+def test_an_archive_on_standard_output_is_the_same_archive(shared: Workplace) -> None:
+    shared.declare()
+    shared.run("docker", "-o", "file.tar")
+    piped = subprocess.run(
+        [OCIPACK, "docker", "-q", "-o", "-"],
+        cwd=shared.folder,
+        env=shared.environment(),
+        capture_output=True,
+        check=True,
+    ).stdout
+    assert piped == (shared.folder / "file.tar").read_bytes()
+
+
+def test_a_closed_pipe_is_no_traceback(shared: Workplace) -> None:
+    shared.declare()
+    command = f"{OCIPACK} docker -o - | head -c 100 >/dev/null"
+    done = subprocess.run(
+        ["sh", "-c", command], cwd=shared.folder, env=shared.environment(), capture_output=True, text=True, check=True
+    )
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "layers"),
+    [((), 4), (("--max-layers", "3"), 3), (("--max-layers", "2"), 2), (("--strategy", "single"), 2)],
+)
+def test_options_win_over_the_file(shared: Workplace, options: tuple[str, ...], layers: int) -> None:
+    shared.declare("[layers]\nmax-layers = 50\n")
+    (artefact,) = json.loads(shared.run("docker", "--json", *options).out)["artefacts"]
+    assert len(artefact["layers"]) == layers
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip", "gzip:9", "zstd:10"])
+def test_compression(shared: Workplace, compression: str) -> None:
+    shared.declare()
+    (artefact,) = json.loads(shared.run("oci", "--json", "--compression", compression).out)["artefacts"]
+    assert {layer["compression"] for layer in artefact["layers"]} == {compression.partition(":")[0]}
+
+
+def test_plan_shows_layers_sizes_and_why(shared: Workplace) -> None:
+    shared.declare()
+    lines = shared.run("plan", "-q", "--max-layers", "3").out.splitlines()
+    assert lines[0].split() == ["layer", "MiB", "items", "why", "what"]
+    assert "number 1 by size" in lines[1]
+    assert "tiny 1.36-1" in lines[1]
+    assert "the 2 smallest items" in lines[2]
+    assert "customization" in lines[3]
+    plan = json.loads(shared.run("plan", "-q", "--json").out)
+    assert [layer["reason"] for layer in plan["layers"]][-1] == "customization"
+
+
+def test_check_builds_twice(shared: Workplace) -> None:
+    shared.declare()
+    answer = shared.run("docker", "--check")
+    assert answer.code == 0, answer.err
+    assert os.listdir(shared.cache / "ocipack").count("check-") == 0
+
+
+def test_types_are_listed(shared: Workplace) -> None:
+    assert [line.split()[0] for line in shared.run("types").out.splitlines()] == list(NAMES)
+
+
+def test_init_starts_a_file_that_checks_and_leaves_one_that_is_there(tmp_path: Path) -> None:
+    place = workplace(tmp_path)
+    assert place.run("init").out == "os.toml\n"
+    assert place.run("check").out == "os.toml: no mistakes\n"
+    before = (place.folder / "os.toml").read_bytes()
+    again = place.run("init")
+    assert again.code == 2
+    assert "exists already" in again.err
+    assert (place.folder / "os.toml").read_bytes() == before
+
+
+_BAD_INPUT = {
+    "unknown key": ("[contaner]\n", "", ["contaner", "container"]),
+    "wrong type": ("[container]\nworkdir = 5\n", "", ["container.workdir"]),
+    "unknown strategy": ('[layers]\nstrategy = "sise"\n', "", ["layers.strategy", "size"]),
+    "too many layers": ("[layers]\nmax-layers = 126\n", "", ["layers.max-layers", "125", "max depth exceeded"]),
+    "missing source": ('[os]\nfiles = [{ target = "/x", source = "gone" }]\n', "", ["os.files[0].source", "gone"]),
+    "unknown owner": (
+        '[os]\nfiles = [{ target = "/x", text = "", user = "www-dat", group = "root" }]\n', "",
+        ["os.files[0].user", "www-data"],
+    ),
+    "unknown package": ("", '"tinny"', ["tinny", "tiny"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", list(_BAD_INPUT))
+def test_bad_input_is_one_clear_message(shared: Workplace, case: str) -> None:
+    more, packages, said = _BAD_INPUT[case]
+    shared.declare(more, packages=packages or '"tiny"')
+    answer = shared.run("docker", "-o", "never.tar")
+    assert answer.code == 2, answer.err
+    assert all(word in answer.err for word in said), answer.err
+    assert "Traceback" not in answer.err
+    assert answer.out == ""
+    assert not (shared.folder / "never.tar").exists()
+
+
+def test_all_mistakes_come_at_once(shared: Workplace) -> None:
+    shared.declare('[container]\nworkdir = "relative"\ntypo = 1\n[layers]\nmax-layers = 1\n')
+    answer = shared.run("check")
+    assert answer.code == 2
+    assert all(key in answer.err for key in ("container.workdir", "container.typo", "layers.max-layers"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("docker", "--max-layers", "126"), "max depth exceeded"),
+        (("docker", "--max-layers", "1"), "max-layers"),
+        (("docker", "--compression", "lzma"), "lzma"),
+        (("docker", "--compression", "gzip:x"), "gzip:x"),
+        (("docker", "--strategy", "best"), "best"),
+        (("docker", "a.toml", "b.toml"), "one os.toml at a time"),
+        (("docker", "oci", "-o", "x"), "--output goes with one type only"),
+        (("docker", "gone.toml"), "gone.toml"),
+        (("dokcer",), "dokcer"),
+    ],
+)
+def test_bad_arguments(shared: Workplace, arguments: tuple[str, ...], said: str) -> None:
+    shared.declare()
+    answer = shared.run(*arguments)
+    assert answer.code == 2
+    assert said in answer.err
+    assert "Traceback" not in answer.err
+
+
+@pytest.mark.parametrize("epoch", ["", "x", "-1", "1.5", "9" * 30, "٣"])
+def test_a_malformed_epoch_is_an_error(shared: Workplace, epoch: str) -> None:
+    shared.declare()
+    answer = shared.run("docker", env={"SOURCE_DATE_EPOCH": epoch})
+    assert answer.code == 2
+    assert "SOURCE_DATE_EPOCH" in answer.err
+
+
+def test_the_epoch_is_the_time_of_everything(shared: Workplace) -> None:
+    shared.declare()
+    shared.run("docker", "-o", "dated.tar", env={"SOURCE_DATE_EPOCH": "1700000000"})
+    with tarfile.open(shared.folder / "dated.tar") as archive:
+        assert {member.mtime for member in archive} == {1700000000}
+    layers = json.loads(_member(shared.folder / "dated.tar", "manifest.json"))[0]["Layers"]
+    for layer in layers:
+        with tarfile.open(fileobj=io.BytesIO(_member(shared.folder / "dated.tar", layer))) as entries:
+            assert {member.mtime for member in entries} == {1700000000}
+
+
+def test_a_foreign_package_that_shadows_ours_is_named(shared: Workplace, tmp_path: Path) -> None:
+    foreign = tmp_path / "layers"
+    foreign.mkdir()
+    (foreign / "__init__.py").touch()
+    answer = shared.run("types", env={"PYTHONPATH": str(tmp_path)})
+    assert answer.code == 1
+    assert f"another Python package shadows ours: layers ({foreign}/__init__.py)" in answer.err
+
+
+def _member(archive: Path, name: str) -> bytes:
+    with tarfile.open(archive) as opened:
+        member = opened.extractfile(name)
+        assert member
+        return member.read()

@@ -1,0 +1,148 @@
+"""Every example is parsed, packed from the host's own sources, and run by docker and podman."""
+
+import contextlib
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from packer.config import load
+from tests.oracle.runtimes import Docker, Podman, output, skopeo_copy, umoci_unpack
+from tests.support.command_line import OCIPACK
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+_PRIMES = "2 3 5 7 11 13 17 19\n"
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Archives of examples, made on demand, each once."""
+
+    folder: Path
+
+    def environment(self) -> dict[str, str]:
+        return {"PATH": os.environ["PATH"], "HOME": str(self.folder), "XDG_CACHE_HOME": str(self.folder / "cache")}
+
+    def archive(self, name: str) -> Path:
+        path = self.folder / f"{name}.tar"
+        if not path.exists():
+            command: list[str | Path] = [OCIPACK, "docker", EXAMPLES / name / "os.toml", "-q", "-o", path]
+            done = subprocess.run(command, env=self.environment(), capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+        return path
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Packed:
+    """The examples' archives."""
+    return Packed(tmp_path_factory.mktemp("examples"))
+
+
+def test_every_example_is_in_a_test_below() -> None:
+    assert sorted(path.parent.name for path in EXAMPLES.glob("*/os.toml")) == ["hello", "nginx", "python"]
+
+
+@pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*/os.toml")), ids=lambda path: path.parent.name)
+def test_examples_are_parsed_and_packed(example: Path, packed: Packed) -> None:
+    assert load(str(example)).name
+    assert packed.archive(example.parent.name).stat().st_size > 1 << 20
+
+
+def test_hello_under_docker(packed: Packed, docker: Docker) -> None:
+    reference = docker.load(packed.archive("hello"))
+    said = docker.run(reference).splitlines()
+    assert said[0] == "Hello from ocipack."
+    assert {"bash", "coreutils", "dpkg"} <= {line.split("\t")[0].partition(":")[0] for line in said[1:]}
+
+
+@pytest.mark.parametrize(
+    ("command", "empty"),
+    [("dpkg -l", False), ("dpkg -V", True), ("dpkg --audit", True), ("dpkg --verify bash", True), ("ls /", False)],
+)
+def test_dpkg_is_content_inside_hello(packed: Packed, docker: Docker, command: str, empty: bool) -> None:
+    said = docker.run(docker.load(packed.archive("hello")), *command.split())
+    assert (said == "") == empty, said
+
+
+def test_every_package_of_hello_is_installed(packed: Packed, docker: Docker) -> None:
+    said = docker.run(docker.load(packed.archive("hello")), "dpkg", "-l")
+    rows = [line.split() for line in said.splitlines()[5:]]
+    assert {row[0] for row in rows} == {"ii"}
+    assert len(rows) > 15
+
+
+def test_apt_is_content_where_it_is_among_the_packages(packed: Packed, docker: Docker, tmp_path: Path) -> None:
+    declaration = tmp_path / "os.toml"
+    text = (EXAMPLES / "hello" / "os.toml").read_text()
+    declaration.write_text(text.replace('"dpkg"]', '"dpkg", "apt"]').replace('name = "hello"', 'name = "apt"'))
+    command: list[str | Path] = [OCIPACK, "docker", declaration, "-q", "-o", tmp_path / "apt.tar"]
+    subprocess.run(command, env=packed.environment(), check=True)
+    said = docker.run(docker.load(tmp_path / "apt.tar"), "apt-get", "check")
+    assert "E:" not in said
+
+
+def test_hello_under_podman(packed: Packed, podman: Podman) -> None:
+    assert podman.run(podman.load(packed.archive("hello")), "bash", "-c", "echo $((6 * 7))") == "42\n"
+
+
+def test_hello_through_skopeo_and_umoci(packed: Packed, tmp_path: Path) -> None:
+    skopeo_copy(f"docker-archive:{packed.archive('hello')}", f"oci:{tmp_path}/layout:1.0")
+    root = umoci_unpack(tmp_path / "layout", "1.0", tmp_path / "bundle")
+    assert output("chroot", root, "dpkg", "--audit") == ""
+    assert output("chroot", root, "dpkg", "-V") == ""
+
+
+def test_python_under_docker(packed: Packed, docker: Docker) -> None:
+    assert docker.run(docker.load(packed.archive("python")), "20") == _PRIMES
+
+
+def test_python_under_podman(packed: Packed, podman: Podman) -> None:
+    assert podman.run(podman.load(packed.archive("python")), "20") == _PRIMES
+
+
+def test_curl_gets_the_page_of_nginx_from_docker(packed: Packed, docker: Docker) -> None:
+    reference = docker.load(packed.archive("nginx"))
+    assert docker.inspect(reference)["Config"]["ExposedPorts"] == {"8080/tcp": {}}
+    identity = docker.command("run", "--detach", "--rm", "--network", "host", reference).strip()
+    try:
+        assert "Packed by ocipack" in _page(8080)
+    finally:
+        docker.command("stop", identity)
+
+
+def test_curl_gets_the_page_of_nginx_from_a_chroot(packed: Packed, tmp_path: Path) -> None:
+    skopeo_copy(f"oci-archive:{packed.archive('nginx')}:1.0", f"oci:{tmp_path}/layout:1.0")
+    root = umoci_unpack(tmp_path / "layout", "1.0", tmp_path / "bundle")
+    configuration = root / "etc/nginx/nginx.conf"
+    configuration.write_text(configuration.read_text().replace("8080", "8099").replace("/dev/stderr", "/tmp/error"))
+    with _running(["chroot", str(root), "/usr/sbin/nginx", "-g", "daemon off;"]):
+        assert "Packed by ocipack" in _page(8099)
+
+
+@contextlib.contextmanager
+def _running(command: list[str]) -> Iterator[None]:
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _page(port: int) -> str:
+    for _ in range(100):
+        done = subprocess.run(
+            ["curl", "--silent", "--show-error", f"http://127.0.0.1:{port}/"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode == 0:
+            return done.stdout
+        time.sleep(0.1)
+    raise AssertionError(done.stderr)
