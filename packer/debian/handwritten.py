@@ -1,0 +1,157 @@
+"""What hand-written lines of maintainer scripts do, as a table by package: no pattern finds these.
+
+Each line was read in the packages of Debian 12. A link or a copy is only made when what it leads to is there; what a
+script finds already there it leaves alone, and so does this, but for `Attributes`, which change what a package ships.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from layers.entry import Directory, Entry, File, Meta, Symlink
+from packer.debian.accounts import Accounts
+from packer.debian.attributes import changed
+from packer.debian.unpacked import Unpacked
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A symbolic link, made when the package's file behind it is there."""
+
+    path: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A copy of a file that a package ships."""
+
+    path: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Empty:
+    """An empty file."""
+
+    path: str
+    mode: int = 0o644
+    user: str = "root"
+    group: str = "root"
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder."""
+
+    path: str
+    mode: int = 0o755
+    user: str = "root"
+    group: str = "root"
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """Another owner or mode, or capabilities, for what a package ships.
+
+    Attributes:
+        path: of the file or folder.
+        mode: permission bits.
+        user: owner's name.
+        group: group's name.
+        capabilities: the value of `security.capability`; empty for none.
+        needs: a file without which the script does `otherwise`.
+        otherwise: permission bits when that file is not there; 0 for `mode`.
+    """
+
+    path: str
+    mode: int
+    user: str = "root"
+    group: str = "root"
+    capabilities: bytes = b""
+    needs: str = ""
+    otherwise: int = 0
+
+
+Effect = Link | Copy | Empty | Folder | Attributes
+
+# struct vfs_cap_data, revision 2 with the effective bit, permitted = cap_net_raw (13): linux/capability.h
+_NET_RAW = b"\x01\0\0\x02" + (1 << 13).to_bytes(4, "little") + bytes(12)
+
+TABLE: Mapping[str, tuple[Effect, ...]] = {
+    "apt": (
+        Attributes("/var/cache/apt/archives/partial", 0o700, "_apt"),
+        Attributes("/var/lib/apt/lists/partial", 0o700, "_apt"),
+    ),
+    "base-files": (
+        Copy("/etc/motd", "/usr/share/base-files/motd"),
+        Copy("/etc/profile", "/usr/share/base-files/profile"),
+        Copy("/root/.bashrc", "/usr/share/base-files/dot.bashrc"),
+        Copy("/root/.profile", "/usr/share/base-files/dot.profile"),
+        Copy("/usr/share/info/dir", "/usr/share/base-files/info.dir"),
+        Empty("/var/log/btmp", 0o660, group="utmp"),
+        Empty("/var/log/lastlog", 0o664, group="utmp"),
+        Empty("/var/log/wtmp", 0o664, group="utmp"),
+        Link("/etc/dpkg/origins/default", "debian"),
+    ),
+    "bash": (Link("/bin/sh", "bash"),),
+    "cron-daemon-common": (Attributes("/var/spool/cron/crontabs", 0o1730, group="crontab"),),
+    "iputils-ping": (Attributes("/bin/ping", 0o755, capabilities=_NET_RAW, needs="/sbin/setcap", otherwise=0o4755),),
+    "libpam-modules": (Empty("/etc/environment"), Empty("/etc/security/opasswd", 0o600)),
+    "login": (Empty("/etc/subgid"), Empty("/etc/subuid"), Empty("/var/log/faillog")),
+    "nginx-common": (
+        Attributes("/var/log/nginx", 0o755, group="adm"),
+        Copy("/var/www/html/index.nginx-debian.html", "/usr/share/nginx/html/index.html"),
+        Empty("/var/log/nginx/access.log", 0o640, "www-data", "adm"),
+        Empty("/var/log/nginx/error.log", 0o640, "www-data", "adm"),
+        Link("/etc/nginx/sites-enabled/default", "/etc/nginx/sites-available/default"),
+    ),
+    "openssh-client": (Attributes("/usr/bin/ssh-agent", 0o2755, group="_ssh"),),
+    "readline-common": (Copy("/etc/inputrc", "/usr/share/readline/inputrc"),),
+    "sudo": (Attributes("/etc/sudoers", 0o440),),
+}
+
+
+def entries(unpacked: Unpacked, accounts: Accounts) -> Iterator[Entry]:
+    """The files, folders and links of the packages that are there.
+
+    A line whose user or group is not there is left out.
+    """
+    for effect in _effects(unpacked):
+        path = unpacked.real(effect.path)
+        if isinstance(effect, Link):
+            if unpacked.follow(_leads_to(effect)):
+                yield Symlink(path, effect.target.encode())
+        elif isinstance(effect, Copy):
+            source = unpacked.follow(effect.source)
+            if isinstance(source, File):
+                yield File(path, source.content, source.meta)
+        elif not isinstance(effect, Attributes) and (meta := _meta(accounts, effect, effect.mode)):
+            yield File(path, meta=meta) if isinstance(effect, Empty) else Directory(path, meta)
+
+
+def changes(unpacked: Unpacked, accounts: Accounts) -> Iterator[Entry]:
+    """The packages' files and folders that have other owners or modes than their packages say."""
+    for effect in _effects(unpacked):
+        if not isinstance(effect, Attributes):
+            continue
+        lacking = bool(effect.needs) and unpacked.follow(effect.needs) is None
+        meta = _meta(accounts, effect, effect.otherwise if lacking and effect.otherwise else effect.mode)
+        if meta and effect.capabilities and not lacking:
+            meta = replace(meta, xattrs=((b"security.capability", effect.capabilities),))
+        if meta:
+            yield from changed(unpacked.get(effect.path), meta)
+
+
+def _effects(unpacked: Unpacked) -> Iterator[Effect]:
+    for package, effects in sorted(TABLE.items()):
+        if package in unpacked:
+            yield from effects
+
+
+def _leads_to(link: Link) -> str:
+    return link.target if link.target.startswith("/") else f"{link.path.rpartition('/')[0]}/{link.target}"
+
+
+def _meta(accounts: Accounts, effect: Empty | Folder | Attributes, mode: int) -> Meta | None:
+    user, group = accounts.user(effect.user), accounts.group(effect.group)
+    return Meta(mode, user.uid, group.gid) if user and group else None
