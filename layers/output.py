@@ -2,7 +2,7 @@
 
 The bytes go to an unnamed file of the target's folder (`O_TMPFILE`), which gets its name only when all of them are
 on disk: a killed run leaves nothing behind. Replacing an existing file needs a second name for an instant (a link
-cannot replace); that name is derived from the target's, so that the next run takes a left-over away.
+cannot replace); that name begins with the target's, so that the next run takes a left-over away.
 """
 
 import contextlib
@@ -19,8 +19,6 @@ from typing import BinaryIO, Self
 from layers.errors import PackError
 
 Buffer = bytes | bytearray
-
-_MOST_TRIES = 100
 
 
 class OutputError(PackError):
@@ -130,25 +128,39 @@ def _link(descriptor: int, directory: int, name: str) -> None:
         if not stat.S_ISREG(mode) and not stat.S_ISLNK(mode):
             what = "folder" if stat.S_ISDIR(mode) else "device or a pipe"
             raise OutputError(f"{name} is a {what}", hint="Choose another output with --output.") from None
-        _replace(source, directory, name)
+        _replace(descriptor, directory, name)
 
 
-def _replace(source: str, directory: int, name: str) -> None:
-    second = f".{name}.ocipack"
-    for tries_left in reversed(range(_MOST_TRIES)):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(second, dir_fd=directory)
-        try:
-            os.link(source, second, dst_dir_fd=directory, follow_symlinks=True)
-            os.rename(second, name, src_dir_fd=directory, dst_dir_fd=directory)
-        except (FileExistsError, FileNotFoundError):
-            # Another run replaces the same file at this moment, under the same second name.
-            if not tries_left:
-                raise
-        else:
-            break
+def _replace(descriptor: int, directory: int, name: str) -> None:
+    _sweep(directory, _second_names(name))
+    fcntl.flock(descriptor, fcntl.LOCK_EX)  # before it has a name, so that no other run's sweep takes it
+    second = f"{_second_names(name)}{os.fstat(descriptor).st_ino}"
+    os.link(f"/proc/self/fd/{descriptor}", second, dst_dir_fd=directory, follow_symlinks=True)
+    os.rename(second, name, src_dir_fd=directory, dst_dir_fd=directory)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(second, dir_fd=directory)  # rename(2) leaves it there when both names are one file's
+
+
+def _second_names(name: str) -> str:
+    """What second names of a target begin with."""
+    return f".{name}.ocipack-"
+
+
+def _sweep(directory: int, prefix: str) -> None:
+    """Take away what killed runs left behind; what runs that are alive work on is locked."""
+    for name in os.listdir(directory):
+        if not name.startswith(prefix):
+            continue
+        with contextlib.suppress(OSError):
+            descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+                    shutil.rmtree(name, ignore_errors=True, dir_fd=directory)
+                else:
+                    os.unlink(name, dir_fd=directory)
+            finally:
+                os.close(descriptor)
 
 
 def _copy_range(source: int, target: int, offset: int, size: int) -> None:
@@ -208,8 +220,8 @@ class PendingFolder:
         above, name = os.path.split(self._target)
         self._above = above = above or "."
         with _explained(above):
-            _sweep(above, f".{name}.ocipack-")
-            self.path = tempfile.mkdtemp(prefix=f".{name}.ocipack-", dir=above)
+            _sweep_folder(above, _second_names(name))
+            self.path = tempfile.mkdtemp(prefix=_second_names(name), dir=above)
             self._lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             fcntl.flock(self._lock, fcntl.LOCK_EX)
 
@@ -229,23 +241,19 @@ class PendingFolder:
         with _explained(self._above):
             os.chmod(self.path, 0o755)  # noqa: S103  # as any folder, whatever the umask
             if os.path.lexists(self._target):
+                if os.path.islink(self._target) or not os.path.isdir(self._target):
+                    raise OutputError(f"{self._target} is no folder", hint="Choose another output with --output.")
                 _exchange(self.path, self._target)
             else:
                 os.rename(self.path, self._target)
 
 
-def _sweep(folder: str, prefix: str) -> None:
-    for name in os.listdir(folder):
-        if not name.startswith(prefix):
-            continue
-        path = os.path.join(folder, name)
-        with contextlib.suppress(OSError):
-            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(path, ignore_errors=True)
-            finally:
-                os.close(descriptor)
+def _sweep_folder(folder: str, prefix: str) -> None:
+    directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _sweep(directory, prefix)
+    finally:
+        os.close(directory)
 
 
 _AT_FDCWD = -100
@@ -257,5 +265,8 @@ def _exchange(new: str, old: str) -> None:
     library = ctypes.CDLL(None, use_errno=True)
     if library.renameat2(_AT_FDCWD, os.fsencode(new), _AT_FDCWD, os.fsencode(old), _RENAME_EXCHANGE) == 0:
         return
+    code = ctypes.get_errno()
+    if code not in (errno.EINVAL, errno.ENOSYS):  # anything else fails again, and `old` must not be lost to it
+        raise OSError(code, os.strerror(code))
     shutil.rmtree(old)
     os.rename(new, old)

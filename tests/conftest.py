@@ -5,8 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.oracle.runtimes import Docker, Podman, docker_daemon
+
+# The same examples in every run, and no failure because a machine is busy.
+settings.register_profile("ocipack", derandomize=True, deadline=None, database=None)
+settings.load_profile("ocipack")
 
 
 @pytest.fixture(scope="session")

@@ -20,10 +20,11 @@ _NOBODY = 65534
 
 
 def python(code: str, *arguments: str | Path) -> "subprocess.Popen[str]":
-    """A Python that runs the code in the repository's folder; both its outputs are piped."""
+    """A Python that runs the code in the repository's folder; all its streams are piped."""
     return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)],
         cwd=REPOSITORY,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
