@@ -264,8 +264,10 @@ def overlay(tree: Tree, upper: Iterable[Entry]) -> Tree:
         below = entries.get(entry.path)
         if below is not None and isinstance(below, Directory) != isinstance(entry, Directory):
             raise ConflictError(f"/{os.fsdecode(entry.path)} would be both a folder and something else")
-        if isinstance(below, File) and entry.path in names:
-            first, *others = sorted(names.pop(entry.path))
+        # Its other names keep the old file; those that were laid over before are files of their own by now.
+        others = [name for name in sorted(names.pop(entry.path, ())) if isinstance(entries[name], Hardlink)]
+        if isinstance(below, File) and others:
+            first, *others = others
             entries[first] = replace(below, path=first)
             entries.update((path, Hardlink(path, first)) for path in others)
             names[first] = others
