@@ -1,0 +1,290 @@
+r"""The .deb format (deb(5)): an ar archive of two compressed tar archives.
+
+    0   "!<arch>\n"
+    8   member header, 60 bytes                           ar(5), common variant
+          0   name      16   "debian-binary", "control.tar.xz", "data.tar.xz"; filled up with blanks, maybe after a "/"
+         16   mtime     12   decimal
+         28   uid        6   decimal
+         34   gid        6   decimal
+         40   mode       8   octal
+         48   size      10   decimal: bytes of the content
+         58   magic      2   "`\n"
+    68  content, and one more byte if its size is odd; then the next header
+
+The members are, in this order: `debian-binary` ("2.0\n"), `control.tar` and `data.tar`, each with the suffix of its
+compression. Members whose names begin with `_` may stand behind the first one, and are nobody's business.
+"""
+
+import contextlib
+import gzip
+import lzma
+import os
+import re
+import shutil
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import zstandard
+
+from layers.digest import Digest
+from layers.errors import PackError
+from layers.output import OutputError, said
+from packer.debian.index import DebError, Index, read_index
+
+_MAGIC = b"!<arch>\n"
+_HEADER_SIZE = 60
+_HEADER = re.compile(rb"([^\0]{16})[0-9 ]{12}[0-9 ]{6}[0-9 ]{6}[0-7 ]{8}([0-9]{1,10}) *`\n", re.DOTALL)
+_FORMAT = re.compile(rb"2\.[0-9]+\n.*", re.DOTALL)
+_LONGEST_FORMAT = 64
+_CHUNK = 1 << 20
+
+# A decompressed member is at most 64 MiB and 200 times what it was: packages that are mostly zeros stay below that, a
+# bomb (xz makes 1 MiB of 7 GiB) does not.
+_SMALL = 64 << 20
+_RATIO = 200
+_MOST_MEMORY = 128 << 20  # of a decoder; `xz -9` needs 65 MiB, and so does `zstd --ultra -22`
+
+
+class ChecksumError(DebError):
+    """A .deb that is not the one it should be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member of the ar archive.
+
+    Attributes:
+        name: without blanks and slash.
+        offset: of its content, in bytes.
+        size: of its content, in bytes.
+    """
+
+    name: str
+    offset: int
+    size: int
+
+
+def members(file: BinaryIO, origin: str) -> Iterator[Member]:
+    """The members of a .deb.
+
+    Args:
+        file: at its beginning.
+        origin: what it is, for the message.
+
+    Raises:
+        DebError: it is no ar archive, or a part of one.
+    """
+    end = os.fstat(file.fileno()).st_size
+    if file.read(len(_MAGIC)) != _MAGIC:
+        raise DebError(f"{origin} is no .deb: it does not begin as an ar archive does")
+    position = len(_MAGIC)
+    while position < end:
+        file.seek(position)
+        header = _HEADER.fullmatch(file.read(_HEADER_SIZE))
+        if not header:
+            raise DebError(f"{origin} is damaged: there is no member header at byte {position}")
+        member = Member(_member_name(header[1]), position + _HEADER_SIZE, int(header[2]))
+        if member.offset + member.size > end:
+            raise DebError(f"{origin} is damaged: it ends within {member.name}")
+        yield member
+        position = member.offset + member.size + member.size % 2
+
+
+def _member_name(field: bytes) -> str:
+    return field.decode("ascii", "backslashreplace").rstrip(" ").removesuffix("/")
+
+
+def expand(deb: str, origin: str, folder: str) -> None:
+    """Write `control.tar` and `data.tar` of a .deb, decompressed, into an empty folder.
+
+    Raises:
+        DebError: it is no valid .deb.
+        OutputError: the folder cannot be written.
+    """
+    with open(deb, "rb") as file:
+        listed = list(members(file, origin))
+        names = [member.name for member in listed]
+        known = [member for member in listed if not member.name.startswith("_")]
+        stems = [member.name.partition(".tar")[0] for member in known]
+        if stems != ["debian-binary", "control", "data"] or names[0] != "debian-binary":
+            raise DebError(f"{origin} is no .deb: its members are {', '.join(map(repr, names[:8]))}")
+        file.seek(known[0].offset)
+        if not _FORMAT.fullmatch(file.read(min(known[0].size, _LONGEST_FORMAT))):
+            raise DebError(f"{origin} is a .deb of another format than 2.0")
+        for member, stem in zip(known[1:], stems[1:], strict=True):
+            _write(expanded(file, member, origin), os.path.join(folder, f"{stem}.tar"))
+
+
+def _write(chunks: Iterator[bytes], path: str) -> None:
+    with open(path, "xb", buffering=0) as file:
+        for chunk in chunks:
+            view = memoryview(chunk)
+            while view:
+                view = view[file.write(view) :]
+
+
+def expanded(file: BinaryIO, member: Member, origin: str) -> Iterator[bytes]:
+    """The content of a member, decompressed piece by piece.
+
+    Raises:
+        DebError: it is damaged, of an unknown compression, or expands to more than anybody would pack.
+    """
+    compression = member.name.partition(".tar")[2]
+    where = f"{member.name} of {origin}"
+    if compression not in _DECODERS:
+        raise DebError(f"{where}: there is no decoder for {compression!r}", hint=f"There are: {', '.join(_DECODERS)}.")
+    most, size = _SMALL + _RATIO * member.size, 0
+    try:
+        for chunk in _DECODERS[compression](_Part(file, member)):
+            size += len(chunk)
+            if size > most:
+                raise DebError(f"{where} expands from {member.size} to more than {most} bytes")
+            yield chunk
+    except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zstandard.ZstdError) as error:
+        raise DebError(f"{where} is damaged: {error}") from error
+
+
+class _Part:
+    """A member's content as a file: what decoders read."""
+
+    def __init__(self, file: BinaryIO, member: Member) -> None:
+        self._file = file
+        self._left = member.size
+        file.seek(member.offset)
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(min(size, self._left) if size >= 0 else self._left)
+        self._left -= len(data)
+        return data
+
+
+def _plain(part: _Part) -> Iterator[bytes]:
+    while chunk := part.read(_CHUNK):
+        yield chunk
+
+
+def _gzip(part: _Part) -> Iterator[bytes]:
+    with gzip.GzipFile(fileobj=part) as stream:  # type: ignore[call-overload]  # it only reads
+        while chunk := stream.read(_CHUNK):
+            yield chunk
+
+
+def _xz(part: _Part) -> Iterator[bytes]:
+    decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MOST_MEMORY)
+    while not decoder.eof:
+        data = part.read(_CHUNK // 16) if decoder.needs_input else b""
+        if decoder.needs_input and not data:
+            raise EOFError("it ends before its end")
+        yield decoder.decompress(data, _CHUNK)
+    if decoder.unused_data or part.read(1):
+        raise EOFError("something follows its end")
+
+
+def _zstd(part: _Part) -> Iterator[bytes]:
+    decoder = zstandard.ZstdDecompressor(max_window_size=_MOST_MEMORY)
+    with decoder.stream_reader(part, read_across_frames=True) as stream:  # type: ignore[arg-type]  # it only reads
+        while chunk := stream.read(_CHUNK):
+            yield chunk
+
+
+_DECODERS: dict[str, Callable[[_Part], Iterator[bytes]]] = {"": _plain, ".gz": _gzip, ".xz": _xz, ".zst": _zstd}
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A package in the cache.
+
+    Attributes:
+        digest: of the .deb.
+        folder: holds its `data.tar` and `control.tar`.
+        index: what is in them.
+    """
+
+    digest: Digest
+    folder: str
+    index: Index
+
+
+class PackageCache:
+    """Packages that were fetched before, decompressed and never unpacked.
+
+        FOLDER/HEX of the .deb/{data.tar,control.tar,index}
+
+    A package's folder appears whole or not at all. It is not synced: after a power loss the index fails its checksum,
+    or a size is wrong, and the package is made anew.
+
+    Args:
+        folder: an existing one.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+
+    def find(self, digest: Digest) -> Package | None:
+        """The package of a .deb, if it is here and whole."""
+        folder = os.path.join(self._folder, digest.hex)
+        index = Index.load(folder)
+        return Package(digest, folder, index) if index else None
+
+    def keep(self, deb: str, digest: Digest, work: str) -> Package:
+        """Keep a package.
+
+        Args:
+            deb: the file; it is removed.
+            digest: what it must have.
+            work: a folder for files in the making, on the cache's file system; its owner cleans it.
+
+        Raises:
+            ChecksumError: the file has another digest.
+            DebError: the file is no valid .deb.
+            OutputError: the cache cannot be written.
+        """
+        origin = os.path.basename(deb)
+        with _writing(self._folder):
+            _verify(deb, digest, origin)
+            made = tempfile.mkdtemp(prefix="package.", dir=work)
+            expand(deb, origin, made)
+            index = read_index(made, origin)
+            index.save(made)
+            folder = os.path.join(self._folder, digest.hex)
+            self._place(made, folder, work)
+            os.unlink(deb)
+        return Package(digest, folder, index)
+
+    def _place(self, made: str, folder: str, work: str) -> None:
+        for _ in range(3):  # another process may make the same package
+            with contextlib.suppress(OSError):
+                os.rename(made, folder)
+                return
+            if Index.load(folder):
+                shutil.rmtree(made)
+                return
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(folder, tempfile.mkdtemp(prefix="damaged.", dir=work))
+        os.rename(made, folder)
+
+
+@contextlib.contextmanager
+def _writing(folder: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"cannot write into the cache {folder}: {said(error)}", hint="XDG_CACHE_HOME names another place for it."
+        ) from error
+
+
+def _verify(deb: str, digest: Digest, origin: str) -> None:
+    try:
+        with open(deb, "rb") as file:
+            found = Digest.of_stream(iter(lambda: file.read(_CHUNK), b""))
+    except OSError as error:
+        raise PackError(f"cannot read {deb}: {said(error)}") from error
+    if found != digest:
+        raise ChecksumError(
+            f"{origin} is corrupt: its digest is {found}, and the archive's index says {digest}",
+            hint="Try again; if it stays, take another mirror.",
+        )

@@ -1,0 +1,225 @@
+"""The Debian store: packages and all that they need, from the host's sources, another suite of them, or a mirror."""
+
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic.dataclasses import dataclass
+
+from layers.entry import Entry
+from layers.errors import InputError
+from layers.item import Closure
+from layers.output import OutputError, said
+from layers.placement import Placement
+from layers.tree import Tree
+from packer.debian import root
+from packer.debian.apt import Apt, Download
+from packer.debian.apt_error import GoneError
+from packer.debian.deb import Package, PackageCache
+from packer.debian.package import items
+from packer.debian.placement import PLACEMENT
+from packer.debian.sources import SNAPSHOT_PLACEHOLDER, Host, Sources
+from packer.stores import StoreContext
+
+_DEFAULT_COMPONENTS = ("main",)
+_IMPORTERS = 2  # decoders take memory: 65 MiB each at worst
+
+_PACKAGE = r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.](=[0-9A-Za-z.+~:-]+|/[A-Za-z0-9][A-Za-z0-9._~-]*)?"
+_SUITE = r"[A-Za-z0-9][A-Za-z0-9._/-]*"
+_MIRROR = r"[a-z][a-z0-9+.-]*:[^\s\[\]]+"
+_SNAPSHOT = r"[0-9]{8}T[0-9]{6}Z"
+
+
+def _form(pattern: str, meaning: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"{value!r} is not {meaning}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _schema(pattern: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": f"^({pattern})$"})
+
+
+_PackageName = Annotated[
+    str,
+    _form(_PACKAGE, "a package: NAME, NAME=VERSION or NAME/SUITE, in lower case"),
+    _schema(_PACKAGE),
+]
+_SuiteName = Annotated[str, _form(f"({_SUITE})?", "the name of a suite"), _schema(f"({_SUITE})?")]
+_Component = Annotated[str, _form(_SUITE, "the name of a component"), _schema(_SUITE)]
+_MirrorUrl = Annotated[str, _form(f"({_MIRROR})?", "an address like http://HOST/debian"), _schema(f"({_MIRROR})?")]
+_Time = Annotated[str, _form(f"({_SNAPSHOT})?", "a snapshot's time like 20250520T000000Z"), _schema(f"({_SNAPSHOT})?")]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `[store]` takes with `type = "debian"`."""
+
+    packages: Annotated[
+        tuple[_PackageName, ...],
+        Field(min_length=1, description="Packages to have, as NAME, NAME=VERSION or NAME/SUITE."),
+    ]
+    suite: Annotated[
+        _SuiteName,
+        Field(description="Suite to take them from. Without mirror: in place of the host's own, with its pockets."),
+    ] = ""
+    components: Annotated[
+        tuple[_Component, ...],
+        Field(min_length=1, description="Components of the suite; only with suite."),
+    ] = _DEFAULT_COMPONENTS
+    mirror: Annotated[
+        _MirrorUrl,
+        Field(
+            description="Address of an archive, the only one to use; needs suite. May contain @SNAPSHOTID@."
+            " Default: the host's sources."
+        ),
+    ] = ""
+    snapshot: Annotated[
+        _Time, Field(description="Takes the place of @SNAPSHOTID@ in mirror: a time like 20250520T000000Z.")
+    ] = ""
+    signed_by: Annotated[
+        str,
+        Field(
+            description="Keyring that the archive is signed with, relative to os.toml's folder."
+            " Default: what the host's sources say, or the host's keyring of Debian's archive."
+        ),
+    ] = ""
+    recommends: Annotated[bool, Field(description="Whether recommended packages are taken too.")] = False
+
+
+def open_store(options: Options, context: StoreContext) -> "DebianStore":
+    """The store that the options describe; nothing is fetched yet.
+
+    Raises:
+        InputError: options that do not go together, no such keyring, or a host without sources.
+    """
+    return DebianStore(options, context, sources(options, context.folder, Host()))
+
+
+def sources(options: Options, folder: str, host: Host) -> Sources:
+    """The sources that the options describe.
+
+    Raises:
+        InputError: as `open_store`.
+    """
+    _check(options)
+    keyring = os.path.join(folder, options.signed_by) if options.signed_by else ""
+    if options.mirror:
+        return host.mirror(
+            options.mirror, options.suite, options.components, keyring=keyring, snapshot=options.snapshot
+        )
+    if options.suite:
+        return host.suite(options.suite, options.components, keyring)
+    return host.sources(keyring)
+
+
+def _check(options: Options) -> None:
+    has_placeholder = SNAPSHOT_PLACEHOLDER in options.mirror
+    if options.snapshot and not has_placeholder:
+        raise InputError(
+            f"store.snapshot is given, but store.mirror has no {SNAPSHOT_PLACEHOLDER} for it to go to",
+            hint=f"Set store.mirror to an archive of snapshots, like http://HOST/archive/debian/{SNAPSHOT_PLACEHOLDER}.",
+        )
+    if has_placeholder and not options.snapshot:
+        raise InputError(f"store.mirror has {SNAPSHOT_PLACEHOLDER}, but there is no store.snapshot to go there")
+    if options.mirror and not options.suite:
+        raise InputError("store.mirror needs store.suite: the name of a suite of that archive")
+    if options.components != _DEFAULT_COMPONENTS and not options.suite:
+        raise InputError("store.components needs store.suite: the host's sources name their components themselves")
+
+
+class DebianStore:
+    """Packages of Debian archives.
+
+    Args:
+        options: what is wanted.
+        context: what may be used.
+        sources: where to look for it.
+    """
+
+    def __init__(self, options: Options, context: StoreContext, sources: Sources) -> None:
+        self._options = options
+        self._progress = context.progress
+        self._refresh = context.refresh
+        self._folder = os.path.join(context.cache, "debian")
+        self._cache = PackageCache(self._folder)
+        self._apt = Apt(os.path.join(self._folder, "apt"), sources, context.platform.debian)
+
+    @property
+    def placement(self) -> Placement:
+        """Merged /usr: what packages put into /bin lands in /usr/bin."""
+        return PLACEMENT
+
+    def closure(self) -> Closure:
+        """The packages with all that they need; the lists of packages are fetched when there are none yet.
+
+        Raises:
+            UnknownPackageError: a package does not exist.
+            AptError: apt cannot get what is wanted, or does not trust it.
+            DebError: a package is damaged.
+            OutputError: the cache cannot be written.
+        """
+        try:
+            os.makedirs(self._folder, mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot make the cache {self._folder}: {said(error)}") from error
+        with self._apt.locked():
+            fresh = self._refresh or not self._apt.has_lists
+            if fresh:
+                self._update()
+            try:
+                packages = self._packages()
+            except GoneError:
+                if fresh:
+                    raise
+                self._update()
+                packages = self._packages()
+        found = items(packages)
+        names = {package.partition("=")[0].partition("/")[0] for package in self._options.packages}
+        return Closure(found, (item.path for item in found if item.name in names))
+
+    def system_entries(self, closure: Closure, tree: Tree, omitted: Mapping[str, frozenset[bytes]]) -> Iterable[Entry]:
+        """What the packages' maintainer scripts would have made, and dpkg's database.
+
+        Raises:
+            PackError: a file of a package cannot be read.
+        """
+        return root.entries(closure, tree, omitted)
+
+    def _update(self) -> None:
+        self._progress.begin("lists of packages", 0)
+        self._apt.update()
+        self._progress.end()
+
+    def _packages(self) -> list[Package]:
+        wanted = self._apt.resolve(self._options.packages, recommends=self._options.recommends)
+        found = {download: self._cache.find(download.digest) for download in wanted}
+        missing = [download for download, package in found.items() if package is None]
+        made = dict(zip(missing, self._fetch(missing), strict=True)) if missing else {}
+        return [package or made[download] for download, package in found.items()]
+
+    def _fetch(self, missing: Sequence[Download]) -> list[Package]:
+        self._apt.download(missing, self._progress)
+        self._progress.begin("packages", sum(download.size for download in missing))
+        with ThreadPoolExecutor(_IMPORTERS) as executor:
+            futures = [executor.submit(self._keep, download) for download in missing]
+            try:
+                return [self._done(download, future.result) for download, future in zip(missing, futures, strict=True)]
+            finally:
+                executor.shutdown(cancel_futures=True)
+                self._progress.end()
+
+    def _keep(self, download: Download) -> Package:
+        deb = os.path.join(self._apt.work, download.file)
+        return self._cache.keep(deb, download.digest, self._apt.work)
+
+    def _done(self, download: Download, result: Callable[[], Package]) -> Package:
+        package = result()
+        self._progress.advance(download.name, download.size)
+        return package
