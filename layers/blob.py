@@ -117,7 +117,7 @@ class BlobCache:
                 facts["compression"],
             )
             status = os.stat(self.path(layer.digest), follow_symlinks=False)
-        except (OSError, ValueError, LookupError, TypeError, DigestError):
+        except (OSError, ValueError, LookupError, TypeError, RecursionError, DigestError):
             return None
         return layer if status.st_size == layer.size else None
 
