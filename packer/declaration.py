@@ -143,7 +143,7 @@ level = 6
     def cross_checks(cls, table: Mapping[str, Any]) -> Iterable[InitErrorDetails]:
         """A level that the codec has."""
         name, level = table.get("codec", _DEFAULT_CODEC), table.get("level")
-        if name not in CODECS or type(level) is not int:
+        if not isinstance(name, str) or name not in CODECS or type(level) is not int:
             return
         try:
             codec(name, level)

@@ -82,7 +82,7 @@ listen = 8080
     @classmethod
     def cross_checks(cls, table: Mapping[str, Any]) -> Iterable[InitErrorDetails]:
         """Exactly one origin; user and group together; links without a mode."""
-        given = [origin for origin in ORIGINS if table.get(origin) not in (None, False)]
+        given = [origin for origin in ORIGINS if table.get(origin) is not None and table[origin] is not False]
         if len(given) > 1:
             yield failure(mistake(f"{' and '.join(given)} exclude each other", hint="keep one of them"))
         if not given:

@@ -161,6 +161,7 @@ IN_TABLES = [
     ("[os]", "files = [1]", "os.files[0]: must be a table, not an integer"),
     ("[[os.files]]", 'text = ""', 'os.files[0].target: is missing (add it, for example "/etc/motd")'),
     ("[[os.files]]", 'target = "/a"', f"os.files[0]: {ORIGIN}"),
+    ("[[os.files]]", 'target = "/a"\ndirectory = 0', "os.files[0].directory: must be true or false, not an integer"),
     ("[[os.files]]", 'target = "/a"\ndirectory = false', f"os.files[0]: {ORIGIN}"),
     ("[[os.files]]", 'target = "a"\ntext = ""', f"os.files[0].target: 'a' {PATH}"),
     ("[[os.files]]", 'target = "/a/../b"\ntext = ""', f"os.files[0].target: '/a/../b' {PATH}"),
@@ -283,6 +284,7 @@ IN_TABLES = [
         "codec = 'none'\nlevel = 1",
         "layers.compression.level: none has no level 1 (it has 0 to 0)",
     ),
+    ("[layers.compression]", "codec = {}\nlevel = 1", "layers.compression.codec: must be a string, not a table"),
     ("[layers.compression]", "levl = 1", "layers.compression.levl: there is no such key (did you mean 'level'?)"),
 ]
 
