@@ -119,6 +119,9 @@ def test_lists_from_before_stay_when_fetching_fails(archive: Archive, tmp_path: 
         with pytest.raises(MirrorError):
             apt.update()
         assert apt.resolve(["hello"], recommends=False) == known
+        (archive.folder / "away").rename(archive.index)
+        apt.update()
+        assert apt.resolve(["hello"], recommends=False) == known
 
 
 def test_a_damaged_resolution_is_made_anew(archive: Archive, tmp_path: Path) -> None:

@@ -127,7 +127,8 @@ def test_over_http(desk: Desk) -> None:
         assert desk.closure("hello", mirror=url) == ["libhello_1.5_amd64", "hello_1:1.0-1_all"]
 
 
-def test_a_snapshot_that_ran_out(desk: Desk, tmp_path: Path) -> None:
+def test_a_snapshot_that_ran_out(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("packer.debian.apt._host_settings", lambda: 'Acquire::Check-Valid-Until "true";\n')
     desk.archive.publish(more={"Valid-Until": "Thu, 02 Jan 2025 00:00:00 UTC"})
     (tmp_path / "20250101T000000Z").symlink_to(desk.archive.folder)
     mirror = f"file://{tmp_path}/@SNAPSHOTID@"
