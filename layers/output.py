@@ -2,7 +2,9 @@
 
 The bytes go to an unnamed file of the target's folder (`O_TMPFILE`), which gets its name only when all of them are
 on disk: a killed run leaves nothing behind. Replacing an existing file needs a second name for an instant (a link
-cannot replace); that name begins with the target's, so that the next run takes a left-over away.
+cannot replace); that name begins with the target's, so that the next run takes a left-over away. File systems without
+unnamed files (FUSE, NFS, overlays of older kernels) get a file with a name of its own from the beginning, that is
+locked while somebody writes to it, and taken away by the next run if nobody does any more.
 """
 
 import contextlib
@@ -31,7 +33,7 @@ def said(error: OSError) -> str:
 
 
 class PendingFile:
-    """A file that has no name yet; without `publish` it is gone when it is closed.
+    """A file that does not have its name yet; without `publish` it is gone when it is closed.
 
     Args:
         folder: where it will get its name.
@@ -42,8 +44,12 @@ class PendingFile:
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
+        self._temporary = ""
         with _explained(folder):
-            self.file: BinaryIO = open(_unnamed(folder), "w+b", buffering=0)  # noqa: SIM115  # closed by close()
+            descriptor = _unnamed(folder)
+            if descriptor is None:
+                descriptor, self._temporary = _named(folder)
+            self.file: BinaryIO = open(descriptor, "w+b", buffering=0)  # noqa: SIM115  # closed by close()
 
     def __enter__(self) -> Self:
         return self
@@ -88,7 +94,12 @@ class PendingFile:
                 os.fsync(self.file.fileno())
             directory = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
-                _link(self.file.fileno(), directory, name)
+                if self._temporary:
+                    _refuse_special(directory, name)
+                    os.rename(self._temporary, os.path.join(self._folder, name))
+                    self._temporary = ""
+                else:
+                    _link(self.file.fileno(), directory, name)
                 if durable:
                     os.fsync(directory)
             finally:
@@ -96,6 +107,10 @@ class PendingFile:
 
     def close(self) -> None:
         """Let go of the file."""
+        if self._temporary:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._temporary)
+            self._temporary = ""
         self.file.close()
 
 
@@ -107,16 +122,23 @@ def _explained(folder: str) -> Iterator[None]:
         raise OutputError(f"cannot write into {folder}: {said(error)}") from error
 
 
-def _unnamed(folder: str) -> int:
+def _unnamed(folder: str) -> int | None:
     try:
         return os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):
+        if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOSYS):
             raise
-        raise OutputError(
-            f"{folder}: its file system cannot make unnamed files (O_TMPFILE)",
-            hint="Write to a local file system and copy the result.",
-        ) from error
+        return None
+
+
+def _named(folder: str) -> tuple[int, str]:
+    _sweep_folder(folder, _second_names(""))
+    while True:
+        descriptor, path = tempfile.mkstemp(prefix=_second_names(""), dir=folder)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor, path
+        os.close(descriptor)  # another run's sweep was faster than our lock
 
 
 def _link(descriptor: int, directory: int, name: str) -> None:
@@ -124,11 +146,19 @@ def _link(descriptor: int, directory: int, name: str) -> None:
     try:
         os.link(source, name, dst_dir_fd=directory, follow_symlinks=True)
     except FileExistsError:
-        mode = os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode
-        if not stat.S_ISREG(mode) and not stat.S_ISLNK(mode):
-            what = "folder" if stat.S_ISDIR(mode) else "device or a pipe"
-            raise OutputError(f"{name} is a {what}", hint="Choose another output with --output.") from None
+        _refuse_special(directory, name)
         _replace(descriptor, directory, name)
+
+
+def _refuse_special(directory: int, name: str) -> None:
+    """Only files and symbolic links are replaced."""
+    try:
+        mode = os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(mode) and not stat.S_ISLNK(mode):
+        what = "folder" if stat.S_ISDIR(mode) else "device or a pipe"
+        raise OutputError(f"{name} is a {what}", hint="Choose another output with --output.")
 
 
 def _replace(descriptor: int, directory: int, name: str) -> None:
@@ -142,8 +172,8 @@ def _replace(descriptor: int, directory: int, name: str) -> None:
 
 
 def _second_names(name: str) -> str:
-    """What second names of a target begin with."""
-    return f".{name}.ocipack-"
+    """What second names of a target begin with; those of a file whose target is not known yet, without a name."""
+    return f".{name}.ocipack-" if name else ".ocipack-"
 
 
 def _sweep(directory: int, prefix: str) -> None:

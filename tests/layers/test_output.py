@@ -391,3 +391,48 @@ def test_the_folder_of_a_killed_run_is_taken_away_by_the_next_but_not_of_one_ali
                 folder.publish()
             assert names(tmp_path) == sorted([of_alive, "out"])
             assert names(tmp_path / of_alive) == ["file"]
+
+
+@pytest.fixture
+def without_unnamed_files(tmp_path: Path) -> Iterator[Path]:
+    """A folder of a FUSE file system, which has no O_TMPFILE."""
+    below, above = tmp_path / "below", tmp_path / "above"
+    below.mkdir()
+    above.mkdir()
+    subprocess.run(["disorderfs", "-q", below, above], check=True)
+    try:
+        with pytest.raises(OSError, match="not supported"):
+            os.open(above, os.O_TMPFILE | os.O_RDWR)
+        yield above
+    finally:
+        subprocess.run(["fusermount", "-u", above], check=True)
+
+
+@needs_root
+def test_where_there_are_no_unnamed_files_it_is_the_same(without_unnamed_files: Path) -> None:
+    folder = without_unnamed_files
+    write(folder, "out", b"first")
+    write(folder, "out", b"second", mode=0o640)
+    assert (names(folder), (folder / "out").read_bytes()) == (["out"], b"second")
+    assert stat.S_IMODE((folder / "out").stat().st_mode) == 0o640
+    with pytest.raises(KeyError), PendingFile(str(folder)) as file:
+        file.write(b"third")
+        raise KeyError
+    assert (names(folder), (folder / "out").read_bytes()) == (["out"], b"second")
+    (folder / "folder").mkdir()
+    with pytest.raises(OutputError, match="is a folder"):
+        write(folder, "folder", b"")
+    assert names(folder) == ["folder", "out"]
+
+
+@needs_root
+def test_where_there_are_no_unnamed_files_left_overs_are_taken_away_but_not_of_the_living(
+    without_unnamed_files: Path,
+) -> None:
+    folder = without_unnamed_files
+    (folder / ".ocipack-dead").write_bytes(b"left by a killed run")
+    with PendingFile(str(folder)):
+        (alive,) = names(folder)
+        write(folder, "out", b"content")
+        assert names(folder) == sorted([alive, "out"])
+    assert names(folder) == ["out"]

@@ -68,6 +68,8 @@ def docker_daemon(folder: Path) -> Iterator[Docker]:
         daemon.send_signal(signal.SIGTERM)
         daemon.wait(30)
         log.close()
+        # The daemon leaves a mount behind, which keeps the folder from being removed.
+        subprocess.run(["umount", "--quiet", folder / "exec/netns/default"], check=False, stderr=subprocess.DEVNULL)
 
 
 def _wait_for(socket: Path, daemon: subprocess.Popen[bytes], log: Path) -> None:
