@@ -145,6 +145,8 @@ def test_the_bytes_of_this_profile_are_golden() -> None:
         (0, [1536]),
         (CHUNK - 1536, [CHUNK]),  # header, content and end fill one piece to its last byte
         (CHUNK - 1535, [CHUNK, 512]),
+        (CHUNK - 1024, [CHUNK, 512]),
+        (CHUNK - 513, [CHUNK, 1024]),
         (CHUNK - 512, [CHUNK, 1024]),
         (CHUNK, [CHUNK, 1536]),
         (3 * CHUNK + 1, [CHUNK, CHUNK, CHUNK, 2048]),
@@ -230,6 +232,13 @@ def test_a_large_owner_is_one_number_for_all_readers(uid: int) -> None:
     assert (b" uid=%d\n" % uid in data[:1024]) == (b" gid=%d\n" % uid in data[:1024]) == records
     header = tarfile.TarInfo.frombuf(data[1024:1536] if records else data[:512], "utf-8", "strict")
     assert (header.uid, header.gid) == (uid, uid)
+
+
+@pytest.mark.parametrize(("epoch", "records"), [(_LARGEST_OCTAL, False), (_LARGEST_OCTAL + 1, True)])
+def test_a_late_epoch_is_one_number_for_all_readers(epoch: int, records: bool) -> None:
+    data = tar_of([File(b"f")], epoch)
+    assert (b" mtime=%d\n" % epoch in data[:1024]) == records
+    assert tarfile.TarInfo.frombuf(data[1024:1536] if records else data[:512], "utf-8", "strict").mtime == epoch
 
 
 def test_xattrs_are_written_to_the_letter() -> None:

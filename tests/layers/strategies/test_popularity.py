@@ -81,6 +81,19 @@ def test_the_most_popular_are_alone(max_layers: int, expected: list[list[str]]) 
     assert [[item.path for item in group.items] for group in groups] == expected
 
 
+@pytest.mark.parametrize(
+    ("graph", "expected"),
+    [
+        ({"a": ["b"], "b": ["a"]}, {"a": 2, "b": 1}),
+        ({"a": ["b"], "b": ["c"], "c": ["a"]}, {"a": 2, "b": 1, "c": 1}),
+        ({"x": ["b"], "a": ["b"], "b": ["a"]}, {"x": 1, "b": 2, "a": 3}),
+    ],
+)
+def test_the_reference_that_closes_a_circle_does_not_count(graph: Graph, expected: dict[str, int]) -> None:
+    """Items of a circle stand in the order of their paths, and only what stands before can be needed."""
+    assert popularity_of(graph) == expected
+
+
 @given(graphs())
 def test_circles_are_cut(graph: dict[str, list[str]]) -> None:
     assert popularity_of(graph).keys() == graph.keys()

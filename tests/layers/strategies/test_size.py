@@ -49,15 +49,24 @@ def test_sizes_are_split_as_in_docker_scm(sizes: list[int], max_layers: int) -> 
 
 def test_items_of_one_size_are_ordered_by_name_then_path() -> None:
     items = [
-        make_item("p4", name="zsh", size=5),
+        make_item("p1", name="zsh", size=5),
         make_item("p3", name="bash", size=5),
         make_item("p2", name="bash", size=5),
-        make_item("p1", name="ash", size=5),
+        make_item("p4", name="ash", size=5),
     ]
-    assert layers_of(Closure(items), 4) == [["p1"], ["p2"], ["p3", "p4"]]
-    assert layers_of(Closure(items[::-1]), 4) == [["p1"], ["p2"], ["p3", "p4"]]
+    assert layers_of(Closure(items), 4) == [["p4"], ["p2"], ["p1", "p3"]]
+    assert layers_of(Closure(items[::-1]), 4) == [["p4"], ["p2"], ["p1", "p3"]]
 
 
-def test_reasons_say_why() -> None:
-    reasons = [group.reason for group in plan(closure_of_sizes(1, 2, 3, 4), size, 4).groups]
-    assert reasons == ["number 1 by size", "number 2 by size", "the 2 smallest items"]
+@pytest.mark.parametrize(
+    ("max_layers", "expected"),
+    [
+        (6, ["number 1 by size", "number 2 by size", "number 3 by size", "number 4 by size"]),
+        (5, ["number 1 by size", "number 2 by size", "number 3 by size", "number 4 by size"]),
+        (4, ["number 1 by size", "number 2 by size", "the 2 smallest items"]),
+        (2, ["the 4 smallest items"]),
+    ],
+)
+def test_reasons_say_why(max_layers: int, expected: list[str]) -> None:
+    groups = plan(closure_of_sizes(1, 2, 3, 4), size, max_layers).groups
+    assert [group.reason for group in groups] == expected
