@@ -4,13 +4,13 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 from pydantic.dataclasses import dataclass
+from pydantic_core import InitErrorDetails
 
 from layers.entry import Entry
-from layers.errors import InputError
 from layers.item import Closure
 from layers.output import OutputError, said
 from layers.placement import Placement
@@ -22,6 +22,7 @@ from packer.debian.deb import Package, PackageCache
 from packer.debian.package import items
 from packer.debian.placement import PLACEMENT
 from packer.debian.sources import SNAPSHOT_PLACEHOLDER, Host, Sources
+from packer.record import Record, failure, mistake, settings
 from packer.stores import StoreContext
 
 _DEFAULT_COMPONENTS = ("main",)
@@ -57,9 +58,16 @@ _MirrorUrl = Annotated[str, _form(f"({_MIRROR})?", "an address like http://HOST/
 _Time = Annotated[str, _form(f"({_SNAPSHOT})?", "a snapshot's time like 20250520T000000Z"), _schema(f"({_SNAPSHOT})?")]
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What `[store]` takes with `type = "debian"`."""
+@dataclass(frozen=True, slots=True, kw_only=True, config=settings())
+class Options(Record):
+    """Packages of Debian and its relatives with all that they depend on, from archives whose signature apt checks."""
+
+    EXAMPLE: ClassVar[str] = """\
+[store]
+type = "debian"
+packages = ["nginx-light", "ca-certificates"]
+suite = "trixie"
+"""
 
     packages: Annotated[
         tuple[_PackageName, ...],
@@ -92,12 +100,29 @@ class Options:
     ] = ""
     recommends: Annotated[bool, Field(description="Whether recommended packages are taken too.")] = False
 
+    @classmethod
+    def cross_checks(cls, table: Mapping[str, Any]) -> Iterable[InitErrorDetails]:
+        """What says which archive goes together."""
+        mirror, suite, snapshot = (str(table.get(key, "")) for key in ("mirror", "suite", "snapshot"))
+        placeholder = SNAPSHOT_PLACEHOLDER
+        if snapshot and placeholder not in mirror:
+            message = f"has no place to go to: store.mirror has no {placeholder}"
+            hint = f"set store.mirror to an archive of snapshots, like http://HOST/archive/debian/{placeholder}"
+            yield failure(mistake(message, hint=hint), "snapshot")
+        if placeholder in mirror and not snapshot:
+            yield failure(mistake(f"has {placeholder}, but there is no store.snapshot to go there"), "mirror")
+        if mirror and not suite:
+            yield failure(mistake("needs store.suite", hint="name a suite of that archive"), "mirror")
+        if table.get("components", _DEFAULT_COMPONENTS) != _DEFAULT_COMPONENTS and not suite:
+            hint = "the host's sources name their components themselves"
+            yield failure(mistake("needs store.suite", hint=hint), "components")
+
 
 def open_store(options: Options, context: StoreContext) -> "DebianStore":
     """The store that the options describe; nothing is fetched yet.
 
     Raises:
-        InputError: options that do not go together, no such keyring, or a host without sources.
+        InputError: no such keyring, or a host without sources.
     """
     return DebianStore(options, context, sources(options, context.folder, Host()))
 
@@ -108,7 +133,6 @@ def sources(options: Options, folder: str, host: Host) -> Sources:
     Raises:
         InputError: as `open_store`.
     """
-    _check(options)
     keyring = os.path.join(folder, options.signed_by) if options.signed_by else ""
     if options.mirror:
         return host.mirror(
@@ -117,21 +141,6 @@ def sources(options: Options, folder: str, host: Host) -> Sources:
     if options.suite:
         return host.suite(options.suite, options.components, keyring)
     return host.sources(keyring)
-
-
-def _check(options: Options) -> None:
-    has_placeholder = SNAPSHOT_PLACEHOLDER in options.mirror
-    if options.snapshot and not has_placeholder:
-        raise InputError(
-            f"store.snapshot is given, but store.mirror has no {SNAPSHOT_PLACEHOLDER} for it to go to",
-            hint=f"Set store.mirror to an archive of snapshots, like http://HOST/archive/debian/{SNAPSHOT_PLACEHOLDER}.",
-        )
-    if has_placeholder and not options.snapshot:
-        raise InputError(f"store.mirror has {SNAPSHOT_PLACEHOLDER}, but there is no store.snapshot to go there")
-    if options.mirror and not options.suite:
-        raise InputError("store.mirror needs store.suite: the name of a suite of that archive")
-    if options.components != _DEFAULT_COMPONENTS and not options.suite:
-        raise InputError("store.components needs store.suite: the host's sources name their components themselves")
 
 
 class DebianStore:
