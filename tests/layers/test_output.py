@@ -23,7 +23,8 @@ def write(folder: Path, name: str, data: bytes, *, mode: int = 0o644, durable: b
 
 
 def names(folder: Path) -> list[str]:
-    return sorted(os.listdir(folder))
+    # libfuse keeps a removed file under such a name until its last descriptor is released, which may be a moment later.
+    return sorted(name for name in os.listdir(folder) if not name.startswith(".fuse_hidden"))
 
 
 @contextlib.contextmanager
