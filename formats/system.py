@@ -4,14 +4,17 @@ A closure is copied and registered once, into a system; formats only read it. La
 and the customization on top; disks and tarballs take the merged tree.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from formats.platform import Platform
 from layers.entry import Entry
-from layers.item import Closure, StoreItem
+from layers.item import Closure, NarItem, StoreItem
 from layers.placement import Placement
+from layers.reader import Reader
 from layers.tree import Part, Tree, merge
+from layers.verify import verified
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +72,22 @@ class System:
     def group_tree(self, items: Iterable[StoreItem]) -> Tree:
         """The tree of some items alone: what their layer holds."""
         return merge(Part(item, self.item_entries(item)) for item in items).tree
+
+    def group_entries(self, items: Sequence[StoreItem], reader: Reader, *, verify: bool) -> Iterator[Entry]:
+        """The entries of some items alone, in `tree_order`.
+
+        Args:
+            items: of the closure.
+            reader: reads their contents, each before the next entry is asked for.
+            verify: compare what is read with the items' NAR hashes, where they have them.
+
+        Raises:
+            CorruptError: an item is not what its store has hashed.
+        """
+        tree = self.group_tree(items)
+        hashed = {self.placed_root(item): item for item in items if isinstance(item, NarItem)}
+        return verified(tree, reader, hashed) if verify and hashed else iter(tree)
+
+    def placed_root(self, item: NarItem) -> bytes:
+        """Where an item of a Nix or Guix store lands."""
+        return self.placement.path(os.fsencode(item.path.strip("/")))

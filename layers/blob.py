@@ -53,13 +53,14 @@ class LayerRequest:
         title: what it holds, for progress.
         key: equal keys give equal layers, for ever.
         size: bytes of its files, for progress.
-        entries: makes its entries, sorted; called only when the cache does not have the layer.
+        entries: makes its entries, in `tree_order`; called only when the cache does not have the layer, with the
+            reader of their contents.
     """
 
     title: str
     key: Digest
     size: int
-    entries: Callable[[], Iterable[Entry]]
+    entries: Callable[[Reader], Iterable[Entry]]
 
 
 def layer_key(items: object, codec: Codec, epoch: int) -> Digest:
@@ -150,6 +151,7 @@ class Workshop:
         executor: compresses chunks.
         jobs: how many chunks it compresses at a time.
         progress: is told what is done.
+        verify: whether items are compared with what their store has hashed.
     """
 
     cache: BlobCache
@@ -158,6 +160,7 @@ class Workshop:
     executor: Executor
     jobs: int
     progress: Progress
+    verify: bool = True
 
     def layers(self, requests: Sequence[LayerRequest]) -> list[Layer]:
         """The layers, each from the cache or made now, in the order of the requests.
@@ -188,7 +191,7 @@ class Workshop:
         writer = BlobWriter(self.codec, blob, pipeline, keep)
         with Reader() as reader:
             stream = tar.TarWriter(writer.write, self.epoch, reader)
-            stream.add_all(request.entries())
+            stream.add_all(request.entries(reader))
             stream.close()
         writer.close()
 

@@ -161,3 +161,11 @@ def parents(path: bytes) -> "Iterator[bytes]":
         path = path[:end]
         yield path
         end = path.rfind(b"/")
+
+
+def tree_order(path: bytes) -> bytes:
+    """Sort key of paths: a folder's contents right after the folder, by name; the order of a NAR, too.
+
+    Plain order of bytes would put `a-b` between `a` and `a/c`.
+    """
+    return path.replace(b"/", b"\0")

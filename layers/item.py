@@ -60,6 +60,27 @@ class StoreItem:
         return f"{self.name} {self.version}".strip()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class NarItem(StoreItem):
+    """An item of a Nix or Guix store: its `path` is `/nix/store/HASH-NAME` or the like, its `identity` the NAR hash.
+
+    Attributes:
+        nar_hash: digest of its NAR.
+        nar_size: bytes of its NAR.
+        deriver: path of the derivation that built it, or empty.
+        signatures: `KEY:BASE64`, sorted.
+        content_address: `fixed:…` or `text:…` for items that are named by their contents, or empty.
+        ultimate: whether it was built by the store that it comes from.
+    """
+
+    nar_hash: Digest
+    nar_size: int
+    deriver: str
+    signatures: tuple[str, ...]
+    content_address: str
+    ultimate: bool
+
+
 class Closure:
     """Items in topological order: what an item needs comes before it.
 

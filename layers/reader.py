@@ -1,6 +1,7 @@
 """Reading contents: ranges of the host's files, a bounded piece at a time, noticing a file that changes."""
 
 import os
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -18,6 +19,7 @@ class Reader:
         self._path = ""
         self._descriptor = -1
         self._seen: tuple[int, ...] = ()
+        self._observer: Callable[[memoryview], object] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -29,6 +31,10 @@ class Reader:
             self.close()
         else:
             self._forget()
+
+    def observe(self, observer: Callable[[memoryview], object] | None) -> None:
+        """Have somebody see all bytes that `read_into` reads from now on; the view is theirs during the call only."""
+        self._observer = observer
 
     def read_into(self, content: Slice, start: int, buffer: memoryview) -> None:
         """Fill the buffer from the slice, beginning at byte `start` of it.
@@ -49,6 +55,8 @@ class Reader:
                 done += count
         except OSError as error:
             raise PackError(f"cannot read {content.path}: {error.strerror}") from error
+        if self._observer:
+            self._observer(buffer)
 
     def read(self, content: Content, limit: int = 16 << 20) -> bytes:
         """The whole content of something small.

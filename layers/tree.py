@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
-from layers.entry import Directory, Entry, File, Hardlink, Symlink, parents
+from layers.entry import Directory, Entry, File, Hardlink, Symlink, parents, tree_order
 from layers.errors import ConflictError, EntryError
 
 Owner = TypeVar("Owner")
@@ -27,8 +27,8 @@ class Tree:
         self._entries = entries
 
     def __iter__(self) -> Iterator[Entry]:
-        """All entries sorted by path: parents first, and the first name of a file before its hard links."""
-        for path in sorted(self._entries):
+        """All entries in `tree_order`: parents first, and the first name of a file before its hard links."""
+        for path in sorted(self._entries, key=tree_order):
             yield self._entries[path]
 
     def __len__(self) -> int:
@@ -44,7 +44,8 @@ class Tree:
     def below(self, folder: bytes) -> Iterator[Entry]:
         """What is below a folder, sorted."""
         prefix = folder + b"/"
-        yield from (self._entries[path] for path in sorted(path for path in self._entries if path.startswith(prefix)))
+        found = sorted((path for path in self._entries if path.startswith(prefix)), key=tree_order)
+        yield from (self._entries[path] for path in found)
 
     def real(self, path: bytes) -> bytes:
         """The path with the symbolic links among its parents followed, its last name left alone.
@@ -182,7 +183,11 @@ class _Merger(Generic[Owner]):
         return Merged(
             Tree(entries),
             {owner: frozenset(paths) for owner, paths in self._omitted.items()},
-            tuple(settled for path in sorted(self._settled) if isinstance(settled := entries[path], Directory)),
+            tuple(
+                settled
+                for path in sorted(self._settled, key=tree_order)
+                if isinstance(settled := entries[path], Directory)
+            ),
         )
 
     def _refuse_split_links(self) -> None:
@@ -206,7 +211,7 @@ def rooted_hardlinks(entries: Mapping[bytes, Entry]) -> dict[bytes, Entry]:
         if isinstance(entry, Hardlink):
             names.setdefault(_linked_file(entries, entry).path, [_linked_file(entries, entry).path]).append(path)
     for original, linked in names.items():
-        file, (first, *others) = entries[original], sorted(linked)
+        file, (first, *others) = entries[original], sorted(linked, key=tree_order)
         rooted[first] = replace(file, path=first)
         rooted.update((path, Hardlink(path, first)) for path in others)
     return rooted
@@ -265,7 +270,9 @@ def overlay(tree: Tree, upper: Iterable[Entry]) -> Tree:
         if below is not None and isinstance(below, Directory) != isinstance(entry, Directory):
             raise ConflictError(f"/{os.fsdecode(entry.path)} would be both a folder and something else")
         # Its other names keep the old file; those that were laid over before are files of their own by now.
-        others = [name for name in sorted(names.pop(entry.path, ())) if isinstance(entries[name], Hardlink)]
+        others = [
+            name for name in sorted(names.pop(entry.path, ()), key=tree_order) if isinstance(entries[name], Hardlink)
+        ]
         if isinstance(below, File) and others:
             first, *others = others
             entries[first] = replace(below, path=first)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from formats.system import RunConfiguration, System
-from layers.entry import Directory, Entry
+from layers.entry import Directory, Entry, tree_order
 from layers.errors import ConflictError
 from layers.item import Closure, StoreItem
 from layers.tree import Merged, Part, Tree, add_parents, merge, overlay
@@ -37,7 +37,7 @@ def assemble(declaration: Declaration, store: Store, closure: Closure, *, epoch:
     declared = _by_path(lower, declared_entries(declaration.os, lower, folder))
     customization = made | declared
     add_parents(customization, lower)
-    upper = tuple(customization[path] for path in sorted(customization))
+    upper = tuple(customization[path] for path in sorted(customization, key=tree_order))
     return System(
         name=declaration.name,
         version=declaration.version,

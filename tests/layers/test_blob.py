@@ -20,6 +20,7 @@ from layers.entry import Data, Entry, File, Meta, Slice
 from layers.errors import EntryError, PackError
 from layers.output import OutputError
 from layers.progress import NoProgress
+from layers.reader import Reader
 from layers.tar import CHUNK
 from tests.support.entries import ALL_KINDS, noise, tar_of
 from tests.support.processes import as_nobody, memory_disk, needs_root, public_folder, python
@@ -38,7 +39,7 @@ class Asked:
         size = sum(entry.content.size for entry in self.entries if isinstance(entry, File))
         return LayerRequest("title", self.key, size, self._made)
 
-    def _made(self) -> Iterable[Entry]:
+    def _made(self, _: Reader) -> Iterable[Entry]:
         self.times += 1
         return self.entries
 
@@ -218,7 +219,7 @@ def _fails(entries: Iterable[Entry]) -> Iterator[Entry]:
 def test_a_failing_layer_keeps_nothing_and_names_nothing(tmp_path: Path) -> None:
     good = asked(key="good")
     content = File(b"f", Data(noise(3 * CHUNK)))
-    bad = LayerRequest("bad", Digest.of(b"bad"), 1, lambda: _fails([content]))
+    bad = LayerRequest("bad", Digest.of(b"bad"), 1, lambda _: _fails([content]))
     with ThreadPoolExecutor(2) as executor:
         workshop = Workshop(BlobCache(str(tmp_path)), Gzip(), 1, executor, 2, NoProgress())
         with pytest.raises(EntryError, match="the last entry"):
@@ -236,7 +237,7 @@ def test_a_file_that_changes_while_it_is_packed_keeps_nothing(tmp_path: Path) ->
     host = tmp_path / "host"
     host.write_bytes(noise(1000))
 
-    def entries() -> Iterator[Entry]:
+    def entries(_: Reader) -> Iterator[Entry]:
         yield File(b"f", Slice(str(host), 0, 1000))
         host.write_bytes(noise(999) + b"!")
 
@@ -302,7 +303,7 @@ with ThreadPoolExecutor(2) as executor:
     workshop = Workshop(BlobCache(sys.argv[1]), Gzip(), 1, executor, 2, NoProgress())
     for number in range(100):
         data = Data(b"%d" % number * 1000)
-        request = LayerRequest("title", Digest.of(b"%d" % number), 1, lambda: [File(b"f", data)])
+        request = LayerRequest("title", Digest.of(b"%d" % number), 1, lambda _: [File(b"f", data)])
         print(workshop.layers([request]))
 """
 

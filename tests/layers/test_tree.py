@@ -35,7 +35,7 @@ A, B = File(b"x", Data(b"a")), File(b"x", Data(b"b"))
 def test_entries_come_sorted_with_parents_first() -> None:
     names = [b"a/b", b"a-b", b"a", b"a.b", b"a/b/c", b"\xff", b"B"]
     tree = tree_of(*(Directory(name) for name in names))
-    assert paths(tree) == [b"B", b"a", b"a-b", b"a.b", b"a/b", b"a/b/c", b"\xff"]
+    assert paths(tree) == [b"B", b"a", b"a/b", b"a/b/c", b"a-b", b"a.b", b"\xff"]
     assert len(tree) == 7
     assert b"a/b" in tree
     assert b"a/c" not in tree
