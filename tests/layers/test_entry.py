@@ -2,7 +2,19 @@ import dataclasses
 
 import pytest
 
-from layers.entry import Data, Device, DeviceKind, Directory, File, Hardlink, Slice, Symlink, checked_path, parents
+from layers.entry import (
+    Data,
+    Device,
+    DeviceKind,
+    Directory,
+    File,
+    Hardlink,
+    Slice,
+    Symlink,
+    checked_path,
+    parents,
+    tree_order,
+)
 from layers.errors import EntryError
 
 
@@ -58,6 +70,12 @@ def test_a_path_that_no_tree_can_have_is_refused_with_its_origin(path: bytes, co
 )
 def test_parents_are_nearest_first_without_the_root(path: bytes, above: list[bytes]) -> None:
     assert list(parents(path)) == above
+
+
+def test_the_order_of_a_tree_is_that_of_names() -> None:
+    """Not of bytes, where `a-b` comes between `a` and `a/c`."""
+    paths = [b"", b"a", b"a/c", b"a/c/d", b"a/c d", b"a b", b"a-b", b"a-b/c", b"a.b", b"ab", b"b"]
+    assert sorted(reversed(paths), key=tree_order) == paths == sorted(paths, key=lambda path: path.split(b"/"))
 
 
 def test_content_knows_its_size() -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layers.entry import Data, Directory, Entry, File, Hardlink, Meta, Symlink, parents
+from layers.entry import Data, Directory, Entry, File, Hardlink, Meta, Symlink, parents, tree_order
 from layers.errors import ConflictError, EntryError
 from layers.tree import Part, Tree, add_parents, merge, overlay, rooted_hardlinks
 
@@ -237,6 +237,11 @@ def test_the_first_name_in_order_is_the_file(entries: list[Entry]) -> None:
     assert list(tree) == [File(b"a", Data(b"1")), Hardlink(b"b", b"a"), Hardlink(b"c", b"a")]
 
 
+def test_the_first_name_is_the_first_in_the_order_of_the_tree() -> None:
+    tree = merge([Part("one", [Directory(b"d"), File(b"d-x", Data(b"1")), Hardlink(b"d/x", b"d-x")])]).tree
+    assert list(tree) == [Directory(b"d"), File(b"d/x", Data(b"1")), Hardlink(b"d-x", b"d/x")]
+
+
 @pytest.mark.parametrize(
     "parts",
     [
@@ -346,7 +351,7 @@ def test_a_merged_tree_has_every_parent_and_every_entry_once(entries: list[list[
         assert len(by_path) == len(merged)
         assert {entry.path for part in entries for entry in part} <= by_path.keys()
         assert all(isinstance(by_path[above], Directory) for path in by_path for above in parents(path))
-        assert list(by_path) == sorted(by_path)
+        assert list(by_path) == sorted(by_path, key=lambda path: path.split(b"/"))
 
 
 @given(st.permutations([b"a", b"b", b"c", b"d/e"]), st.lists(st.integers(0, 3), min_size=3, max_size=3))
