@@ -75,7 +75,7 @@ def test_parents_are_nearest_first_without_the_root(path: bytes, above: list[byt
 def test_the_order_of_a_tree_is_that_of_names() -> None:
     """Not of bytes, where `a-b` comes between `a` and `a/c`."""
     paths = [b"", b"a", b"a/c", b"a/c/d", b"a/c d", b"a b", b"a-b", b"a-b/c", b"a.b", b"ab", b"b"]
-    assert sorted(reversed(paths), key=tree_order) == paths == sorted(paths, key=lambda path: path.split(b"/"))
+    assert sorted(set(paths), key=tree_order) == paths == sorted(paths, key=lambda path: path.split(b"/"))
 
 
 def test_content_knows_its_size() -> None:
