@@ -41,6 +41,7 @@ class Settings:
         epoch: the time of everything that is made, in seconds since 1970.
         jobs: how many chunks are compressed at a time.
         refresh: fetch lists of packages again.
+        verify: compare items with what their store has hashed.
         progress: is told what is done.
     """
 
@@ -49,6 +50,7 @@ class Settings:
     epoch: int
     jobs: int
     refresh: bool
+    verify: bool
     progress: Progress
 
 
@@ -90,7 +92,15 @@ def build(production: Production, outputs: Sequence[tuple[str, str]], settings: 
     """
     blobs = BlobCache(settings.cache)
     with ThreadPoolExecutor(settings.jobs) as executor:
-        workshop = Workshop(blobs, production.codec, settings.epoch, executor, settings.jobs, settings.progress)
+        workshop = Workshop(
+            blobs,
+            production.codec,
+            settings.epoch,
+            executor,
+            settings.jobs,
+            settings.progress,
+            verify=settings.verify,
+        )
         return [
             format_module(name).write(Order(production.system, production.plan, workshop, path))
             for name, path in outputs
@@ -137,6 +147,7 @@ def _store(declaration: Declaration, settings: Settings) -> Store:
         platform=declaration.target_platform,
         cache=settings.cache,
         folder=settings.folder,
+        epoch=settings.epoch,
         refresh=settings.refresh,
         progress=settings.progress,
     )

@@ -82,6 +82,7 @@ class _Common:
     compression: str | None
     jobs: int
     refresh: bool
+    verify: bool
     verbosity: int
 
 
@@ -96,6 +97,7 @@ def _closure_options(command: Command) -> Command:
             "-j", "--jobs", type=click.IntRange(1), metavar="N", help="Chunks compressed at a time (all processors)."
         ),
         click.option("--refresh", is_flag=True, help="Fetch the lists of packages again."),
+        click.option("--no-verify", is_flag=True, help="Do not compare items with what their store has hashed."),
         click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors."),
         click.option("-v", "--verbose", is_flag=True, help="Say more."),
     )
@@ -114,6 +116,7 @@ def _common(file: str, options: dict[str, Any]) -> _Common:
         compression=options["compression"],
         jobs=options["jobs"] or len(os.sched_getaffinity(0)),
         refresh=options["refresh"],
+        verify=not options["no_verify"],
         verbosity=verbosity,
     )
 
@@ -211,6 +214,7 @@ def _settings(common: _Common, progress: ConsoleProgress) -> build.Settings:
         epoch=_epoch(),
         jobs=common.jobs,
         refresh=common.refresh,
+        verify=common.verify,
         progress=progress,
     )
 

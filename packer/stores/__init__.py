@@ -1,4 +1,4 @@
-"""Stores: where items come from. One store a file; the file's name is the `type` of `[store]` in os.toml.
+"""Stores: where items come from. One store a file; the file's name, with `-` for `_`, is the `type` of `[store]`.
 
 A store module has
 
@@ -30,6 +30,7 @@ class StoreContext:
         platform: the processor that the items are for.
         cache: an existing folder that only this user can write, for all stores.
         folder: the folder of os.toml: relative paths start there.
+        epoch: the time of everything in the image, in seconds since 1970.
         refresh: fetch lists of packages again, even when there are some from before.
         progress: is told what is done.
     """
@@ -37,6 +38,7 @@ class StoreContext:
     platform: Platform
     cache: str
     folder: str
+    epoch: int
     refresh: bool
     progress: Progress
 
@@ -58,9 +60,7 @@ class Store(Protocol):
         """
         ...
 
-    def system_entries(
-        self, closure: Closure, tree: Tree, omitted: Mapping[str, frozenset[bytes]]
-    ) -> Iterable[Entry]:
+    def system_entries(self, closure: Closure, tree: Tree, omitted: Mapping[str, frozenset[bytes]]) -> Iterable[Entry]:
         """What belongs to no item though a system of these items needs it: their database, accounts, links.
 
         Args:
@@ -85,9 +85,10 @@ class StoreModule(Protocol):
 
 
 #: The types of store that there are, sorted.
-NAMES = tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
+NAMES = tuple(sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__)))
 
 
 def store_module(name: str) -> StoreModule:
     """The module of a type of store, which is one of `NAMES`."""
-    return cast("StoreModule", importlib.import_module(f"{__name__}.{name}"))
+    module = name.replace("-", "_")
+    return cast("StoreModule", importlib.import_module(f"{__name__}.{module}"))

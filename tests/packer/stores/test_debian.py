@@ -39,7 +39,7 @@ class Desk:
         self.cache.mkdir()
 
     def context(self, *, platform: str = "x86_64-linux", refresh: bool = False) -> StoreContext:
-        return StoreContext(PLATFORMS[platform], str(self.cache), "/", refresh, NoProgress())
+        return StoreContext(PLATFORMS[platform], str(self.cache), "/", 1, refresh, NoProgress())
 
     def store(self, *packages: str, platform: str = "x86_64-linux", refresh: bool = False, **more: Any) -> DebianStore:
         options = Options(packages=packages, **{**self.archive.options(), **more})
@@ -307,7 +307,7 @@ from packer.stores import StoreContext
 from formats.platform import PLATFORMS
 from layers.progress import NoProgress
 options, cache = json.loads(sys.argv[1])
-context = StoreContext(PLATFORMS["x86_64-linux"], cache, "/", False, NoProgress())
+context = StoreContext(PLATFORMS["x86_64-linux"], cache, "/", 1, False, NoProgress())
 options["packages"] = tuple(options["packages"])
 print(*[item.path for item in open_store(Options(**options), context).closure()])
 """
