@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layers.entry import Data, Directory, Entry, File, Hardlink, Meta, Symlink, parents, tree_order
+from layers.entry import Data, Directory, Entry, File, Hardlink, Meta, Symlink, parents
 from layers.errors import ConflictError, EntryError
 from layers.tree import Part, Tree, add_parents, merge, overlay, rooted_hardlinks
 
