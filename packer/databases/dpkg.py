@@ -78,9 +78,8 @@ def entries(
     stanzas = []
     for package in packages:
         kept = _kept(package, omitted.get(package.path, frozenset()), shared.get(package.name, frozenset()))
-        conffiles = _conffiles(package, reader)
-        stanzas.append(_stanza(package, [path for path in conffiles if path in package.digests]))
-        yield from _info(package, kept, conffiles)
+        stanzas.append(_stanza(package, frozenset(kept), _conffiles(package, reader)))
+        yield from _info(package, kept)
     yield _file("status", "".join(stanza + "\n" for stanza in stanzas))
     yield from _triggers(packages, reader)
 
@@ -125,7 +124,7 @@ def _kept(package: DebianItem, omitted: Collection[bytes], shared: Collection[by
     return [path for path in package.paths if path in shared or PLACEMENT.path(path[1:]) not in omitted]
 
 
-def _info(package: DebianItem, kept: Sequence[bytes], conffiles: Sequence[bytes]) -> Iterator[Entry]:
+def _info(package: DebianItem, kept: Sequence[bytes]) -> Iterator[Entry]:
     name = f"info/{_qualified_name(package)}"
     if any(b"\n" in path for path in package.paths):
         raise DatabaseError(f"{package}: one of its files has a newline in its name, which dpkg's database cannot hold")
@@ -138,7 +137,7 @@ def _info(package: DebianItem, kept: Sequence[bytes], conffiles: Sequence[bytes]
         lines = (
             package.digests[path].encode() + b"  " + path[1:] + b"\n"
             for path in package.paths
-            if path in package.digests and path not in conffiles
+            if path in package.digests
         )
         yield _file(f"{name}.md5sums", b"".join(lines))
 
@@ -156,11 +155,15 @@ def _conffiles(package: DebianItem, reader: Reader) -> list[bytes]:
     return [line.rstrip() for line in lines if line.startswith(b"/")]
 
 
-def _stanza(package: DebianItem, conffiles: Sequence[bytes]) -> str:
+def _stanza(package: DebianItem, kept: Collection[bytes], conffiles: Sequence[bytes]) -> str:
     fields = [field for field in _fields(package) if not _is_dropped(field)]
     fields.append("Status: install ok installed")
-    if conffiles:
-        lines = (f"\n {_text(path)} {package.digests[path]}" for path in conffiles)
+    lines = [
+        f"\n {_text(path)} {package.digests[path]}{'' if path in kept else ' obsolete'}"
+        for path in conffiles
+        if path in package.digests
+    ]
+    if lines:
         fields.append("Conffiles:" + "".join(lines))
     fields.sort(key=lambda field: _ORDER.get(_name(field), len(_ORDER)))
     return "".join(field + "\n" for field in fields)

@@ -139,14 +139,8 @@ def _joined(call: _Call, accounts: Accounts) -> Accounts:
     user = call.names[0] if call.names else ""
     groups = call.options.get("groups", "").split(",") if call.program == "usermod" else [call.names[1]]
     for group in filter(None, groups):
-        if not _is_first(accounts, user, group):
-            accounts = accounts.with_member(user, group)
+        accounts = accounts.with_member(user, group)
     return accounts
-
-
-def _is_first(accounts: Accounts, name: str, group: str) -> bool:
-    user, known = accounts.user(name), accounts.group(group)
-    return bool(user and known and user.gid == known.gid)
 
 
 def _with_group(accounts: Accounts, call: _Call, name: str, gid: int | None = None) -> Accounts:

@@ -32,12 +32,12 @@ class Choice:
     Attributes:
         path: of the program.
         priority: the highest wins; of equal ones the first by path.
-        slaves: name -> path of what comes along with it.
+        slaves: name -> (link, path) of what comes along with it.
     """
 
     path: str
     priority: int
-    slaves: Mapping[str, str]
+    slaves: Mapping[str, tuple[str, str]]
 
 
 @dataclass(slots=True)
@@ -46,12 +46,10 @@ class Alternative:
 
     Attributes:
         link: where programs look for it.
-        slaves: name -> link of what comes along.
-        choices: by path.
+        choices: by path; a later call for the same path takes the place of an earlier one.
     """
 
     link: str
-    slaves: dict[str, str] = field(default_factory=dict)
     choices: dict[str, Choice] = field(default_factory=dict)
 
     @property
@@ -61,13 +59,14 @@ class Alternative:
 
     def record(self) -> str:
         """The file of the database."""
+        slaves = {name: link for choice in self.choices.values() for name, (link, _) in choice.slaves.items()}
         lines = ["auto", self.link]
-        for name, link in sorted(self.slaves.items()):
+        for name, link in sorted(slaves.items()):
             lines += [name, link]
         lines.append("")
         for choice in sorted(self.choices.values(), key=lambda choice: choice.path):
             lines += [choice.path, str(choice.priority)]
-            lines += [choice.slaves.get(name, "") for name in sorted(self.slaves)]
+            lines += [choice.slaves.get(name, ("", ""))[1] for name in sorted(slaves)]
         return "\n".join([*lines, "", ""])
 
 
@@ -75,9 +74,9 @@ def entries(unpacked: Unpacked) -> Iterator[Entry]:
     """The links and the database of all alternatives."""
     for name, alternative in sorted(_found(unpacked).items()):
         yield from _links(unpacked, name, alternative.link, alternative.best.path)
-        for slave, path in sorted(alternative.best.slaves.items()):
+        for slave, (link, path) in sorted(alternative.best.slaves.items()):
             if unpacked.follow(path):
-                yield from _links(unpacked, slave, alternative.slaves[slave], path)
+                yield from _links(unpacked, slave, link, path)
         yield File(DATABASE + b"/" + name.encode(), Data(alternative.record().encode(errors="surrogateescape")))
 
 
@@ -117,9 +116,7 @@ def _install(unpacked: Unpacked, command: Command, found: dict[str, Alternative]
     if unpacked.follow(path) is None:
         return f"there is no {path}"
     alternative = found.setdefault(name, Alternative(link))
-    alternative.slaves.update((slave, pair[0]) for slave, pair in slaves.items())
-    choice = Choice(path, int(priority), {slave: pair[1] for slave, pair in slaves.items()})
-    alternative.choices[path] = choice
+    alternative.choices[path] = Choice(path, int(priority), slaves)
     return ""
 
 

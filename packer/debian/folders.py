@@ -20,8 +20,6 @@ _MAIL = 8  # group `mail`: debian-policy, 9.2.2
 _LINKS = (
     ("etc/mtab", "../proc/self/mounts"),
     ("usr/local/man", "share/man"),
-    ("var/lock", "/run/lock"),
-    ("var/run", "/run"),
     ("var/spool/mail", "../mail"),
 )
 

@@ -10,4 +10,7 @@ from layers.placement import Placement
 #: Folders of the root whose contents are in the folders of /usr of the same names.
 MERGED = (b"bin", b"lib", b"lib32", b"lib64", b"libx32", b"sbin")
 
-PLACEMENT = Placement((*((name, b"usr/" + name) for name in MERGED), (b"var/lock", b"run/lock"), (b"var/run", b"run")))
+#: Folders of /var whose contents are in /run.
+RUNTIME = ((b"var/lock", b"run/lock"), (b"var/run", b"run"))
+
+PLACEMENT = Placement((*((name, b"usr/" + name) for name in MERGED), *RUNTIME))

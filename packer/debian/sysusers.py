@@ -82,7 +82,7 @@ def _with_user(accounts: Accounts, user: User, identity: str) -> Accounts:
         return accounts
     number, _, first = identity.partition(":")
     own = accounts.group(user.name)
-    uid = _number(number) if number else _free_pair(accounts, own)
+    uid = _free_pair(accounts, own) if number in ("", "-") else _number(number)
     if first:
         group = None if first.isdigit() else accounts.group(first)
         gid = group.gid if group else _number(first)

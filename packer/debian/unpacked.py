@@ -11,7 +11,7 @@ from layers.entry import Directory, Entry, File, Symlink
 from layers.reader import Reader
 from layers.tree import Tree
 from packer.debian.package import DebianItem
-from packer.debian.placement import MERGED
+from packer.debian.placement import MERGED, RUNTIME
 from packer.debian.scripts import Script
 
 
@@ -35,11 +35,14 @@ class Skipped:
         return f"{self.package}.{self.script}: {self.command}: {self.reason}"
 
 
-def merged_links(tree: Tree) -> Iterator[Symlink]:
-    """The links `bin -> usr/bin` and so on, of those whose folder in /usr exists and that no package ships."""
+def _links(tree: Tree) -> Iterator[Symlink]:
+    """The links that stand for `PLACEMENT`, but those that a package ships."""
     for name in MERGED:
         if name not in tree and isinstance(tree.get(b"usr/" + name), Directory):
             yield Symlink(name, b"usr/" + name)
+    for path, target in RUNTIME:
+        if path not in tree:
+            yield Symlink(path, b"/" + target)
 
 
 class Unpacked:
@@ -47,7 +50,7 @@ class Unpacked:
 
     Attributes:
         packages: sorted by name.
-        links: from the root into /usr, of those that no package ships.
+        links: from the root into /usr, and from /var into /run, that no package ships.
         skipped: what modules have left out so far.
 
     Args:
@@ -61,7 +64,7 @@ class Unpacked:
         self.skipped: list[Skipped] = []
         self._names = frozenset(package.name for package in self.packages)
         self._reader = reader
-        self.links = tuple(merged_links(tree))
+        self.links = tuple(_links(tree))
         entries = {entry.path: entry for entry in (*tree, *self.links)}
         self._tree = Tree(entries)
         self._scripts = {

@@ -1,0 +1,25 @@
+import pytest
+
+from layers.reader import Reader
+from packer.debian.diversions import diversions
+from packer.debian.unpacked import Unpacked
+from tests.support.debian_packages import merged, package
+
+DASH = "claim_binsh() {\n dpkg-divert --package dash --divert $distrib --add $dfile\n}\nclaim_binsh /bin/sh dash\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "script", "paths", "skipped"),
+    [
+        ("dash", DASH, ["/usr/share/man/man1/sh.1.gz", "/bin/sh"], 0),
+        ("dash", "true\n", [], 0),
+        ("other", "dpkg-divert --package other --rename --divert /a.b --add /a\n", [], 1),
+        ("other", "dpkg-divert --list /a\n", [], 0),
+    ],
+)
+def test_diversions(name: str, script: str, paths: list[str], skipped: int) -> None:
+    packages = [package(name, {}, {"postinst": script})]
+    with Reader() as reader:
+        unpacked = Unpacked(packages, merged(packages)[1].tree, reader)
+        assert [diversion.path for diversion in diversions(unpacked)] == paths
+    assert len(unpacked.skipped) == skipped

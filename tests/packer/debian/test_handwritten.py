@@ -1,0 +1,76 @@
+import pytest
+
+from layers.entry import Data, Directory, Entry, File, Meta, Symlink
+from layers.reader import Reader
+from packer.debian import handwritten
+from packer.debian.accounts import DEBIAN, Group
+from packer.debian.handwritten import TABLE, Attributes, Copy, Link
+from packer.debian.unpacked import Unpacked
+from tests.support.debian_packages import Package, merged, package
+
+ACCOUNTS = DEBIAN.with_group(Group("_ssh", 103))
+NET_RAW = bytes.fromhex("0100000200200000000000000000000000000000")  # as `setcap cap_net_raw+ep` writes it
+PING = package("iputils-ping", {"bin/ping": "x"})
+
+
+def made(*packages: Package) -> tuple[dict[str, Entry], dict[str, Entry]]:
+    with Reader() as reader:
+        unpacked = Unpacked(packages, merged(packages)[1].tree, reader)
+        entries = {entry.path.decode(): entry for entry in handwritten.entries(unpacked, ACCOUNTS)}
+        return entries, {entry.path.decode(): entry for entry in handwritten.changes(unpacked, ACCOUNTS)}
+
+
+def test_entries() -> None:
+    shipped = {"etc/dpkg/origins/debian": "", "usr/share/base-files/profile": "PATH=x\n"}
+    entries, _ = made(package("base-files", shipped))
+    assert entries["etc/profile"] == File(b"etc/profile", Data(b"PATH=x\n"))
+    assert entries["etc/dpkg/origins/default"] == Symlink(b"etc/dpkg/origins/default", b"debian")
+    assert entries["var/log/btmp"] == File(b"var/log/btmp", meta=Meta(0o660, 0, 43))
+    assert "etc/motd" not in entries  # there is nothing to copy
+
+
+@pytest.mark.parametrize(
+    ("packages", "path", "meta"),
+    [
+        ((package("sudo", {"etc/sudoers": "x"}),), "etc/sudoers", Meta(0o440)),
+        ((package("openssh-client", {"usr/bin/ssh-agent": "x"}),), "usr/bin/ssh-agent", Meta(0o2755, 0, 103)),
+        ((PING,), "usr/bin/ping", Meta(0o4755)),
+        ((PING, package("libcap2-bin", {"sbin/setcap": "x"})), "usr/bin/ping",
+         Meta(0o755, xattrs=((b"security.capability", NET_RAW),))),
+    ],
+)  # fmt: skip
+def test_changes(packages: tuple[Package, ...], path: str, meta: Meta) -> None:
+    assert made(*packages)[1] == {path: File(path.encode(), Data(b"x"), meta)}
+
+
+def test_folders_change_too() -> None:
+    folder = Directory(b"var/lib/apt/lists/partial")
+    _, changes = made(package("apt", {"var/lib/apt/lists/partial": folder}))
+    assert changes["var/lib/apt/lists/partial"] == Directory(folder.path, Meta(0o700, 42, 0))
+
+
+@pytest.mark.parametrize(
+    "packages",
+    [
+        (package("other", {"etc/sudoers": "x"}),),  # not the package of the table
+        (package("cron-daemon-common", {"var/spool/cron/crontabs/x": "x"}),),  # no group crontab
+        (package("sudo", {"etc/sudoers": File(b"etc/sudoers", meta=Meta(0o440))}),),  # it ships it that way
+    ],
+)
+def test_no_changes(packages: tuple[Package, ...]) -> None:
+    assert made(*packages)[1] == {}
+
+
+def test_without_another_shell_sh_is_bash() -> None:
+    assert made(package("bash", {"bin/bash": "x"}))[0] == {"usr/bin/sh": Symlink(b"usr/bin/sh", b"bash")}
+
+
+def test_the_table() -> None:
+    assert list(TABLE) == sorted(TABLE)
+    for effects in TABLE.values():
+        assert list(effects) == sorted(effects, key=lambda effect: (type(effect).__name__, effect.path))
+        for effect in effects:
+            assert effect.path.startswith("/")
+            assert not isinstance(effect, Copy) or effect.source.startswith("/")
+            assert not isinstance(effect, Link) or effect.target
+            assert not isinstance(effect, Attributes) or bool(effect.needs) == bool(effect.otherwise)
