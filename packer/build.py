@@ -7,7 +7,7 @@ The closure is read and the system assembled once, however many artefacts come o
 
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -42,6 +42,7 @@ class Settings:
         jobs: how many chunks are compressed at a time.
         refresh: fetch lists of packages again.
         verify: compare items with what their store has hashed.
+        environment: variables that programs and connections may see: PATH, proxies, certificates.
         progress: is told what is done.
     """
 
@@ -51,6 +52,7 @@ class Settings:
     jobs: int
     refresh: bool
     verify: bool
+    environment: Mapping[str, str]
     progress: Progress
 
 
@@ -149,6 +151,7 @@ def _store(declaration: Declaration, settings: Settings) -> Store:
         folder=settings.folder,
         epoch=settings.epoch,
         refresh=settings.refresh,
+        environment=settings.environment,
         progress=settings.progress,
     )
     return store_module(declaration.store.type).open_store(declaration.store, context)

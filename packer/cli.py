@@ -24,6 +24,10 @@ from packer.template import TEMPLATE
 
 _DECLARATION = "os.toml"
 _INTERRUPTED = 130
+_PASSED_ON = (
+    *("PATH", "http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR"),
+)
 _LATEST = 253402300799  # the last second of the year 9999, the last that RFC 3339 can write
 
 Command = Callable[..., Any]
@@ -215,6 +219,7 @@ def _settings(common: _Common, progress: ConsoleProgress) -> build.Settings:
         jobs=common.jobs,
         refresh=common.refresh,
         verify=common.verify,
+        environment={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
         progress=progress,
     )
 

@@ -4,6 +4,7 @@ import sys
 
 
 def primes(limit: int) -> list[int]:
+    """The primes below the limit."""
     found: list[int] = []
     for number in range(2, limit):
         if all(number % prime for prime in found):

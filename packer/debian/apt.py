@@ -21,7 +21,7 @@ import re
 import shutil
 import subprocess
 import urllib.parse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from layers.digest import Digest
@@ -36,18 +36,6 @@ _HOST_TRUST = ("/etc/apt/trusted.gpg", "/etc/apt/trusted.gpg.d/")
 _HOST_CREDENTIALS = (("netrc", "/etc/apt/auth.conf"), ("netrcparts", "/etc/apt/auth.conf.d/"))
 _METHODS = "/usr/lib/apt/methods"
 _ARMOUR = b"-----BEGIN PGP"
-
-#: What the child takes over: where programs are, and how the network is reached.
-_PASSED_ON = (
-    "PATH",
-    "http_proxy",
-    "https_proxy",
-    "ftp_proxy",
-    "all_proxy",
-    "no_proxy",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-)
 
 _SETTING = re.compile(r'(Acquire::[A-Za-z0-9_:./*@\[\]-]+) "([^"]+)";')
 _NOT_TAKEN = re.compile(
@@ -94,10 +82,12 @@ class Apt:
         folder: an existing one, for all of them.
         sources: what it reads.
         architecture: Debian's name; there are no others.
+        environment: variables that apt may see: where programs are, and how the network is reached.
     """
 
-    def __init__(self, folder: str, sources: Sources, architecture: str) -> None:
+    def __init__(self, folder: str, sources: Sources, architecture: str, environment: Mapping[str, str]) -> None:
         self._sources = sources
+        self._environment = {**environment, "LC_ALL": "C"}
         self._architecture = architecture
         self._identity = Digest.of(f"{sources.identity} {architecture}".encode())
         self._folder = os.path.join(folder, self._identity.hex[:32])
@@ -284,7 +274,7 @@ class Apt:
     ) -> list[str]:
         with _written(self._folder):
             self._configure()
-        environment = {**_environment(), "APT_CONFIG": self._path("apt.conf"), "TMPDIR": self.work}
+        environment = {**self._environment, "APT_CONFIG": self._path("apt.conf"), "TMPDIR": self.work}
         lines, status = _output(command, environment, folder, watch)
         # Old versions of apt only warn about lists that they could not fetch.
         if status or (command[-1] == "update" and any(line.startswith("W: Failed to fetch") for line in lines)):
@@ -344,7 +334,7 @@ class Apt:
             **({} if self._sources.valid_until else {"Acquire::Check-Valid-Until": "false"}),
         }
         stated = "".join(f'{key} "{value}";\n' for key, value in settings.items())
-        return f'{_host_settings()}{stated}APT::Architectures {{ "{self._architecture}"; }};\n'
+        return f'{_host_settings(self._environment)}{stated}APT::Architectures {{ "{self._architecture}"; }};\n'
 
 
 def _downloads(lines: Sequence[str], asked: Sequence[str]) -> tuple[Download, ...]:
@@ -364,18 +354,13 @@ def _downloads(lines: Sequence[str], asked: Sequence[str]) -> tuple[Download, ..
     return tuple(sorted(found, key=lambda download: download.file))
 
 
-def _host_settings() -> str:
+def _host_settings(environment: dict[str, str]) -> str:
     """How the host's apt reaches archives: proxies, timeouts, checks of dates, one setting a line."""
-    lines, status = _output(("apt-config", "dump"), _environment(), "/", lambda _: None)
+    lines, status = _output(("apt-config", "dump"), environment, "/", lambda _: None)
     if status:
         raise explained(lines, "reading the host's apt configuration")
     taken = [match for line in lines if (match := _SETTING.fullmatch(line)) and not _NOT_TAKEN.match(line)]
     return "".join(f'{match[1]} "{match[2]}";\n' for match in taken)
-
-
-def _environment() -> dict[str, str]:
-    """No locale and no configuration of the user's apt."""
-    return {"LC_ALL": "C", **{name: os.environ[name] for name in _PASSED_ON if name in os.environ}}
 
 
 def _output(

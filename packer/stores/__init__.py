@@ -32,6 +32,7 @@ class StoreContext:
         folder: the folder of os.toml: relative paths start there.
         epoch: the time of everything in the image, in seconds since 1970.
         refresh: fetch lists of packages again, even when there are some from before.
+        environment: variables that programs and connections may see: PATH, proxies, certificates.
         progress: is told what is done.
     """
 
@@ -40,6 +41,7 @@ class StoreContext:
     folder: str
     epoch: int
     refresh: bool
+    environment: Mapping[str, str]
     progress: Progress
 
 

@@ -158,7 +158,7 @@ class DebianStore:
         self._refresh = context.refresh
         self._folder = os.path.join(context.cache, "debian")
         self._cache = PackageCache(self._folder)
-        self._apt = Apt(os.path.join(self._folder, "apt"), sources, context.platform.debian)
+        self._apt = Apt(os.path.join(self._folder, "apt"), sources, context.platform.debian, context.environment)
 
     @property
     def placement(self) -> Placement:

@@ -34,7 +34,7 @@ def archive(tmp_path: Path) -> Archive:
 @contextmanager
 def private(archive: Archive, folder: Path, architecture: str = "amd64") -> Iterator[Apt]:
     sources = Host().mirror(archive.url, SUITE, [COMPONENT], keyring=str(archive.keyring))
-    apt = Apt(str(folder), sources, architecture)
+    apt = Apt(str(folder), sources, architecture, {"PATH": os.environ["PATH"]})
     with apt.locked():
         yield apt
 
@@ -85,7 +85,7 @@ def test_the_hosts_way_to_archives(monkeypatch: pytest.MonkeyPatch) -> None:
         'Dir::Etc "/elsewhere";',
     ]
     monkeypatch.setattr(apt_module, "_output", lambda *_: (said, 0))
-    assert apt_module._host_settings().splitlines() == said[1:5]
+    assert apt_module._host_settings({"PATH": os.environ["PATH"]}).splitlines() == said[1:5]
 
 
 def test_lists_that_were_being_fetched_are_dropped_for_those_from_before(archive: Archive, tmp_path: Path) -> None:

@@ -158,7 +158,9 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
     """Made once; no test changes it."""
     folder = tmp_path_factory.mktemp("real")
     (folder / "cache").mkdir()
-    context = StoreContext(PLATFORMS["x86_64-linux"], str(folder / "cache"), "/", 1, False, NoProgress())
+    context = StoreContext(
+        PLATFORMS["x86_64-linux"], str(folder / "cache"), "/", 1, False, {"PATH": os.environ["PATH"]}, NoProgress()
+    )
     store = open_store(Options(packages=PACKAGES), context)
     closure = store.closure()
     parts = (Part(item, store.placement.entries(item.contents.entries())) for item in closure)

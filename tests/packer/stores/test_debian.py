@@ -39,7 +39,9 @@ class Desk:
         self.cache.mkdir()
 
     def context(self, *, platform: str = "x86_64-linux", refresh: bool = False) -> StoreContext:
-        return StoreContext(PLATFORMS[platform], str(self.cache), "/", 1, refresh, NoProgress())
+        return StoreContext(
+            PLATFORMS[platform], str(self.cache), "/", 1, refresh, {"PATH": os.environ["PATH"]}, NoProgress()
+        )
 
     def store(self, *packages: str, platform: str = "x86_64-linux", refresh: bool = False, **more: Any) -> DebianStore:
         options = Options(packages=packages, **{**self.archive.options(), **more})
@@ -129,7 +131,7 @@ def test_over_http(desk: Desk) -> None:
 
 
 def test_a_snapshot_that_ran_out(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("packer.debian.apt._host_settings", lambda: 'Acquire::Check-Valid-Until "true";\n')
+    monkeypatch.setattr("packer.debian.apt._host_settings", lambda _: 'Acquire::Check-Valid-Until "true";\n')
     desk.archive.publish(more={"Valid-Until": "Thu, 02 Jan 2025 00:00:00 UTC"})
     (tmp_path / "20250101T000000Z").symlink_to(desk.archive.folder)
     mirror = f"file://{tmp_path}/@SNAPSHOTID@"
@@ -247,7 +249,7 @@ def test_a_suite_that_is_not_there(desk: Desk) -> None:
 
 
 def test_a_mirror_that_cannot_be_reached(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("packer.debian.apt._host_settings", lambda: 'Acquire::Retries "0";\n')  # or it takes 7 s
+    monkeypatch.setattr("packer.debian.apt._host_settings", lambda _: 'Acquire::Retries "0";\n')  # or it takes 7 s
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
@@ -256,7 +258,7 @@ def test_a_mirror_that_cannot_be_reached(desk: Desk, monkeypatch: pytest.MonkeyP
 
 
 def test_lists_that_ran_out(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("packer.debian.apt._host_settings", lambda: 'Acquire::Check-Valid-Until "true";\n')
+    monkeypatch.setattr("packer.debian.apt._host_settings", lambda _: 'Acquire::Check-Valid-Until "true";\n')
     desk.archive.publish(more={"Valid-Until": "Thu, 02 Jan 2025 00:00:00 UTC"})
     with pytest.raises(MirrorError, match=r"ran out[\s\S]*store.snapshot"):
         desk.closure("hello")
@@ -301,13 +303,13 @@ def test_a_cache_that_cannot_be_written(desk: Desk) -> None:
 # Several at once, and killed ones
 
 _CHILD = """
-import json, sys
+import json, os, sys
 from packer.stores.debian import Options, open_store
 from packer.stores import StoreContext
 from formats.platform import PLATFORMS
 from layers.progress import NoProgress
 options, cache = json.loads(sys.argv[1])
-context = StoreContext(PLATFORMS["x86_64-linux"], cache, "/", 1, False, NoProgress())
+context = StoreContext(PLATFORMS["x86_64-linux"], cache, "/", 1, False, {"PATH": os.environ["PATH"]}, NoProgress())
 options["packages"] = tuple(options["packages"])
 print(*[item.path for item in open_store(Options(**options), context).closure()])
 """
