@@ -71,6 +71,7 @@ class NarItem(StoreItem):
         signatures: `KEY:BASE64`, sorted.
         content_address: `fixed:…` or `text:…` for items that are named by their contents, or empty.
         ultimate: whether it was built by the store that it comes from.
+        self_reference: whether its files name its own path, which `references` leaves out and databases keep.
     """
 
     nar_hash: Digest
@@ -79,6 +80,7 @@ class NarItem(StoreItem):
     signatures: tuple[str, ...]
     content_address: str
     ultimate: bool
+    self_reference: bool = False
 
 
 class Closure:
