@@ -325,17 +325,18 @@ def _tar_members(path: str, origin: str) -> Iterator[tarfile.TarInfo]:
     """The members of a tar archive that is whole to its last block.
 
     The standard library takes a damaged header for the end of the archive, so that what follows the end is looked at;
-    and it follows sizes backwards, so that every member has to lie behind the one before it.
+    and, by its version, it follows sizes backwards or passes over a member with a bad one, so that every member has to
+    begin where the one before it ends.
     """
-    end, last = os.stat(path).st_size, -1
+    end, position = os.stat(path).st_size, 0
     with open(path, "rb") as file:
         try:
             with tarfile.TarFile(fileobj=file, tarinfo=_Member, encoding="utf-8", errors="surrogateescape") as archive:
                 while (member := archive.next()) is not None:
                     archive.members = []  # type: ignore[attr-defined]  # or it keeps them all
-                    if not last < member.offset < member.offset_data <= end - member.size or member.size < 0:
+                    if member.offset != position or not 0 <= member.size <= end - member.offset_data:
                         raise DebError(f"{origin} is damaged: {member.name!r} does not fit into it")
-                    last = member.offset
+                    position = archive.offset
                     yield member
                 position = archive.offset
         except (tarfile.TarError, ValueError, OverflowError) as error:
