@@ -1,0 +1,71 @@
+"""Nix's database, /nix/var/nix/db, as nix-store leaves it when it has registered the items.
+
+schema     `10`, without a newline: the version of the schema (nix: src/libstore/local-store.hh, `nixSchemaVersion`)
+db.sqlite  the tables of that version (src/libstore/schema.sql), rows as `LocalStore::addValidPath` makes them
+
+Nix adds its locks, its reserve of space and the write-ahead log when it first opens the database.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from layers.entry import Data, Entry, File
+from layers.item import NarItem, StoreItem
+from packer.databases import valid_paths
+from packer.databases.sqlite import Row, Schema, Table, database
+
+#: The folder of the items that it registers.
+STORE = "/nix/store"
+
+_FOLDER = b"nix/var/nix/db/"
+_VERSION = b"10"
+
+_SCHEMA: Schema = (
+    Table(
+        "ValidPaths",
+        """CREATE TABLE ValidPaths (
+    id               integer primary key autoincrement not null,
+    path             text unique not null,
+    hash             text not null,
+    registrationTime integer not null,
+    deriver          text,
+    narSize          integer,
+    ultimate         integer, -- null implies "false"
+    sigs             text, -- space-separated
+    ca               text -- if not null, an assertion that the path is content-addressed; see ValidPathInfo
+)""",
+    ),
+    valid_paths.PATHS,
+    valid_paths.SEQUENCE,
+    *valid_paths.REFERENCES,
+    *valid_paths.OUTPUTS,
+)
+
+
+def entries(closure: Iterable[StoreItem], *, epoch: int) -> Iterator[Entry]:
+    """The files of the database.
+
+    Args:
+        closure: in topological order; only items of /nix/store are registered.
+        epoch: when they were registered, in seconds since 1970.
+
+    Raises:
+        DatabaseError: the database cannot hold them.
+        DerivationError: a derivation cannot be understood.
+        PackError: a derivation cannot be read.
+    """
+
+    def valid_path(item: NarItem) -> Row:
+        return (
+            item.path,
+            str(item.nar_hash),
+            epoch,
+            item.deriver or None,
+            item.nar_size or None,
+            1 if item.ultimate else None,
+            " ".join(item.signatures) or None,
+            item.content_address or None,
+        )
+
+    rows = valid_paths.registration(closure, STORE, valid_path)
+    yield File(_FOLDER + b"db.sqlite", Data(database(_SCHEMA, rows)))
+    yield File(_FOLDER + b"schema", Data(_VERSION))
