@@ -14,7 +14,7 @@ times, and permissions other than "may be executed" are not part of it.
 """
 
 from collections.abc import Callable
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from layers.entry import Directory, Entry, File, Symlink
@@ -43,7 +43,7 @@ _DIRECTORY = _strings(b"(", b"type", b"directory")
 _CLOSE = string(b")")
 
 
-@cache
+@lru_cache(4096)  # many names are in many folders
 def _entry(name: bytes) -> bytes:
     return _strings(b"entry", b"(", b"name", name, b"node")
 
@@ -94,7 +94,13 @@ class NarWriter:
             raise EntryError(f"{entry.path!r}: a NAR holds files, folders and symbolic links only")
 
     def data(self, chunk: "Buffer | memoryview") -> None:
-        """The next bytes of the file that was added last."""
+        """The next bytes of the file that was added last.
+
+        Raises:
+            EntryError: they are more than its entry said.
+        """
+        if len(chunk) > self._left:
+            raise EntryError("a file has more bytes than was said")
         self._left -= len(chunk)
         self._put(chunk)
 
