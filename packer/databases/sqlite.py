@@ -238,13 +238,11 @@ def _page(kind: int, cells: Sequence[bytes], right: int = 0, before: bytes = b""
     for cell in cells:
         position -= len(cell)
         pointers.append(position)
-    if kind in (_TABLE_LEAF, _INDEX_LEAF):
-        header = _LEAF.pack(kind, 0, len(cells), position, 0)
-    else:
-        header = _INTERIOR.pack(kind, 0, len(cells), position, 0, right)
-    head = before + header + struct.pack(f">{len(pointers)}H", *pointers)
-    if len(head) > position:
+    header = _LEAF if kind in (_TABLE_LEAF, _INDEX_LEAF) else _INTERIOR
+    if len(before) + header.size + _POINTER * len(cells) > position:
         raise ValueError(f"{len(cells)} cells do not fit on a page")
+    child = () if header is _LEAF else (right,)
+    head = before + header.pack(kind, 0, len(cells), position, 0, *child) + struct.pack(f">{len(cells)}H", *pointers)
     return head.ljust(position, b"\0") + b"".join(reversed(cells))
 
 
