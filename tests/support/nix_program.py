@@ -1,0 +1,38 @@
+"""Nix's own programs, as an oracle."""
+
+import subprocess
+from pathlib import Path
+
+#: Where Nix keeps its database, below the root.
+DATABASE = "nix/var/nix/db/db.sqlite"
+
+
+class Nix:
+    """Nix, with a store below a folder.
+
+    Args:
+        root: of the store, which need not exist.
+        store: how Nix calls it; a store of /nix/store below the root if nothing is said.
+    """
+
+    def __init__(self, root: Path, store: str = "") -> None:
+        self.root = root
+        self.database = root / DATABASE
+        self._store = store or str(root)
+        self._home = root.parent / f"{root.name}-home"
+        self._home.mkdir()
+
+    def store(self, *arguments: str | Path, stdin: str = "", code: int = 0) -> list[str]:
+        """The lines that nix-store prints."""
+        return self.run("nix-store", "--store", self._store, *arguments, stdin=stdin, code=code).splitlines()
+
+    def run(self, *command: str | Path, stdin: str = "", code: int = 0) -> str:
+        """What a program prints, which answers with this code."""
+        environment = {
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(self._home),
+            "NIX_CONFIG": "build-users-group =\nexperimental-features = nix-command",
+        }
+        done = subprocess.run(command, env=environment, input=stdin, capture_output=True, text=True, check=False)
+        assert done.returncode == code, done.stderr
+        return done.stdout
