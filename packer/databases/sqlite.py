@@ -47,6 +47,9 @@ _LEAST = (_PAGE - 12) * 32 // 255 - 23
 # The page of the byte that locks are taken on (section 1.4) holds no data; a database ends before it.
 _LOCK_PAGE = (1 << 30) // _PAGE + 1
 
+_INTEGERS = ((1, 1), (2, 2), (3, 3), (4, 4), (5, 6), (6, 8))  # section 2.1: serial type, bytes
+_ONE_BYTE = [bytes((value,)) for value in range(0x80)]
+
 _MAGIC = b"SQLite format 3\0"
 _ROLLBACK_JOURNAL = 1
 _SCHEMA_FORMAT = 4
@@ -248,14 +251,10 @@ def _page(kind: int, cells: Sequence[bytes], right: int = 0, before: bytes = b""
 
 def _record(values: Row) -> bytes:
     """A record (section 2.1)."""
-    kinds, bodies = [], []
-    for value in values:
-        kind, body = _serial(value)
-        kinds.append(_varint(kind))
-        bodies.append(body)
-    types = b"".join(kinds)
+    serials = [_serial(value) for value in values]
+    types = b"".join([_varint(kind) for kind, _ in serials])
     size = len(types) + 1
-    return _varint(size if size < 128 else size + 1) + types + b"".join(bodies)
+    return _varint(size if size < 128 else size + 1) + types + b"".join([body for _, body in serials])
 
 
 def _serial(value: Value) -> tuple[int, bytes]:
@@ -267,7 +266,7 @@ def _serial(value: Value) -> tuple[int, bytes]:
         return 13 + 2 * len(data), data
     if value in (0, 1):
         return 8 + value, b""
-    for kind, size in enumerate((1, 2, 3, 4, 6, 8), 1):
+    for kind, size in _INTEGERS:
         if -(1 << 8 * size - 1) <= value < 1 << 8 * size - 1:
             return kind, value.to_bytes(size, signed=True)
     raise DatabaseError(f"{value} has more than 64 bits, which a database cannot hold")
@@ -275,6 +274,8 @@ def _serial(value: Value) -> tuple[int, bytes]:
 
 def _varint(value: int) -> bytes:
     """Seven bits a byte, the highest first (section 1.6); no size or number here needs the ninth byte's eight."""
+    if value < 0x80:
+        return _ONE_BYTE[value]
     data = bytes((value & 0x7F,))
     while value := value >> 7:
         data = bytes((value & 0x7F | 0x80,)) + data
