@@ -9,6 +9,7 @@ docker reads the same configuration. Their bytes are canonical JSON: sorted keys
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -64,21 +65,25 @@ class ContainerImage:
         return f"{self.repository}:{self.tag}"
 
 
-def container_image(order: Order) -> ContainerImage:
-    """Make the layers that the cache does not have, and the documents.
+def layer_requests(order: Order) -> list[LayerRequest]:
+    """The layers of an image, lowest first, the customization layer last."""
+    return [*(_group_request(order, group) for group in order.plan.groups), _customization_request(order)]
 
-    Raises:
-        PackError: something of the system cannot be read, or the cache cannot be written.
+
+def container_image(order: Order, layers: Sequence[Layer]) -> ContainerImage:
+    """The documents of an image.
+
+    Args:
+        order: what to make.
+        layers: what came of `layer_requests`.
     """
-    system, workshop = order.system, order.workshop
-    requests = [_group_request(order, group) for group in order.plan.groups]
-    layers = tuple(workshop.layers([*requests, _customization_request(order)]))
+    system, codec = order.system, order.workshop.codec
     config = canonical_json(_config(order, layers))
-    compression = f"{workshop.codec.name} level {workshop.codec.level}, {workshop.codec.library}"
+    compression = f"{codec.name} level {codec.level}, {codec.library}"
     manifest = canonical_json(_manifest(system, config, layers, compression))
     repository, version = repository_name(system.name), tag(system.version)
     index = canonical_json(_index(system, manifest, repository, version))
-    return ContainerImage(repository, version, config, manifest, index, layers)
+    return ContainerImage(repository, version, config, manifest, index, tuple(layers))
 
 
 def canonical_json(value: object) -> bytes:
@@ -94,11 +99,12 @@ def _group_request(order: Order, group: Group) -> LayerRequest:
     facts: Json = {"items": items, "placement": [[old.hex(), new.hex()] for old, new in system.placement.rules]}
     if not workshop.verify:
         facts["verified"] = False  # a later build that verifies must not take its word
+    verify = workshop.executor if workshop.verify else None
     return LayerRequest(
         title=_title(group),
         key=layer_key(facts, workshop.codec, workshop.epoch),
         size=group.size,
-        entries=lambda reader: system.group_entries(group.items, reader, verify=workshop.verify),
+        entries=lambda reader: system.group_entries(group.items, reader, verify),
     )
 
 
@@ -126,7 +132,7 @@ def _title(group: Group) -> str:
     return ", ".join(str(item) for item in group.items)
 
 
-def _config(order: Order, layers: tuple[Layer, ...]) -> Json:
+def _config(order: Order, layers: Sequence[Layer]) -> Json:
     system = order.system
     created = _time(system.epoch)
     history = [
@@ -168,7 +174,7 @@ def _without_empty(fields: Json) -> Json:
     return {key: value for key, value in fields.items() if value}
 
 
-def _manifest(system: System, config: bytes, layers: tuple[Layer, ...], compression: str) -> Json:
+def _manifest(system: System, config: bytes, layers: Sequence[Layer], compression: str) -> Json:
     return {
         "schemaVersion": 2,
         "mediaType": MANIFEST,

@@ -5,12 +5,11 @@ blobs. `docker load` with the classic image store and `podman load` read the lat
 default of Engine 29) the former. The archive itself is not compressed: its layers are.
 """
 
-from formats.container_image import ContainerImage, canonical_json, container_image
+from formats.container_image import ContainerImage, canonical_json
 from formats.format import Artefact, Order
-from formats.image_layout import blob_path, layout_entries
-from layers.archive import write_archive
+from formats.image_layout import ArchiveLayout, blob_path, write_layout
+from layers.archive import new_archive
 from layers.digest import Digest
-from layers.entry import Data, File
 
 SUMMARY = "one archive for docker load, podman load and skopeo"
 
@@ -25,21 +24,16 @@ def write(order: Order) -> Artefact:
         order.workshop.progress.warn(
             "docker before version 23 cannot load an archive with zstd layers; podman and skopeo can"
         )
-    image = container_image(order)
-    manifest = File(b"manifest.json", Data(_docker_manifest(image)))
-    entries = layout_entries(image, order.workshop.cache, extra=(manifest,))
-    write_archive(order.output, entries, order.workshop.epoch)
+    with new_archive(order.output, order.workshop.epoch) as archive:
+        image = write_layout(order, ArchiveLayout(archive), _docker_manifest)
     return Artefact(order.output, image.reference, Digest.of(image.manifest), Digest.of(image.config), image.layers)
 
 
-def _docker_manifest(image: ContainerImage) -> bytes:
+def _docker_manifest(image: ContainerImage) -> dict[str, bytes]:
     """See "Combined Image JSON + Filesystem Changeset Format" of docker's image specification 1.3."""
-    return canonical_json(
-        [
-            {
-                "Config": blob_path(Digest.of(image.config)),
-                "RepoTags": [image.reference],
-                "Layers": [blob_path(layer.digest) for layer in image.layers],
-            }
-        ]
-    )
+    facts = {
+        "Config": blob_path(Digest.of(image.config)),
+        "RepoTags": [image.reference],
+        "Layers": [blob_path(layer.digest) for layer in image.layers],
+    }
+    return {"manifest.json": canonical_json([facts])}

@@ -1,19 +1,49 @@
-"""The OCI image layout (image-spec, image-layout.md), as a folder's files in the order in which they are written.
+"""The OCI image layout (image-spec, image-layout.md): a folder's files, in a folder or in an archive.
 
-oci-layout              {"imageLayoutVersion":"1.0.0"}
-index.json              the entry point
-manifest.json           only for docker: names the same blobs (see formats.docker)
-blobs/sha256/HEX        configuration, manifest, layers
+    blobs/sha256/HEX        layers, manifest, configuration
+    index.json              the entry point
+    manifest.json           only for docker: names the same blobs (see formats.docker)
+    oci-layout              {"imageLayoutVersion":"1.0.0"}
+
+Layers come first, because what names them is known only when they are written: uncompressed layers are written where
+they are to be, in one pass, and kept nowhere else.
 """
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
 
-from formats.container_image import ContainerImage
-from layers.blob import BlobCache
+from formats.container_image import ContainerImage, container_image, layer_requests
+from formats.format import Order
+from layers.archive import LARGEST_STREAMED, ArchiveWriter
+from layers.blob import Layer, LayerRequest
 from layers.digest import Digest
-from layers.entry import Content, Data, Directory, Entry, File, Slice
+from layers.entry import Content, Data, Directory, File, Slice
+from layers.output import Buffer, PendingFile
 
 LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
+
+_BLOBS = ("blobs", "blobs/sha256")
+
+Emit = Callable[[Callable[[Buffer], object]], Layer]
+
+
+class Layout(Protocol):
+    """Where a layout goes."""
+
+    @property
+    def seekable(self) -> bool:
+        """Whether `add_layer` works."""
+        ...
+
+    def add(self, path: str, content: Content) -> None:
+        """Write a file."""
+        ...
+
+    def add_layer(self, emit: Emit) -> Layer:
+        """Write the blob of a layer that is made on the way."""
+        ...
 
 
 def blob_path(digest: Digest) -> str:
@@ -21,15 +51,100 @@ def blob_path(digest: Digest) -> str:
     return f"blobs/sha256/{digest.hex}"
 
 
-def layout_entries(image: ContainerImage, cache: BlobCache, extra: tuple[File, ...] = ()) -> Iterator[Entry]:
-    """All files and folders of a layout of one image; `extra` files stand right after the index."""
-    yield File(b"oci-layout", Data(LAYOUT))
-    yield File(b"index.json", Data(image.index))
-    yield from extra
-    yield Directory(b"blobs")
-    yield Directory(b"blobs/sha256")
-    blobs: dict[Digest, Content] = {Digest.of(data): Data(data) for data in (image.manifest, image.config)}
-    for layer in image.layers:
-        blobs[layer.digest] = Slice(cache.path(layer.digest), 0, layer.size)
-    for digest, content in blobs.items():
-        yield File(blob_path(digest).encode(), content)
+def write_layout(
+    order: Order, layout: Layout, extra: Callable[[ContainerImage], dict[str, bytes]] = lambda _: {}
+) -> ContainerImage:
+    """Make an image, and write its layout.
+
+    Args:
+        order: what to make.
+        layout: where it goes.
+        extra: more files of the layout, by name.
+
+    Raises:
+        PackError: something of the system cannot be read, or the output cannot be written.
+    """
+    image = container_image(order, _write_layers(order, layout))
+    documents = {blob_path(Digest.of(data)): data for data in (image.manifest, image.config)}
+    documents |= {"index.json": image.index, **extra(image), "oci-layout": LAYOUT}
+    for path, data in documents.items():
+        layout.add(path, Data(data))
+    return image
+
+
+def _write_layers(order: Order, layout: Layout) -> list[Layer]:
+    workshop, requests = order.workshop, layer_requests(order)
+    if workshop.codec.name == "none" and layout.seekable and all(map(_is_small, requests)):
+        workshop.progress.begin("layers", sum(request.size for request in requests))
+        layers = [layout.add_layer(partial(workshop.stream, request)) for request in requests]
+        workshop.progress.end()
+        return layers
+    layers = workshop.layers(requests)
+    for layer in dict.fromkeys(layers):
+        layout.add(blob_path(layer.digest), Slice(workshop.cache.path(layer.digest), 0, layer.size))
+    return layers
+
+
+def _is_small(request: LayerRequest) -> bool:
+    """Whether its tar is certainly not too large to be streamed; headers are a small part of that much."""
+    return request.size < LARGEST_STREAMED // 2
+
+
+class ArchiveLayout:
+    """A layout in an archive."""
+
+    def __init__(self, archive: ArchiveWriter) -> None:
+        self._archive = archive
+        self._known: set[Digest] = set()
+        self.seekable = archive.seekable
+        for folder in _BLOBS:
+            archive.add(Directory(folder.encode()))
+
+    def add(self, path: str, content: Content) -> None:
+        """See `Layout`."""
+        self._archive.add(File(path.encode(), content))
+
+    def add_layer(self, emit: Emit) -> Layer:
+        """See `Layout`; a layer that is there already is not written twice."""
+        made: list[Layer] = []
+
+        def emitted(write: Callable[[Buffer], object]) -> bytes | None:
+            layer = emit(write)
+            made.append(layer)
+            if layer.digest in self._known:
+                return None
+            self._known.add(layer.digest)
+            return blob_path(layer.digest).encode()
+
+        self._archive.add_streamed(emitted)
+        return made[0]
+
+
+class FolderLayout:
+    """A layout in a folder, which must be empty."""
+
+    seekable = True
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        for name in _BLOBS:
+            path = os.path.join(folder, name)
+            os.mkdir(path)
+            os.chmod(path, 0o755)  # noqa: S103  # as any folder, whatever the umask
+
+    def add(self, path: str, content: Content) -> None:
+        """See `Layout`."""
+        above, name = os.path.split(os.path.join(self._folder, path))
+        with PendingFile(above) as file:
+            if isinstance(content, Data):
+                file.write(content.data)
+            else:
+                file.copy(content.path, content.offset, content.size)
+            file.publish(name)
+
+    def add_layer(self, emit: Emit) -> Layer:
+        """See `Layout`."""
+        with PendingFile(os.path.join(self._folder, _BLOBS[-1])) as file:
+            layer = emit(file.write)
+            file.publish(layer.digest.hex)
+        return layer

@@ -1,15 +1,13 @@
 """`oci`: an OCI image layout, as a folder; or as one archive, when the output's name ends in `.tar`."""
 
 import os
-from collections.abc import Iterable
 
-from formats.container_image import container_image
+from formats.container_image import ContainerImage
 from formats.format import Artefact, Order
-from formats.image_layout import layout_entries
-from layers.archive import STANDARD_OUTPUT, write_archive
+from formats.image_layout import ArchiveLayout, FolderLayout, write_layout
+from layers.archive import STANDARD_OUTPUT, new_archive
 from layers.digest import Digest
-from layers.entry import Data, Directory, Entry, File
-from layers.output import OutputError, PendingFile, PendingFolder
+from layers.output import OutputError, PendingFolder
 
 SUMMARY = "an OCI image layout: a folder, or an archive with -o NAME.tar"
 
@@ -24,38 +22,21 @@ def write(order: Order) -> Artefact:
     A folder that is an image layout is replaced; any other folder is left alone.
     """
     archive = order.output.endswith(".tar") or order.output == STANDARD_OUTPUT
-    if not archive:
-        _refuse_other_folder(order.output)
-    image = container_image(order)
-    entries = layout_entries(image, order.workshop.cache)
-    if archive:
-        write_archive(order.output, entries, order.workshop.epoch)
-    else:
-        _write_folder(order.output, entries)
+    image = _write_archive(order) if archive else _write_folder(order)
     return Artefact(order.output, image.reference, Digest.of(image.manifest), Digest.of(image.config), image.layers)
 
 
-def _refuse_other_folder(path: str) -> None:
-    if os.path.lexists(path) and not os.path.isfile(os.path.join(path, "oci-layout")):
-        raise OutputError(f"{path} exists and is not an OCI image layout", hint="Choose another output with --output.")
+def _write_archive(order: Order) -> ContainerImage:
+    with new_archive(order.output, order.workshop.epoch) as archive:
+        return write_layout(order, ArchiveLayout(archive))
 
 
-def _write_folder(path: str, entries: Iterable[Entry]) -> None:
-    with PendingFolder(path) as folder:
-        for entry in entries:
-            target = os.path.join(folder.path, os.fsdecode(entry.path))
-            if isinstance(entry, Directory):
-                os.mkdir(target)
-                os.chmod(target, entry.meta.mode)
-            elif isinstance(entry, File):
-                _write_file(target, entry)
+def _write_folder(order: Order) -> ContainerImage:
+    if os.path.lexists(order.output) and not os.path.isfile(os.path.join(order.output, "oci-layout")):
+        raise OutputError(
+            f"{order.output} exists and is not an OCI image layout", hint="Choose another output with --output."
+        )
+    with PendingFolder(order.output) as folder:
+        image = write_layout(order, FolderLayout(folder.path))
         folder.publish()
-
-
-def _write_file(path: str, entry: File) -> None:
-    with PendingFile(os.path.dirname(path)) as file:
-        if isinstance(entry.content, Data):
-            file.write(entry.content.data)
-        else:
-            file.copy(entry.content.path, entry.content.offset, entry.content.size)
-        file.publish(os.path.basename(path))
+    return image

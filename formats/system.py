@@ -6,6 +6,7 @@ and the customization on top; disks and tarballs take the merged tree.
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
 from formats.platform import Platform
@@ -73,20 +74,20 @@ class System:
         """The tree of some items alone: what their layer holds."""
         return merge(Part(item, self.item_entries(item)) for item in items).tree
 
-    def group_entries(self, items: Sequence[StoreItem], reader: Reader, *, verify: bool) -> Iterator[Entry]:
+    def group_entries(self, items: Sequence[StoreItem], reader: Reader, verify: Executor | None) -> Iterator[Entry]:
         """The entries of some items alone, in `tree_order`.
 
         Args:
             items: of the closure.
             reader: reads their contents, each before the next entry is asked for.
-            verify: compare what is read with the items' NAR hashes, where they have them.
+            verify: hashes what is read, to compare it with the items' NAR hashes; without it, nothing is compared.
 
         Raises:
             CorruptError: an item is not what its store has hashed.
         """
         tree = self.group_tree(items)
         hashed = {self.placed_root(item): item for item in items if isinstance(item, NarItem)}
-        return verified(tree, reader, hashed) if verify and hashed else iter(tree)
+        return verified(tree, reader, hashed, verify) if verify and hashed else iter(tree)
 
     def placed_root(self, item: NarItem) -> bytes:
         """Where an item of a Nix or Guix store lands."""

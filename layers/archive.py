@@ -1,17 +1,90 @@
 """Archives as files: a tar of entries that appears whole or not at all; or as a stream, into a pipe."""
 
+import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from layers.entry import Entry, Slice
-from layers.output import PendingFile, StreamedFile
+from layers.output import Buffer, PendingFile, StreamedFile
 from layers.reader import Reader
-from layers.tar import TarWriter
+from layers.tar import BLOCK, TarWriter, file_header
 
 #: The path that means standard output.
 STANDARD_OUTPUT = "-"
 
+#: A file of which it is not known beforehand how long it is may have this many bytes at most: what ustar can hold.
+LARGEST_STREAMED = 0o77777777777
+
 _DESCRIPTOR = 1  # of standard output: POSIX, stdin(3)
+
+
+class ArchiveWriter:
+    """Writes an archive, entry by entry; made by `new_archive`.
+
+    Attributes:
+        seekable: whether `add_streamed` works: not into a pipe.
+    """
+
+    def __init__(self, output: PendingFile | StreamedFile, epoch: int, reader: Reader) -> None:
+        def copy(content: Slice) -> None:
+            output.copy(content.path, content.offset, content.size)
+
+        self._output = output
+        self._epoch = epoch
+        self._writer = TarWriter(output.write, epoch, reader, copy)
+        self.seekable = isinstance(output, PendingFile)
+
+    def add(self, entry: Entry) -> None:
+        """Write an entry; see `TarWriter.add`."""
+        self._writer.add(entry)
+
+    def add_streamed(self, emit: Callable[[Callable[[Buffer], object]], bytes | None]) -> None:
+        """Write a file whose name and size are known only when its content has been written.
+
+        Args:
+            emit: writes the content, at most `LARGEST_STREAMED` bytes, to the function that it is given; its answer is
+                the file's path, or nothing to take the file back.
+        """
+        assert isinstance(self._output, PendingFile)  # noqa: S101  # for mypy: `seekable` says so
+        self._writer.flush()
+        header = self._output.size
+        self._output.write(bytes(BLOCK))
+        path = emit(self._output.write)
+        if path is None:
+            self._output.cut(header)
+            return
+        size = self._output.size - header - BLOCK
+        self._output.write(bytes(-size % BLOCK))
+        self._output.overwrite(header, file_header(path, size, self._epoch))
+
+    def close(self) -> None:
+        """Write the end of the archive."""
+        self._writer.close()
+
+
+@contextlib.contextmanager
+def new_archive(path: str, epoch: int) -> Iterator[ArchiveWriter]:
+    """An archive that appears when the block ends without an error.
+
+    Args:
+        path: the archive, or `STANDARD_OUTPUT`.
+        epoch: modification time of all entries.
+
+    Raises:
+        OutputError: the archive cannot be written.
+    """
+    with contextlib.ExitStack() as stack:
+        reader = stack.enter_context(Reader())
+        if path == STANDARD_OUTPUT:
+            writer = ArchiveWriter(StreamedFile(_DESCRIPTOR), epoch, reader)
+            yield writer
+            writer.close()
+            return
+        output = stack.enter_context(PendingFile(os.path.dirname(path) or "."))
+        writer = ArchiveWriter(output, epoch, reader)
+        yield writer
+        writer.close()
+        output.publish(os.path.basename(path))
 
 
 def write_archive(path: str, entries: Iterable[Entry], epoch: int) -> None:
@@ -26,19 +99,6 @@ def write_archive(path: str, entries: Iterable[Entry], epoch: int) -> None:
         OutputError: the archive cannot be written.
         PackError: a content cannot be read.
     """
-    if path == STANDARD_OUTPUT:
-        _write(StreamedFile(_DESCRIPTOR), entries, epoch)
-        return
-    with PendingFile(os.path.dirname(path) or ".") as output:
-        _write(output, entries, epoch)
-        output.publish(os.path.basename(path))
-
-
-def _write(output: PendingFile | StreamedFile, entries: Iterable[Entry], epoch: int) -> None:
-    def copy(content: Slice) -> None:
-        output.copy(content.path, content.offset, content.size)
-
-    with Reader() as reader:
-        writer = TarWriter(output.write, epoch, reader, copy)
-        writer.add_all(entries)
-        writer.close()
+    with new_archive(path, epoch) as archive:
+        for entry in entries:
+            archive.add(entry)

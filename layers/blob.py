@@ -22,7 +22,8 @@ from layers import tar
 from layers.compress import Codec
 from layers.digest import Digest, DigestError
 from layers.entry import Entry
-from layers.output import OutputError, PendingFile, said
+from layers.hashing import ParallelHash
+from layers.output import Buffer, OutputError, PendingFile, said
 from layers.pipeline import Pipeline
 from layers.progress import Progress
 from layers.reader import Reader
@@ -181,6 +182,35 @@ class Workshop:
         self.progress.end()
         return [layer or made[request.key] for request, layer in zip(requests, found, strict=True)]
 
+    def stream(self, request: LayerRequest, write: Callable[[Buffer], object]) -> Layer:
+        """Make a layer where it is to be, without compression and without the cache.
+
+        Args:
+            request: the layer.
+            write: takes the layer's tar, piece by piece.
+
+        Raises:
+            PackError: an entry cannot be read or written.
+        """
+        diff_id, size = ParallelHash(self.executor), 0
+
+        def sink(piece: bytearray) -> None:
+            nonlocal size
+            size += len(piece)
+            diff_id.update(piece)
+            write(piece)
+
+        self._emit(request, sink)
+        self.progress.advance(request.title, request.size)
+        digest = diff_id.digest()
+        return Layer(digest, digest, size, self.codec.name)
+
+    def _emit(self, request: LayerRequest, sink: Callable[[bytearray], object]) -> None:
+        with Reader() as reader:
+            stream = tar.TarWriter(sink, self.epoch, reader)
+            stream.add_all(request.entries(reader))
+            stream.close()
+
     def _write(self, request: LayerRequest, blob: PendingFile, pipeline: Pipeline, made: dict[Digest, Layer]) -> None:
         def keep(diff_id: Digest, digest: Digest, size: int) -> None:
             layer = made[request.key] = Layer(diff_id, digest, size, self.codec.name)
@@ -189,10 +219,7 @@ class Workshop:
             self.progress.advance(request.title, request.size)
 
         writer = BlobWriter(self.codec, blob, pipeline, keep)
-        with Reader() as reader:
-            stream = tar.TarWriter(writer.write, self.epoch, reader)
-            stream.add_all(request.entries(reader))
-            stream.close()
+        self._emit(request, writer.write)
         writer.close()
 
 

@@ -68,6 +68,25 @@ class PendingFile:
             while view:
                 view = view[self.file.write(view) :]
 
+    @property
+    def size(self) -> int:
+        """Bytes so far."""
+        return self.file.tell()
+
+    def overwrite(self, offset: int, data: Buffer) -> None:
+        """Write over bytes that are there already.
+
+        Raises:
+            OutputError: the disk is broken.
+        """
+        with _explained(self._folder):
+            os.pwrite(self.file.fileno(), data, offset)
+
+    def cut(self, size: int) -> None:
+        """Forget what comes after the first `size` bytes."""
+        self.file.seek(size)
+        self.file.truncate()
+
     def copy(self, source: str, offset: int, size: int) -> None:
         """Append a range of a file of the host; the kernel copies, or shares the blocks.
 

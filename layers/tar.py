@@ -25,7 +25,7 @@ attributes are `SCHILY.xattr.NAME` records, which GNU tar, bsdtar, Go and every 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from layers.entry import Content, Data, Device, DeviceKind, Directory, Entry, File, Hardlink, Meta, Slice, Symlink
+from layers.entry import FILE, Content, Data, Device, DeviceKind, Directory, Entry, File, Hardlink, Meta, Slice, Symlink
 from layers.errors import EntryError
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ CHUNK = 1 << 20
 #: Counts up when the stream of unchanged entries changes; part of every key under which layers are kept.
 PROFILE = 1
 
-_BLOCK = 512
+#: Headers and contents are multiples of this many bytes.
+BLOCK = 512
 _NAME = 100  # bytes of the fields name and linkname
 _OCTAL_8 = 0o7777777  # the most that a field of 8 bytes holds
 _OCTAL_12 = 0o77777777777
@@ -106,8 +107,8 @@ class TarWriter:
 
     def close(self) -> None:
         """Write the end of the archive, and hand on what is left."""
-        self._put(bytes(2 * _BLOCK))
-        self._flush()
+        self._put(bytes(2 * BLOCK))
+        self.flush()
 
     def _hardlink(self, entry: Hardlink) -> None:
         meta = self._files.get(entry.target)
@@ -130,7 +131,7 @@ class TarWriter:
             pax = _pax_records(records)
             self._put(_ustar(b"././@PaxHeader", _PAX_META, _number(len(pax), 12, _OCTAL_12), self._mtime, b"x"))
             self._put(pax)
-            self._put(bytes(-len(pax) % _BLOCK))
+            self._put(bytes(-len(pax) % BLOCK))
         number = b"%011o\0" % size if size <= _OCTAL_12 else _number(size, 12, _OCTAL_12)
         self._put(_ustar(path[:_NAME], fields, number, self._mtime, kind, target[:_NAME], device))
 
@@ -144,7 +145,7 @@ class TarWriter:
         if isinstance(content, Data):
             self._put(content.data)
         elif self._copy and content.size >= CHUNK:
-            self._flush()
+            self.flush()
             self._copy(content)
         else:
             done = 0
@@ -154,7 +155,7 @@ class TarWriter:
                     self._reader.read_into(content, done, whole[self._filled : self._filled + room])
                 done += room
                 self._advance(room)
-        if padding := -content.size % _BLOCK:
+        if padding := -content.size % BLOCK:
             self._put(bytes(padding))
 
     def _put(self, data: bytes) -> None:
@@ -170,7 +171,8 @@ class TarWriter:
             done += room
             self._advance(room)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Hand on what is there: the last piece of all, or with `copy`."""
         if self._filled:
             piece, self._piece = self._piece, bytearray(CHUNK)
             del piece[self._filled :]
@@ -196,6 +198,11 @@ def _ustar(
             target.ljust(_NAME, b"\0"), _AFTER_LINKNAME, tail,
         )
     )  # fmt: skip
+
+
+def file_header(path: bytes, size: int, epoch: int) -> bytes:
+    """The header of a plain file whose fields all fit into ustar: `BLOCK` bytes."""
+    return _ustar(path, _meta_fields(FILE), _number(size, 12, _OCTAL_12), _number(epoch, 12, _OCTAL_12), b"0")
 
 
 def _number(value: int, width: int, most: int) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from formats.container_image import ContainerImage, container_image
+from formats.container_image import ContainerImage, container_image, layer_requests
 from formats.format import Order
 from formats.image_layout import LAYOUT
 from formats.platform import PLATFORMS
@@ -35,7 +35,8 @@ _RUN = RunConfiguration(
 
 def _image(tmp_path: Path, of: System, compression: str = "gzip", max_layers: int = 100) -> ContainerImage:
     with workshop(tmp_path, compression) as made_with:
-        return container_image(Order(of, plan(of.closure, strategy("size"), max_layers), made_with, ""))
+        order = Order(of, plan(of.closure, strategy("size"), max_layers), made_with, "")
+        return container_image(order, made_with.layers(layer_requests(order)))
 
 
 def _config(tmp_path: Path, of: System) -> Any:

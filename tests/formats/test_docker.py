@@ -9,6 +9,7 @@ import pytest
 
 from formats import docker as docker_format
 from formats import oci
+from formats.container_image import layer_requests
 from formats.format import Artefact, Order
 from formats.system import RunConfiguration
 from layers.output import OutputError
@@ -96,3 +97,24 @@ def test_a_layout_folder_is_replaced_and_nothing_else_is(tmp_path: Path) -> None
         (target / "oci-layout").unlink()
         with pytest.raises(OutputError, match="not an OCI image layout"):
             oci.write(order)
+
+
+@pytest.mark.parametrize("output", ["image.tar", "image.oci"])
+def test_uncompressed_layers_are_kept_nowhere_else(tmp_path: Path, output: str) -> None:
+    of = system(item("leaf", {"leaf": b"1" * 5000}), item("twin", {}), item("other twin", {}))
+    format_of = docker_format if output.endswith(".tar") else oci
+    with workshop(tmp_path / "cache", "none") as made_with:
+        order = Order(of, plan(of.closure, strategy("size"), 100), made_with, str(tmp_path / output))
+        artefact = format_of.write(order)
+    assert os.listdir(tmp_path / "cache" / "blobs" / "sha256") == []
+    assert len({layer.digest for layer in artefact.layers}) == 3  # the empty layers of the twins are one blob
+    transport = "oci-archive" if output.endswith(".tar") else "oci"
+    skopeo_copy(f"{transport}:{tmp_path}/{output}:1.0", f"dir:{tmp_path}/copy")
+
+
+def test_uncompressed_layers_are_the_same_blobs_through_the_cache(tmp_path: Path) -> None:
+    of = system(item("leaf", {"leaf": b"1" * 5000}))
+    with workshop(tmp_path / "cache", "none") as made_with:
+        order = Order(of, plan(of.closure, strategy("size"), 100), made_with, str(tmp_path / "image.tar"))
+        artefact = docker_format.write(order)
+        assert artefact.layers == tuple(made_with.layers(layer_requests(order)))
