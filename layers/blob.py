@@ -197,7 +197,7 @@ class Workshop:
         def sink(piece: bytearray) -> None:
             nonlocal size
             size += len(piece)
-            diff_id.update(piece)
+            diff_id.take(piece)
             write(piece)
 
         self._emit(request, sink)

@@ -31,6 +31,15 @@ class ParallelHash:
         if len(self._batch) >= _BATCH:
             self._submit()
 
+    def take(self, data: "Buffer | memoryview") -> None:
+        """Hash the next bytes; they must stay as they are from now on, and are not copied when they are many."""
+        if len(data) < _BATCH // 16:
+            self.update(data)
+            return
+        self._submit()
+        self._wait()
+        self._under_way = self._executor.submit(self._state.update, data)
+
     def digest(self) -> Digest:
         """The digest of all bytes so far."""
         self._submit()
@@ -38,6 +47,8 @@ class ParallelHash:
         return Digest(self._state.hexdigest())
 
     def _submit(self) -> None:
+        if not self._batch:
+            return
         self._wait()
         batch, self._batch = self._batch, bytearray()
         self._under_way = self._executor.submit(self._state.update, batch)

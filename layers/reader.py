@@ -33,7 +33,7 @@ class Reader:
             self._forget()
 
     def observe(self, observer: Callable[[memoryview], object] | None) -> None:
-        """Have somebody see all bytes that `read_into` reads from now on; the view is theirs during the call only."""
+        """Have somebody see all bytes that `read_into` reads from now on; who reads must leave them as they are."""
         self._observer = observer
 
     def read_into(self, content: Slice, start: int, buffer: memoryview) -> None:

@@ -16,7 +16,7 @@ The format is POSIX.1-2001 (pax), "pax Interchange Format" and "ustar Interchang
                    156 type 1 | 157 linkname 100 | 257 magic+version 8 | 265 uname 32 | 297 gname 32
                    329 devmajor 8 | 337 devminor 8 | 345 prefix 155 | 500 padding 12
 
-Choices that keep every reader of one opinion: no `prefix` field, no user or group names, no sparse files, no
+Choices that keep every reader of one opinion: no user or group names, no sparse files, no
 global headers, a folder's name ends in a slash; a number that ustar cannot hold stands in a pax record *and*, as
 GNU's base-256 number, in the header, so that no reader can see another size (CVE-2025-62518). Extended
 attributes are `SCHILY.xattr.NAME` records, which GNU tar, bsdtar, Go and every container runtime restore.
@@ -40,14 +40,16 @@ PROFILE = 1
 #: Headers and contents are multiples of this many bytes.
 BLOCK = 512
 _NAME = 100  # bytes of the fields name and linkname
+_PREFIX = 155
+_PADDING = 12
 _OCTAL_8 = 0o7777777  # the most that a field of 8 bytes holds
 _OCTAL_12 = 0o77777777777
 
 _MAGIC = b"ustar\x0000"
 _NUMBER_0 = b"0000000\0"
 _AFTER_LINKNAME = _MAGIC + bytes(64)
-_TAIL = _NUMBER_0 * 2 + bytes(167)
-_CONSTANT_SUM = sum(_AFTER_LINKNAME) + sum(_TAIL) + 8 * ord(" ")  # the checksum counts its own field as spaces
+_NO_DEVICE = _NUMBER_0 * 2
+_CONSTANT_SUM = sum(_AFTER_LINKNAME) + 8 * ord(" ")  # the checksum counts its own field as spaces
 
 _TYPES = {DeviceKind.CHARACTER: b"3", DeviceKind.BLOCK: b"4", DeviceKind.FIFO: b"6"}
 
@@ -126,14 +128,15 @@ class TarWriter:
         self, path: bytes, meta: Meta, kind: bytes, *, size: int = 0, target: bytes = b"", device: bytes = b""
     ) -> None:
         fields, records = self._meta(meta)
-        if len(path) > _NAME or len(target) > _NAME or size > _OCTAL_12 or records:
-            records = {**records, **_long_fields(path, target, size)}
+        prefix, name = _split(path) if len(path) > _NAME else (b"", path)
+        if len(name) > _NAME or len(target) > _NAME or size > _OCTAL_12 or records:
+            records = {**records, **_long_fields(name, target, size)}
             pax = _pax_records(records)
             self._put(_ustar(b"././@PaxHeader", _PAX_META, _number(len(pax), 12, _OCTAL_12), self._mtime, b"x"))
             self._put(pax)
             self._put(bytes(-len(pax) % BLOCK))
         number = b"%011o\0" % size if size <= _OCTAL_12 else _number(size, 12, _OCTAL_12)
-        self._put(_ustar(path[:_NAME], fields, number, self._mtime, kind, target[:_NAME], device))
+        self._put(_ustar(name[:_NAME], fields, number, self._mtime, kind, target[:_NAME], device, prefix))
 
     def _meta(self, meta: Meta) -> tuple[bytes, dict[bytes, bytes]]:
         known = self._metas.get(meta)
@@ -174,8 +177,7 @@ class TarWriter:
     def flush(self) -> None:
         """Hand on what is there: the last piece of all, or with `copy`."""
         if self._filled:
-            piece, self._piece = self._piece, bytearray(CHUNK)
-            del piece[self._filled :]
+            piece, self._piece = self._piece[: self._filled], bytearray(CHUNK)
             self._filled = 0
             self._sink(piece)
 
@@ -186,16 +188,31 @@ class TarWriter:
             self._sink(piece)
 
 
+def _split(path: bytes) -> tuple[bytes, bytes]:
+    """(prefix, name) of a long path, cut at a slash as ustar wants it; no prefix when there is no such slash."""
+    slash = path.rfind(b"/", 0, min(_PREFIX + 1, len(path) - 1))
+    if slash > 0 and len(path) - slash - 1 <= _NAME:
+        return path[:slash], path[slash + 1 :]
+    return b"", path
+
+
 def _ustar(
-    name: bytes, meta: bytes, size: bytes, mtime: bytes, kind: bytes, target: bytes = b"", device: bytes = b""
+    name: bytes,
+    meta: bytes,
+    size: bytes,
+    mtime: bytes,
+    kind: bytes,
+    target: bytes = b"",
+    device: bytes = b"",
+    prefix: bytes = b"",
 ) -> bytes:
-    changing = name + meta + size + mtime + kind + target
-    tail = device + _TAIL[16:] if device else _TAIL
-    checksum = sum(changing) + _CONSTANT_SUM + (sum(device) - 2 * sum(_NUMBER_0) if device else 0)
+    changing = name + meta + size + mtime + kind + target + prefix
+    device = device or _NO_DEVICE
+    checksum = sum(changing) + sum(device) + _CONSTANT_SUM
     return b"".join(
         (
             name.ljust(_NAME, b"\0"), meta, size, mtime, b"%06o\0 " % checksum, kind,
-            target.ljust(_NAME, b"\0"), _AFTER_LINKNAME, tail,
+            target.ljust(_NAME, b"\0"), _AFTER_LINKNAME, device, prefix.ljust(_PREFIX + _PADDING, b"\0"),
         )
     )  # fmt: skip
 

@@ -68,7 +68,7 @@ class _Check:
         self._below = root + b"/"
         self._item = item
         self._hash = ParallelHash(executor)
-        self.writer = NarWriter(self._hash.update)
+        self.writer = NarWriter(self._hash.take)
 
     def has(self, path: bytes) -> bool:
         return path.startswith(self._below)

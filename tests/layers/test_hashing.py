@@ -1,6 +1,7 @@
 """A digest that another thread computes is the digest."""
 
 import hashlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -13,12 +14,13 @@ from tests.support.entries import noise
 @pytest.mark.parametrize("size", [0, 1, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 5 << 20])
 @pytest.mark.parametrize("piece", [1 << 12, 1 << 20, 3 << 20])
 @pytest.mark.parametrize("threads", [1, 3])
-def test_digests(size: int, piece: int, threads: int) -> None:
+@pytest.mark.parametrize("way", [ParallelHash.update, ParallelHash.take])
+def test_digests(size: int, piece: int, threads: int, way: Callable[[ParallelHash, bytes], None]) -> None:
     data = noise(size)
     with ThreadPoolExecutor(threads) as executor:
         state = ParallelHash(executor)
         for start in range(0, size, piece):
-            state.update(data[start : start + piece])
+            way(state, data[start : start + piece])
         assert state.digest() == Digest(hashlib.sha256(data).hexdigest())
 
 
