@@ -284,12 +284,11 @@ def test_a_device_number_without_room_is_refused(major: int, minor: int) -> None
         tar_of([Device(b"d", DeviceKind.BLOCK, major, minor)])
 
 
-def test_headers_have_no_names_and_no_prefix() -> None:
+def test_headers_have_no_names() -> None:
     data = tar_of(ALL_KINDS)
     headers = [data[at : at + 512] for at in range(0, len(data), 512) if data[at + 257 : at + 265] == b"ustar\x0000"]
     assert len(headers) > len(ALL_KINDS)
     assert {header[265:329] for header in headers} == {bytes(64)}  # uname, gname
-    assert {header[345:512] for header in headers} == {bytes(167)}  # prefix
 
 
 def test_the_end_is_two_empty_blocks() -> None:
@@ -301,3 +300,30 @@ def test_the_end_is_two_empty_blocks() -> None:
 
 if __name__ == "__main__":
     GOLDEN.write_text(golden_text())
+
+
+@pytest.mark.parametrize(
+    ("path", "prefix", "name"),
+    [
+        (b"a" * 100, b"", b"a" * 100),
+        (b"p" * 155 + b"/" + b"n" * 100, b"p" * 155, b"n" * 100),
+        (b"p" * 50 + b"/" + b"n" * 99, b"p" * 50, b"n" * 99),
+        (b"p/" + b"q" * 60 + b"/" + b"n" * 60, b"p/" + b"q" * 60, b"n" * 60),
+        (b"\xff" * 150 + b"/n", b"\xff" * 150, b"n"),
+    ],
+)
+def test_long_paths_are_cut_at_a_slash(path: bytes, prefix: bytes, name: bytes) -> None:
+    header = tar_of([File(path)])[:512]
+    assert (header[345:500].rstrip(b"\0"), header[:100].rstrip(b"\0"), header[156:157]) == (prefix, name, b"0")
+
+
+@pytest.mark.parametrize(
+    "path", [b"n" * 101, b"p" * 156 + b"/n", b"p/" + b"n" * 101, b"p" * 155 + b"/" + b"n" * 101], ids=len
+)
+def test_long_paths_that_cannot_be_cut_have_a_record(path: bytes) -> None:
+    assert tar_of([File(path)])[156:157] == b"x"
+
+
+def test_a_folder_whose_name_just_does_not_fit_is_cut_before_its_last_slash() -> None:
+    header = tar_of([Directory(b"p" * 60 + b"/" + b"n" * 99)])[:512]
+    assert (header[345:500].rstrip(b"\0"), header[:100]) == (b"p" * 60, b"n" * 99 + b"/")
