@@ -112,11 +112,13 @@ def _local(url: str) -> Iterator[bytes]:
     try:
         # Opening a pipe without anybody at its other end would wait for ever.
         descriptor = os.open(unquote_to_bytes(parts.path), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        with open(descriptor, "rb", buffering=0) as file:
+        try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise FetchError(url, "it is no regular file")
-            while piece := file.read(_CHUNK):
+            while piece := os.read(descriptor, _CHUNK):
                 yield piece
+        finally:
+            os.close(descriptor)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise MissingError(url, said(error)) from error
     except OSError as error:

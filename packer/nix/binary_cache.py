@@ -112,22 +112,14 @@ class BinaryCache:
         return info
 
     def kept_nar(self, info: NarInfo) -> KeptNar | None:
-        """The item's NAR, if it was fetched before and is the one.
-
-        Raises:
-            UntrustedError: it does not prove the item's path.
-        """
+        """The item's NAR, if it was fetched before."""
         kept = self.nars.find(info.nar_hash)
-        if not kept or kept.index.size != info.nar_size:
-            return None
-        self._prove(info, kept)
-        return kept
+        return kept if kept and kept.index.size == info.nar_size else None
 
     def nar(self, info: NarInfo) -> KeptNar:
         """Fetch the item's NAR.
 
         Raises:
-            UntrustedError: it does not prove the item's path.
             PackError: it cannot be had, or is not what it should be.
         """
         url = f"{self.url}/{info.url}"
@@ -136,11 +128,26 @@ class BinaryCache:
         if most is None:
             most = info.nar_size + info.nar_size // 16 + _OVERHEAD
         pieces = _checked(self.fetcher.stream(url, most), info, shown)
-        kept = self.nars.keep(
-            decompressed(pieces, info.compression, shown), info.nar_hash, info.nar_size, f"{info.path} ({shown})"
-        )
-        self._prove(info, kept)
-        return kept
+        whole = decompressed(pieces, info.compression, shown)
+        return self.nars.keep(whole, info.nar_hash, info.nar_size, f"{info.path} ({shown})")
+
+    def prove(self, info: NarInfo, kept: KeptNar) -> None:
+        """See that an item that nobody has signed, and that is named by the content of its file, has that content.
+
+        Raises:
+            UntrustedError: it has not.
+        """
+        if self.keyring.has_signed(info):
+            return
+        proving, index = proof(info), kept.index
+        if not proving or not proving.file_hash:
+            return
+        if index.kinds != "f" or _digest(Slice(kept.path, *index.numbers)) != proving.file_hash:
+            raise UntrustedError(
+                info.path,
+                f"its content is not what its address {info.content_address} says",
+                "The cache has something else under this name.",
+            )
 
     def _parsed(self, data: bytes, path: str, url: str) -> NarInfo:
         info = NarInfo.parse(data, url)
@@ -164,20 +171,6 @@ class BinaryCache:
         else:
             what = f"it is signed by {', '.join(unknown)}, which is no trusted key"
         raise UntrustedError(info.path, what, "Keys that are trusted stand in store.trusted-public-keys.")
-
-    def _prove(self, info: NarInfo, kept: KeptNar) -> None:
-        """See that an item that is named by the content of its file has that content."""
-        if self.keyring.has_signed(info):
-            return
-        proving, index = proof(info), kept.index
-        if not proving or not proving.file_hash:
-            return
-        if index.kinds != "f" or _digest(Slice(kept.path, *index.numbers)) != proving.file_hash:
-            raise UntrustedError(
-                info.path,
-                f"its content is not what its address {info.content_address} says",
-                "The cache has something else under this name.",
-            )
 
     def _kept(self, path: str) -> str:
         return os.path.join(self.folder, Digest.of(self.url.encode()).hex, f"{_hash(path)}.narinfo")
