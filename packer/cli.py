@@ -2,13 +2,16 @@
 
 Results go to standard output, everything else to standard error. Exit codes: 0; 1, the build failed; 2, the input is
 wrong; 130, interrupted.
+
+What commands need is imported when they run: checking os.toml and drawing bars takes longer to import than to print
+the help.
 """
 
 import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,10 +20,11 @@ from layers import strategies
 from layers.archive import STANDARD_OUTPUT
 from layers.errors import InputError, PackError
 from layers.output import said
-from packer import build, report
-from packer.config import Declaration, load, override
-from packer.console import NORMAL, QUIET, VERBOSE, ConsoleProgress
-from packer.template import TEMPLATE
+
+if TYPE_CHECKING:
+    from packer.build import Settings
+    from packer.console import ConsoleProgress
+    from packer.declaration import Declaration
 
 _DECLARATION = "os.toml"
 _INTERRUPTED = 130
@@ -111,6 +115,8 @@ def _closure_options(command: Command) -> Command:
 
 
 def _common(file: str, options: dict[str, Any]) -> _Common:
+    from packer.console import NORMAL, QUIET, VERBOSE
+
     verbosity = VERBOSE if options["verbose"] else QUIET if options["quiet"] else NORMAL
     return _Common(
         file=file,
@@ -137,6 +143,8 @@ def _format_command(name: str) -> click.Command:
     @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
     @_closure_options
     def command(arguments: tuple[str, ...], output: str | None, check: bool, as_json: bool, **options: Any) -> None:
+        from packer.console import ConsoleProgress
+
         names, file = _split_arguments(name, arguments)
         common = _common(file, options)
         with ConsoleProgress(common.verbosity) as progress:
@@ -159,8 +167,10 @@ def _split_arguments(first: str, arguments: tuple[str, ...]) -> tuple[list[str],
 
 
 def _build(
-    names: list[str], common: _Common, output: str | None, progress: ConsoleProgress, *, check: bool, as_json: bool
+    names: list[str], common: _Common, output: str | None, progress: "ConsoleProgress", *, check: bool, as_json: bool
 ) -> None:
+    from packer import build, report
+
     if output and len(names) > 1:
         raise click.UsageError("--output goes with one type only")
     if output == STANDARD_OUTPUT and (check or as_json):
@@ -187,8 +197,10 @@ def _output(path: str) -> str:
     return path
 
 
-def _declaration(common: _Common) -> Declaration:
+def _declaration(common: _Common) -> "Declaration":
     """os.toml, with what the command line says instead."""
+    from packer.config import load, override
+
     declaration = load(common.file)
     changes: dict[str, Any] = {}
     if common.max_layers is not None:
@@ -211,8 +223,10 @@ def _compression(text: str) -> dict[str, Any]:
     return {"codec": name, "level": int(level)} if level else {"codec": name}
 
 
-def _settings(common: _Common, progress: ConsoleProgress) -> build.Settings:
-    return build.Settings(
+def _settings(common: _Common, progress: "ConsoleProgress") -> "Settings":
+    from packer.build import Settings
+
+    return Settings(
         folder=os.path.dirname(os.path.abspath(common.file)),
         cache=_cache_folder(),
         epoch=_epoch(),
@@ -252,6 +266,9 @@ def _cache_folder() -> str:
 @_closure_options
 def plan(file: str, as_json: bool, **options: Any) -> None:
     """Show the layers, what is in them, and why."""
+    from packer import build, report
+    from packer.console import ConsoleProgress
+
     common = _common(file, options)
     with ConsoleProgress(common.verbosity) as progress:
         production = build.produce(_declaration(common), _settings(common, progress))
@@ -262,6 +279,8 @@ def plan(file: str, as_json: bool, **options: Any) -> None:
 @click.argument("file", metavar="[OS_TOML]", default=_DECLARATION)
 def check(file: str) -> None:
     """Say every mistake in os.toml; nothing is fetched or built."""
+    from packer.config import load
+
     load(file)
     click.echo(f"{file}: no mistakes")
 
@@ -269,6 +288,8 @@ def check(file: str) -> None:
 @ocipack.command()
 def types() -> None:
     """List the types of artefact."""
+    from packer import report
+
     click.echo(report.table([(name, formats.format_module(name).SUMMARY) for name in formats.NAMES]))
 
 
@@ -276,6 +297,8 @@ def types() -> None:
 @click.argument("file", metavar="[OS_TOML]", default=_DECLARATION)
 def init(file: str) -> None:
     """Start a commented os.toml; an existing one is left alone."""
+    from packer.template import TEMPLATE
+
     try:
         with open(file, "x", encoding="utf-8") as output:
             output.write(TEMPLATE)
