@@ -23,8 +23,8 @@ class CorruptError(PackError):
         super().__init__(
             f"{item.path} is corrupt: its NAR hash is {found} ({size} bytes),"
             f" its store says {item.nar_hash} ({item.nar_size} bytes)",
-            hint="Mend it (nix-store --repair-path; guix gc --verify=contents,repair; if it is from a binary cache, remove"
-            " the folder `nar` from ocipack's own cache), or say --no-verify.",
+            hint="Mend it (nix-store --repair-path; guix gc --verify=contents,repair; what a binary cache has sent is"
+            " fetched anew when `nar` is removed from ocipack's cache), or say --no-verify.",
         )
         self.path = item.path
 
