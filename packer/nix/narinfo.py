@@ -22,15 +22,15 @@ from dataclasses import dataclass
 
 from layers.digest import Digest, DigestError
 from layers.errors import PackError
-from packer.nix.base32 import ALPHABET, parse_sha256, sha256_text
+from packer.nix.base32 import parse_sha256, sha256_text
+from packer.nix.layout import NIX
 
 #: Where the items of Nix are.
-STORE = "/nix/store"
+STORE = NIX.store
 
 #: A narinfo of more bytes is none: that of 20,000 references has 1 MiB.
 LARGEST = 1 << 20
 
-_BASE_NAME = re.compile(rf"[{ALPHABET}]{{32}}-[0-9A-Za-z+?=_-][0-9A-Za-z+?=._-]{{0,210}}")
 _LINE = re.compile(r"([A-Za-z][A-Za-z0-9-]*):(?: (.*))?")
 _URL = re.compile(r"(?!/)(?:[0-9A-Za-z+=._~%-]+/)*[0-9A-Za-z+=._~%-]+(?:\?[0-9A-Za-z+=._~%&:/-]*)?")
 _DOTS = re.compile(r"(?:\.|%2[eE]){1,2}")
@@ -120,12 +120,6 @@ class NarInfo:
         return f"1;{self.path};{sha256_text(self.nar_hash)};{self.nar_size};{','.join(self.references)}"
 
 
-def is_store_path(path: str) -> bool:
-    """Whether it is the path of an item: `/nix/store/HASH-NAME`."""
-    folder, _, name = path.rpartition("/")
-    return folder == STORE and bool(_BASE_NAME.fullmatch(name))
-
-
 class _Fields:
     """The lines of a narinfo, and how their values are read."""
 
@@ -162,7 +156,7 @@ class _Fields:
         return self.get(name)
 
     def path(self, field: str, name: str) -> str:
-        if not _BASE_NAME.fullmatch(name):
+        if not NIX.is_item(f"{STORE}/{name}"):
             raise self.wrong(field, f"{name[:300]!r} is not the name of an item of {STORE}")
         return f"{STORE}/{name}"
 

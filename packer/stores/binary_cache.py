@@ -4,21 +4,24 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Annotated, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
+from pydantic_core import InitErrorDetails
 
-from layers.entry import Directory, Entry, Meta
+from layers.entry import Entry
 from layers.errors import PackError
 from layers.item import Closure, NarItem
 from layers.placement import Placement
 from layers.tree import Tree
-from packer.databases import nix as database
 from packer.fetch import Fetcher
 from packer.forms import Form
+from packer.nix import roots
 from packer.nix.binary_cache import BinaryCache
-from packer.nix.item import name_and_version
+from packer.nix.item import identity, name_and_version
+from packer.nix.layout import NIX
+from packer.nix.local_store import ProfileName, Symlinks, symlinks_in_stores
 from packer.nix.nar_cache import KeptNar, NarCache, NarContents
 from packer.nix.narinfo import STORE, NarInfo
 from packer.nix.signature import Keyring, PublicKeyError, parse_key
@@ -27,7 +30,6 @@ from packer.stores import StoreContext
 
 _ASKING = 8  # threads: narinfos are small, and each takes a round trip
 _FETCHING = 4  # threads: a decoder takes up to 65 MiB
-_STORE_FOLDER = Meta(0o1775, gid=30000)  # of `nixbld`, as Nix's installer makes it: builders may add items
 _MOST_ITEMS = 100_000  # the largest closures of people have 10,000
 
 
@@ -79,9 +81,19 @@ trusted-public-keys = ["cache.example-1:LXEWQrcmsEQBYnyp+6wy9chTD7GQPMTbAiWHF5Ia
             " Without any, items must be named by their content."
         ),
     ] = ()
-    register: Annotated[
-        bool, Field(description="Whether Nix's database in the image knows the items, so that Nix can work there.")
-    ] = True
+    register: Annotated[bool, Field(description="Whether the image has Nix's database, for the Nix in it.")] = True
+    profile: Annotated[
+        ProfileName,
+        Field(description="The profile whose first generation the first root is; without one it is a plain root."),
+    ] = "system"
+    symlinks: Symlinks = Field(
+        default_factory=dict, description="Links in the image: path of the link = path in the first root."
+    )
+
+    @classmethod
+    def cross_checks(cls, table: Mapping[str, Any]) -> Iterable[InitErrorDetails]:
+        """No links among the items."""
+        return symlinks_in_stores(table.get("symlinks"))
 
 
 def open_store(options: Options, context: StoreContext) -> "BinaryCacheStore":
@@ -129,16 +141,29 @@ class BinaryCacheStore:
         items = (_item(info, nars[path]) for path, info in sorted(infos.items()))
         return Closure(items, self._options.roots)
 
-    def system_entries(self, closure: Closure, tree: Tree, omitted: Mapping[str, frozenset[bytes]]) -> Iterator[Entry]:
-        """The store's folder, and Nix's database of the items if it is wanted.
+    def system_entries(
+        self,
+        closure: Closure,
+        tree: Tree,
+        omitted: Mapping[str, frozenset[bytes]],  # noqa: ARG002  # items of a store never overlap
+    ) -> Iterable[Entry]:
+        """The store's folder, its database, the roots, and the base of a root.
 
         Raises:
-            PackError: an item cannot be registered.
+            SymlinkError: a link would lead nowhere.
+            PackError: a derivation cannot be read.
         """
-        del tree, omitted
-        yield Directory(os.fsencode(STORE.strip("/")), _STORE_FOLDER)
-        if self._options.register:
-            yield from database.entries(closure, epoch=self._context.epoch)
+        options = self._options
+        return roots.entries(
+            NIX,
+            closure,
+            tuple(dict.fromkeys(options.roots)),
+            tree,
+            register=options.register,
+            profile=options.profile,
+            symlinks=options.symlinks,
+            epoch=self._context.epoch,
+        )
 
     def _infos(self, cache: BinaryCache) -> dict[str, NarInfo]:
         """What is said about each item, followed from the roots."""
@@ -191,7 +216,7 @@ def _item(info: NarInfo, nar: KeptNar) -> NarItem:
         path=info.path,
         name=name,
         version=version,
-        identity=info.nar_hash,
+        identity=identity(info.path, info.nar_hash),
         size=info.nar_size,
         references=tuple(path for path in info.references if path != info.path),
         contents=NarContents(os.fsencode(info.path.strip("/")), nar),
