@@ -10,8 +10,8 @@ from dataclasses import replace
 from formats.system import RunConfiguration, System
 from layers.entry import Directory, Entry, tree_order
 from layers.errors import ConflictError
-from layers.item import Closure, StoreItem
-from layers.tree import Merged, Part, Tree, add_parents, merge, overlay
+from layers.item import Closure
+from layers.tree import Part, Tree, add_parents, merge, overlay
 from packer.declaration import Declaration
 from packer.operating_system import declared_entries
 from packer.stores import Store
@@ -30,7 +30,8 @@ def assemble(declaration: Declaration, store: Store, closure: Closure, *, epoch:
     Raises:
         PackError: items conflict, or an entry cannot be made.
     """
-    merged = _merged(store, closure)
+    parts = {item.path: tuple(store.placement.entries(item.contents.entries())) for item in closure}
+    merged = merge((Part(item, parts[item.path]) for item in closure), lambda new, old: new.replaces(old))
     omitted = {item.path: paths for item, paths in merged.omitted.items()}
     made = _by_path(merged.tree, [*merged.settled, *store.system_entries(closure, merged.tree, omitted)])
     lower = overlay(merged.tree, made.values())
@@ -45,17 +46,13 @@ def assemble(declaration: Declaration, store: Store, closure: Closure, *, epoch:
         epoch=epoch,
         closure=closure,
         placement=store.placement,
+        parts=parts,
         omitted=omitted,
         tree=overlay(lower, upper),
         customization=upper,
         run=_run_configuration(declaration),
         annotations=declaration.oci_annotations,
     )
-
-
-def _merged(store: Store, closure: Closure) -> Merged[StoreItem]:
-    parts = (Part(item, store.placement.entries(item.contents.entries())) for item in closure)
-    return merge(parts, replaces=lambda new, old: new.replaces(old))
 
 
 def _by_path(tree: Tree, entries: Iterable[Entry]) -> dict[bytes, Entry]:

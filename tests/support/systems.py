@@ -53,6 +53,7 @@ def system(
         epoch=1,
         closure=closure,
         placement=Placement(),
+        parts={part.path: tuple(part.contents.entries()) for part in closure},
         omitted={},
         tree=overlay(tree, customization),
         customization=customization,
