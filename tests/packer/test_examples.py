@@ -1,8 +1,11 @@
 """Every example is parsed, packed from the host's own sources, and run by docker and podman."""
 
 import contextlib
+import gzip
+import json
 import os
 import subprocess
+import tarfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +15,7 @@ import pytest
 
 from packer.config import load
 from tests.oracle.runtimes import Docker, Podman, output, skopeo_copy, umoci_unpack
+from tests.oracle.tar_listing import READERS, without_xattrs
 from tests.support.command_line import OCIPACK
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -51,6 +55,20 @@ def test_every_example_is_in_a_test_below() -> None:
 def test_examples_are_parsed_and_packed(example: Path, packed: Packed) -> None:
     assert load(str(example)).name
     assert packed.archive(example.parent.name).stat().st_size > 1 << 20
+
+
+@pytest.mark.parametrize("name", ["hello", "nginx", "python"])
+def test_three_readers_agree_on_every_layer(packed: Packed, tmp_path: Path, name: str) -> None:
+    layers = 0
+    with tarfile.open(packed.archive(name)) as archive:
+        manifest = json.load(archive.extractfile("manifest.json") or pytest.fail("no manifest.json"))
+        for blob in manifest[0]["Layers"]:
+            layer = tmp_path / "layer.tar"
+            layer.write_bytes(gzip.decompress((archive.extractfile(blob) or pytest.fail(blob)).read()))
+            expected, *others = (without_xattrs(read(layer)) for read in READERS.values())
+            assert all(listing == expected for listing in others)
+            layers += 1
+    assert layers > 15
 
 
 def test_hello_under_docker(packed: Packed, docker: Docker) -> None:
