@@ -1,0 +1,215 @@
+"""Stores of Nix and Guix on this machine: what both share, options and all."""
+
+import os
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Annotated, Any
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+from pydantic_core import InitErrorDetails
+
+from layers.entry import Entry
+from layers.errors import InputError
+from layers.item import Closure, NarItem
+from layers.placement import Placement
+from layers.tree import Tree
+from packer import forms
+from packer.document import quoted
+from packer.forms import Form
+from packer.nix import roots as image
+from packer.nix.contents import StoreContents
+from packer.nix.database import StoreDatabase, ask
+from packer.nix.item import identity, name_and_version
+from packer.nix.layout import GUIX, NIX, Layout
+from packer.nix.links import LinkError, Root
+from packer.nix.registration import read_registration
+from packer.nix.valid_path import ValidPath, closure
+from packer.record import Record, failure, mistake, settings
+from packer.stores import StoreContext
+
+_PART = r"[0-9A-Za-z_][0-9A-Za-z+._-]*"
+_INNER = r"(?!\.{1,2}(?:/|$))[^/\x00-\x1f\x7f]+"
+
+#: Below the folder of profiles.
+ProfileName = Annotated[
+    str, Form(rf"(?:{_PART}(?:/{_PART})*)?", "the name of a profile, such as system or per-user/root/profile")
+]
+
+#: Path in the image -> path in an item.
+Symlinks = Mapping[
+    Annotated[str, forms.PATH],
+    Annotated[str, Form(rf"\.|{_INNER}(?:/{_INNER})*", "a path in the first root, such as bin, or . for the root")],
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=settings())
+class LocalOptions(Record):
+    """Items of a store on this machine with all that they need."""
+
+    roots: Annotated[
+        tuple[Annotated[str, forms.NOT_EMPTY], ...],
+        Field(
+            min_length=1,
+            description="Items to have, or links that lead to some, such as profiles. The first one is the system."
+            " Absolute paths are below `root`, relative ones are links in os.toml's folder, such as `result`.",
+        ),
+    ]
+    root: Annotated[
+        str,
+        forms.NOT_EMPTY,
+        Field(description="The folder below which the store and its database are; links do not lead out of it."),
+    ] = "/"
+    registration: Annotated[
+        str,
+        Field(
+            description="A file that says what the store has, relative to os.toml's folder, in place of the database:"
+            " what nix-store --dump-db, closureInfo or a references graph writes."
+        ),
+    ] = ""
+    register: Annotated[
+        bool, Field(description="Whether the image has the store's database, for the package manager in it.")
+    ] = True
+    profile: Annotated[
+        ProfileName,
+        Field(description="The profile whose first generation the first root is; without one it is a plain root."),
+    ] = "system"
+    symlinks: Symlinks = Field(
+        default_factory=dict, description="Links in the image: path of the link = path in the first root."
+    )
+
+    @classmethod
+    def cross_checks(cls, table: Mapping[str, Any]) -> Iterable[InitErrorDetails]:
+        """No links among the items."""
+        return symlinks_in_stores(table.get("symlinks"))
+
+
+def symlinks_in_stores(symlinks: object) -> Iterable[InitErrorDetails]:
+    """What is wrong with links that would change an item."""
+    for path in symlinks if isinstance(symlinks, Mapping) else ():
+        for store in (NIX.store, GUIX.store):
+            if isinstance(path, str) and (path == store or path.startswith(f"{store}/")):
+                message = f"{quoted(path)} is in the store, where nothing but items can be"
+                yield failure(mistake(message, hint="put the link somewhere else"), "symlinks", path)
+
+
+class LocalStore:
+    """A store on this machine.
+
+    Args:
+        layout: whose it is.
+        options: what is wanted.
+        context: what may be used.
+    """
+
+    def __init__(self, layout: Layout, options: LocalOptions, context: StoreContext) -> None:
+        self._layout = layout
+        self._options = options
+        self._context = context
+        self._root = Root(os.path.normpath(os.path.join(context.folder, options.root)))
+
+    @property
+    def placement(self) -> Placement:
+        """Items are where they were built to be."""
+        return Placement()
+
+    def closure(self) -> Closure:
+        """The roots and all that they refer to.
+
+        Raises:
+            LinkError: a root leads nowhere, or not to an item.
+            UnknownRootError: a root is not registered.
+            NoDatabaseError: there is no store.
+            PackError: the store cannot be read, or cannot be as it says.
+        """
+        folder = os.fsencode(self._root.on_host(self._root.resolve(self._layout.store)))
+        return Closure((self._item(valid, folder) for valid in self._valid_paths()), self._roots)
+
+    def system_entries(
+        self,
+        closure: Closure,
+        tree: Tree,
+        omitted: Mapping[str, frozenset[bytes]],  # noqa: ARG002  # items of a store never overlap
+    ) -> Iterable[Entry]:
+        """The store's folder, its database, the roots, and the base of a root.
+
+        Raises:
+            SymlinkError: a link would lead nowhere.
+            PackError: a derivation cannot be read.
+        """
+        options = self._options
+        return image.entries(
+            self._layout,
+            closure,
+            self._roots,
+            tree,
+            register=options.register,
+            profile=options.profile,
+            symlinks=options.symlinks,
+            epoch=self._context.epoch,
+        )
+
+    @cached_property
+    def _roots(self) -> tuple[str, ...]:
+        """Items, without doubles; looked up once, because profiles change."""
+        return tuple(dict.fromkeys(self._found(place, root) for place, root in enumerate(self._options.roots)))
+
+    def _found(self, place: int, given: str) -> str:
+        try:
+            path = given if given.startswith("/") else self._relative(given)
+            leads = self._root.resolve(path, lambda path: self._layout.item_of(path) is not None)
+        except InputError as error:
+            raise LinkError(f"store.roots[{place}]: {error.args[0]}", hint=error.hint) from error
+        item = self._layout.item_of(leads)
+        if item is None:
+            raise LinkError(f"store.roots[{place}]: {given} leads to {leads}, which is no item of {self._layout.store}")
+        return item
+
+    def _relative(self, given: str) -> str:
+        link = os.path.join(self._context.folder, given)
+        try:
+            target = os.readlink(link)
+        except OSError as error:
+            raise LinkError(
+                f"{link} is no link to an item", hint="Only links, such as nix-build's `result`, have relative paths."
+            ) from error
+        if not target.startswith("/"):
+            raise LinkError(f"{link} leads to {target}, which is no absolute path")
+        return target
+
+    def _valid_paths(self) -> list[ValidPath]:
+        if self._options.registration:
+            file = os.path.join(self._context.folder, self._options.registration)
+            return closure(read_registration(file, self._layout).get, self._roots, file)
+        database = self._root.on_host(self._resolved_database())
+
+        def question(answering: StoreDatabase) -> list[ValidPath]:
+            return closure(answering.find, self._roots, database)
+
+        return ask(database, self._layout, self._context.cache, question)
+
+    def _resolved_database(self) -> str:
+        folder, _, name = self._layout.database.rpartition("/")
+        return f"{self._root.resolve(folder)}/{name}"
+
+    def _item(self, valid: ValidPath, folder: bytes) -> NarItem:
+        base = os.fsencode(os.path.basename(valid.path))
+        contents = StoreContents(os.fsencode(valid.path.strip("/")), os.path.join(folder, base))
+        nar_hash, nar_size = (valid.nar_hash, valid.nar_size) if valid.nar_hash else contents.nar_hash()
+        name, version = name_and_version(valid.path)
+        return NarItem(
+            path=valid.path,
+            name=name,
+            version=version,
+            identity=identity(valid.path, nar_hash),
+            size=nar_size,
+            references=tuple(reference for reference in valid.references if reference != valid.path),
+            contents=contents,
+            nar_hash=nar_hash,
+            nar_size=nar_size,
+            deriver=valid.deriver,
+            signatures=valid.signatures,
+            content_address=valid.content_address,
+            ultimate=valid.ultimate,
+            self_reference=valid.path in valid.references,
+        )

@@ -1,0 +1,153 @@
+"""The root of a system of Nix or Guix: what belongs to no item, as the originals leave it.
+
+The store's folder belongs to the group that builds items, with the sticky bit, 1775: so do nix-daemon and guix-daemon
+make it, whose fixed number of that group is 30000 (nixpkgs: nixos/modules/misc/ids.nix; Guix: gnu/build/install.scm,
+`directives`). The group is in /etc/group, so that the package manager of the image finds nothing to change.
+
+    STATE/profiles/NAME -> NAME-1-link -> ROOT    the first root: generation 1 of a profile
+    STATE/gcroots/profiles -> STATE/profiles      profiles keep their items from being collected as garbage
+    STATE/gcroots/ocipack/HASH-NAME -> ROOT       so do these links: the other roots
+
+Nix has the folders that its own `LocalStore` makes when it opens a store (src/libstore/local-store.cc). Guix has those
+of `populate-root-file-system` if the profile is `system`, else those of `install-database-and-gc-roots` and
+`populate-single-profile-directory`, which `guix pack` uses.
+
+Items bring no /etc. For whatever looks up a user there are root and nobody, like nixpkgs' `fakeNss`; a home for root,
+and /tmp. What an item or os.toml has in their place, stays.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from layers.entry import Data, Directory, Entry, File, Meta, Symlink
+from layers.errors import InputError
+from layers.item import NarItem, StoreItem
+from layers.tree import Tree
+from packer.databases import guix, nix
+from packer.nix.layout import GUIX, Layout
+
+_BUILDERS = 30000
+_STORE = Meta(0o1775, 0, _BUILDERS)
+_ANYBODY = Meta(0o1777)
+_PRIVATE = Meta(0o700)
+_SYSTEM = "system"
+_GUIX_PROFILE = "per-user/root/guix-profile"
+_CURRENT_GUIX = "per-user/root/current-guix"
+
+_PASSWD = b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/var/empty:/bin/sh\n"
+_GROUP = "root:x:0:\n{builders}:x:{number}:\nnogroup:x:65534:\n"
+
+
+class SymlinkError(InputError):
+    """A link of os.toml that would lead nowhere."""
+
+
+def entries(
+    layout: Layout,
+    closure: Iterable[StoreItem],
+    roots: Sequence[str],
+    tree: Tree,
+    *,
+    register: bool,
+    profile: str,
+    symlinks: Mapping[str, str],
+    epoch: int,
+) -> Iterator[Entry]:
+    """What belongs to no item.
+
+    Args:
+        layout: of the store.
+        closure: its items, in topological order.
+        roots: paths of items that nobody is to collect as garbage; the first one is the system.
+        tree: the items' merged entries.
+        register: whether the image has a database.
+        profile: whose first generation the first root is, below the folder of profiles; none if it is empty.
+        symlinks: path in the image -> path in the first root to which a link there leads.
+        epoch: when items were registered, in seconds since 1970.
+
+    Raises:
+        SymlinkError: a link would lead nowhere.
+        DatabaseError: the database cannot hold the items.
+        PackError: a derivation cannot be read.
+    """
+    yield from _base(layout, tree)
+    yield Directory(_path(layout.store), _STORE)
+    if layout is GUIX and profile == _SYSTEM:
+        yield from _guix_system()
+    yield from _roots(layout, roots, profile)
+    yield from _symlinks(roots[0], symlinks, tree)
+    if register:
+        yield from _database(layout, closure, epoch)
+
+
+def _base(layout: Layout, tree: Tree) -> Iterator[Entry]:
+    group = _GROUP.format(builders=layout.builders, number=_BUILDERS).encode()
+    for entry in (
+        File(b"etc/group", Data(group)),
+        File(b"etc/passwd", Data(_PASSWD)),
+        Directory(b"root", _PRIVATE),
+        Directory(b"tmp", _ANYBODY),
+        Directory(b"var/empty", Meta(0o555)),
+    ):
+        if entry.path not in tree:
+            yield entry
+
+
+def _guix_system() -> Iterator[Entry]:
+    for folder in ("bin", "etc", "home", "mnt", "run", "var/db", "var/log", "var/run"):
+        yield Directory(_path(folder))
+    for folder in ("tmp", "var/lock", "var/tmp"):
+        yield Directory(_path(folder), _ANYBODY)
+    for name in ("booted-system", "current-system"):
+        yield _link(f"{GUIX.state}/gcroots/{name}", f"/run/{name}")
+    yield Directory(_path(f"{GUIX.state}/profiles/per-user/root"))
+
+
+def _roots(layout: Layout, roots: Sequence[str], profile: str) -> Iterator[Entry]:
+    profiles, collector = f"{layout.state}/profiles", f"{layout.state}/gcroots"
+    yield Directory(_path(profiles))
+    yield Directory(_path(collector))
+    yield _link(f"{collector}/profiles", profiles)
+    if profile:
+        generation = f"{profile}-1-link"
+        yield _link(f"{profiles}/{profile}", os.path.basename(generation))
+        yield _link(f"{profiles}/{generation}", roots[0])
+    for root in roots[1:] if profile else roots:
+        yield _link(f"{collector}/ocipack/{os.path.basename(root)}", root)
+    if layout is GUIX and profile == _GUIX_PROFILE:
+        yield _link("root/.guix-profile", f"{profiles}/{profile}")
+    if layout is GUIX and profile == _CURRENT_GUIX:
+        yield _link("root/.config/guix/current", f"{profiles}/{profile}")
+
+
+def _symlinks(root: str, symlinks: Mapping[str, str], tree: Tree) -> Iterator[Entry]:
+    for path, target in sorted(symlinks.items()):
+        where = os.path.normpath(f"{root}/{target}")
+        if tree.follow(_path(where)) is None:
+            raise SymlinkError(
+                f"store.symlinks: {path} would lead to {where}, which does not exist",
+                hint="Links lead to something in the first of store.roots.",
+            )
+        yield _link(path, where)
+
+
+def _database(layout: Layout, closure: Iterable[StoreItem], epoch: int) -> Iterator[Entry]:
+    if layout is GUIX:
+        yield from guix.entries(closure, epoch=epoch)
+        return
+    for folder in ("gcroots/per-user", "profiles/per-user", "temproots"):
+        yield Directory(_path(f"{layout.state}/{folder}"))
+    yield Directory(_path(f"{layout.store}/.links"))
+    # The store of the image has built nothing: `ultimate` does not outlive copying (nix: src/libstore/store-api.cc,
+    # `copyStorePath`).
+    copied = (replace(item, ultimate=False) if isinstance(item, NarItem) else item for item in closure)
+    yield from nix.entries(copied, epoch=epoch)
+
+
+def _link(path: str, target: str) -> Symlink:
+    return Symlink(_path(path), os.fsencode(target))
+
+
+def _path(path: str) -> bytes:
+    return os.fsencode(path.strip("/"))
