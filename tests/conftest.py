@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 
 from tests.oracle.runtimes import Docker, Podman, docker_daemon
+from tests.support.nix_store import SmallStore, small_store
 
 # The same examples in every run, and no failure because a machine is busy.
 settings.register_profile("ocipack", derandomize=True, deadline=None, database=None)
@@ -19,6 +20,12 @@ def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
     """A docker daemon for the whole run."""
     with docker_daemon(tmp_path_factory.mktemp("docker")) as daemon:
         yield daemon
+
+
+@pytest.fixture(scope="session")
+def nix_store(tmp_path_factory: pytest.TempPathFactory) -> SmallStore:
+    """A Nix store for the whole run; whoever changes it copies it."""
+    return small_store(tmp_path_factory.mktemp("nix-store"))
 
 
 @pytest.fixture

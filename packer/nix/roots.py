@@ -136,7 +136,7 @@ def _database(layout: Layout, closure: Iterable[StoreItem], epoch: int) -> Itera
     if layout is GUIX:
         yield from guix.entries(closure, epoch=epoch)
         return
-    for folder in ("gcroots/per-user", "profiles/per-user", "temproots"):
+    for folder in ("gcroots/per-user/root", "profiles/per-user/root", "temproots"):
         yield Directory(_path(f"{layout.state}/{folder}"))
     yield Directory(_path(f"{layout.store}/.links"))
     # The store of the image has built nothing: `ultimate` does not outlive copying (nix: src/libstore/store-api.cc,
