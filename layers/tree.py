@@ -41,6 +41,10 @@ class Tree:
         """The entry at exactly this path; symbolic links are not followed."""
         return self._entries.get(path)
 
+    def by_path(self) -> dict[bytes, Entry]:
+        """A copy of the mapping, in no particular order."""
+        return dict(self._entries)
+
     def below(self, folder: bytes) -> Iterator[Entry]:
         """What is below a folder, sorted."""
         prefix = folder + b"/"
@@ -260,7 +264,7 @@ def overlay(tree: Tree, upper: Iterable[Entry]) -> Tree:
     Raises:
         ConflictError: a folder would take the place of something else, or the other way round.
     """
-    entries = {entry.path: entry for entry in tree}
+    entries = tree.by_path()
     names: dict[bytes, list[bytes]] = {}
     for entry in entries.values():
         if isinstance(entry, Hardlink):

@@ -10,15 +10,27 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from layers.entry import Data, File
+from formats.platform import PLATFORMS
+from layers.entry import Data, Directory, File, Symlink
+from layers.item import StoreItem
+from layers.progress import NoProgress
 from layers.reader import Reader
 from layers.tar import TarWriter
+from packer.config import parse
+from packer.nix.base32 import encode
+from packer.nix.contents import StoreContents
+from packer.stores import StoreContext, store_module
 
 _RUNS = 5
 _OCIPACK = Path(sys.executable).with_name("ocipack")
+_STORE_PACKAGES = [
+    *("build-essential", "python3", "git", "nginx", "postgresql", "systemd", "systemd-sysv", "openssh-server", "vim"),
+    *("ffmpeg", "imagemagick", "emacs-nox", "curl", "ca-certificates"),
+]
 _NGINX = Path("examples/nginx/os.toml")
 
 
@@ -67,8 +79,8 @@ class Bench:
         return timed([_OCIPACK, "docker", _NGINX, "-q", "-o", self.output, *arguments], self.environment)
 
     def forget_layers(self) -> None:
-        shutil.rmtree(self.cache / "layers")
-        shutil.rmtree(self.cache / "blobs")
+        shutil.rmtree(self.cache / "layers", ignore_errors=True)
+        shutil.rmtree(self.cache / "blobs", ignore_errors=True)
 
     def forget_one_layer(self) -> None:
         """As if one package had changed: its layer and the customization layer are to be made anew."""
@@ -151,8 +163,100 @@ def memory(folder: Path) -> None:
     tell("ocipack docker, a large closure, all layers kept", timed(command, bench.environment))
 
 
+@dataclass(frozen=True)
+class NixStore:
+    """A folder that looks like a Nix store, and what registers its items."""
+
+    root: Path
+    top: str
+
+
+def nix_store(folder: Path) -> NixStore:
+    """Some 400 items, 1.7 GB: an unpacked Debian package each, that refers to the packages it depends on."""
+    declaration = parse(_declaration("debian", packages=_STORE_PACKAGES), "bench")
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ocipack"
+    cache.mkdir(parents=True, exist_ok=True)
+    context = StoreContext(
+        PLATFORMS["x86_64-linux"], str(cache), "/", 1, False, {"PATH": os.environ["PATH"]}, NoProgress()
+    )
+    closure = store_module("debian").open_store(declaration.store, context).closure()
+    paths = {item.path: f"/nix/store/{encode(bytes.fromhex(item.identity.hex)[:20])}-{item.name}" for item in closure}
+    done: set[str] = set()
+    stanzas = []
+    for item in closure:
+        unpack(item, folder / paths[item.path][1:])
+        # Packages may need each other in a circle, items cannot.
+        needs = sorted(paths[reference] for reference in item.references if reference in done)
+        done.add(item.path)
+        stanzas.append(registration(folder, paths[item.path], needs))
+    top = f"/nix/store/{'0' * 32}-bench"
+    (folder / top[1:]).mkdir()
+    stanzas.append(registration(folder, top, sorted(paths.values())))
+    (folder / "registration").write_text("".join(stanzas))
+    return NixStore(folder, top)
+
+
+def unpack(item: StoreItem, target: Path) -> None:
+    target.mkdir(parents=True)
+    with Reader() as reader:
+        for entry in item.contents.entries():
+            place = target / os.fsdecode(entry.path)
+            if isinstance(entry, Directory):
+                place.mkdir(exist_ok=True)
+            elif isinstance(entry, Symlink):
+                place.symlink_to(os.fsdecode(entry.target))
+            elif isinstance(entry, File):
+                place.write_bytes(reader.read(entry.content, limit=1 << 30))
+                place.chmod(0o555 if entry.meta.mode & 0o100 else 0o444)
+
+
+def registration(root: Path, path: str, references: list[str]) -> str:
+    """An item as `nix-store --dump-db` has it."""
+    digest, size = StoreContents(os.fsencode(path[1:]), os.fsencode(root / path[1:])).nar_hash()
+    return "\n".join([path, digest.hex, str(size), "", str(len(references)), *references]) + "\n"
+
+
+def _declaration(store: str, **options: object) -> str:
+    lines = "".join(f"{key} = {json.dumps(value)}\n" for key, value in options.items())
+    return f'name = "bench"\nplatform = "x86_64-linux"\n[store]\ntype = "{store}"\n{lines}'
+
+
+def store(folder: Path) -> None:
+    """A closure of 400 items: each codec for the first time, again, and with one item changed."""
+    bench = Bench(folder)
+    with tempfile.TemporaryDirectory(prefix="ocipack-bench-", dir="/var/tmp") as place:
+        with ProcessPoolExecutor(1) as maker:  # this process stays small: its size is where its children's begins
+            made = maker.submit(nix_store, Path(place)).result()
+        declaration = folder / "os.toml"
+        declaration.write_text(
+            _declaration("nix", root=str(made.root), roots=[made.top], registration=f"{made.root}/registration")
+        )
+        tree = made.root / "nix/store"
+        peers = {"none": "cat", "gzip": "gzip -6", "zstd": "zstd -q -T2 -3"}
+        for codec, compressor in peers.items():
+            peer = timed(f"tar c -C {tree} . | {compressor} > {bench.output}", bench.environment)
+            size = bench.output.stat().st_size
+            bench.output.unlink()
+            command: list[str | Path] = [_OCIPACK, "docker", declaration, "-q", "-o", bench.output]
+            command += ["--compression", codec]
+            first = []
+            for _ in range(3):
+                bench.forget_layers()
+                first.append(timed(command, bench.environment))
+            tell(f"tar c | {compressor}", peer)
+            tell(f"ocipack docker, 400 items, {codec}, first", median(first), peer)
+            tell(f"ocipack docker, 400 items, {codec}, again", timed(command, bench.environment), peer)
+            print(f"{'size':<52} {bench.output.stat().st_size / size:7.3f} of the peer's")
+            bench.output.unlink()
+
+
 # A child begins with the size of this process, so that what grows it comes last.
-MEASUREMENTS: dict[str, Callable[[Path], None]] = {"nginx": nginx, "memory": memory, "entries": entries}
+MEASUREMENTS: dict[str, Callable[[Path], None]] = {
+    "nginx": nginx,
+    "memory": memory,
+    "store": store,
+    "entries": entries,
+}
 
 
 def main(names: list[str]) -> None:
