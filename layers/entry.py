@@ -70,11 +70,14 @@ class Slice:
         path: the host's file; symbolic links are not followed.
         offset: first byte.
         size: number of bytes.
+        state: of the file when its content was looked at, as `layers.reader.state` has it: a reader refuses a file in
+            another one. Empty: any state will do.
     """
 
     path: str
     offset: int
     size: int
+    state: tuple[int, ...] = field(default=(), kw_only=True)
 
 
 Content = Data | Slice

@@ -45,7 +45,7 @@ class Reader:
         """
         if content.path != self._path:
             self.close()
-            self._open(content.path)
+            self._open(content)
         offset, done = content.offset + start, 0
         try:
             while done < len(buffer):
@@ -91,7 +91,8 @@ class Reader:
             os.close(self._descriptor)
         self._path, self._descriptor = "", -1
 
-    def _open(self, path: str) -> None:
+    def _open(self, content: Slice) -> None:
+        path = content.path
         try:
             self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except FileNotFoundError as error:
@@ -99,6 +100,14 @@ class Reader:
         except OSError as error:
             raise PackError(f"cannot read {path}: {error.strerror}") from error
         self._path, self._seen = path, _state(self._descriptor)
+        if content.state and content.state != state(os.fstat(self._descriptor)):
+            self._forget()
+            raise ChangedError(f"{path} was written to while it was being packed")
+
+
+def state(status: os.stat_result) -> tuple[int, ...]:
+    """What of a file's status changes whenever its content does, even when somebody sets its times back."""
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _state(descriptor: int) -> tuple[int, ...]:

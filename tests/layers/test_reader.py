@@ -6,7 +6,7 @@ import pytest
 
 from layers.entry import Data, Slice
 from layers.errors import ChangedError, PackError
-from layers.reader import Reader
+from layers.reader import Reader, state
 
 
 @pytest.fixture
@@ -118,3 +118,13 @@ def test_no_descriptor_is_left_open(host: Path) -> None:
     with pytest.raises(ChangedError), Reader() as reader:
         reader.read(Slice(str(host), 9, 2))
     assert os.listdir("/proc/self/fd") == before
+
+
+def test_a_file_in_another_state_than_it_was_looked_at_is_noticed(host: Path) -> None:
+    seen = Slice(str(host), 0, 10, state=state(os.stat(host)))
+    with Reader() as reader:
+        assert reader.read(seen) == b"0123456789"
+    host.write_bytes(b"9876543210")
+    os.utime(host, ns=(1, 1))
+    with Reader() as reader, pytest.raises(ChangedError, match="was written to"):
+        reader.read(seen)

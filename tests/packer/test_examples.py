@@ -48,13 +48,13 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Packed:
 
 
 def test_every_example_is_in_a_test_below() -> None:
-    assert sorted(path.parent.name for path in EXAMPLES.glob("*/os.toml")) == ["hello", "nginx", "python"]
+    assert sorted(path.parent.name for path in EXAMPLES.glob("*/os.toml")) == ["folder", "hello", "nginx", "python"]
 
 
 @pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*/os.toml")), ids=lambda path: path.parent.name)
 def test_examples_are_parsed_and_packed(example: Path, packed: Packed) -> None:
     assert load(str(example)).name
-    assert packed.archive(example.parent.name).stat().st_size > 1 << 20
+    assert packed.archive(example.parent.name).stat().st_size > 1 << 12
 
 
 @pytest.mark.parametrize("name", ["hello", "nginx", "python"])
@@ -69,6 +69,19 @@ def test_three_readers_agree_on_every_layer(packed: Packed, tmp_path: Path, name
             assert all(listing == expected for listing in others)
             layers += 1
     assert layers > 15
+
+
+def test_folder_has_what_its_manifest_says(packed: Packed, tmp_path: Path) -> None:
+    with tarfile.open(packed.archive("folder")) as archive:
+        manifest = json.load(archive.extractfile("manifest.json") or pytest.fail("no manifest.json"))
+        blob = archive.extractfile(manifest[0]["Layers"][0]) or pytest.fail("no layer")
+        with tarfile.open(fileobj=blob) as layer:
+            found = {member.name: member for member in layer}
+            text = layer.extractfile("usr/share/hello/latest") or pytest.fail("no text")
+            assert text.read() == b"Hello from a folder.\n"
+    assert found["dev/null"].ischr()
+    owners = {(found[name].uid, found[name].mode) for name in ("usr/share/hello/text", "var/lib/hello")}
+    assert owners == {(1000, 0o640), (1000, 0o750)}
 
 
 def test_hello_under_docker(packed: Packed, docker: Docker) -> None:

@@ -1,0 +1,124 @@
+"""Digests of files, kept as long as the files stay the same, so that an unchanged file is not read again.
+
+    FOLDER/HEX of the packed folder's path    one line of JSON: the digests by device, inode, size, mtime and ctime;
+                                              and one with the line's SHA-256
+
+A file that was written to a moment ago may be written to again without its times changing, because the clock of a file
+system ticks in milliseconds, or in seconds. As git does with its index (Documentation/technical/racy-git.txt), a
+digest is kept only when the file's last change, its ctime, which nobody can set, is older than the list itself, which
+gets its own time before the first file is read. Nothing here looks at a clock.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+
+from layers.digest import Digest
+from layers.errors import ChangedError, PackError
+from layers.output import OutputError, PendingFile, said
+from layers.progress import Progress
+from layers.reader import state
+from packer.folder.scan import Found
+
+_FORMAT = 1
+_MOST_FILES = 500_000
+_MOST_BYTES = 128 << 20
+_TICK = 2_000_000_000  # nanoseconds: of the coarsest clock, that of FAT
+_CHUNK = 1 << 20
+
+_Key = tuple[int, int, int, int, int]
+
+
+class ContentDigests:
+    """Digests of the files of one folder.
+
+    Args:
+        cache: where they are kept; made when it is missing.
+        folder: that is packed.
+    """
+
+    def __init__(self, cache: str, folder: str) -> None:
+        self._cache = cache
+        self._name = Digest.of(os.fsencode(folder)).hex
+
+    def of(self, files: Iterable[Found], progress: Progress) -> dict[tuple[int, int], Digest]:
+        """The digests of regular files, by inode.
+
+        Args:
+            files: of the folder.
+            progress: is told which files are read.
+
+        Raises:
+            ChangedError: a file is written to meanwhile.
+            OutputError: the cache cannot be written.
+            PackError: a file cannot be read.
+        """
+        by_key = {_key(found.status): found for found in files}
+        try:
+            os.makedirs(self._cache, mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot make the cache {self._cache}: {said(error)}") from error
+        with PendingFile(self._cache) as file:
+            beginning = os.fstat(file.file.fileno()).st_mtime_ns
+            known = self._load()
+            digests = {key: known[key] for key in by_key if key in known}
+            digests |= _read([by_key[key] for key in by_key if key not in known], progress)
+            settled = {key: digest for key, digest in digests.items() if key[-1] < beginning - _TICK}
+            if settled != known:
+                _write(settled, file)
+                file.publish(self._name, mode=0o600, durable=False)
+        return {key[:2]: digest for key, digest in digests.items()}
+
+    def _load(self) -> dict[_Key, Digest]:
+        """What is known; nothing if it is damaged."""
+        try:
+            with open(os.path.join(self._cache, self._name), "rb") as file:
+                line, _, checksum = file.read(_MOST_BYTES).partition(b"\n")
+        except OSError:
+            return {}
+        if hashlib.sha256(line).hexdigest().encode() != checksum:
+            return {}
+        facts = json.loads(line)
+        if facts["format"] != _FORMAT:
+            return {}
+        return {(device, inode, size, mtime, ctime): Digest(hexadecimal)
+                for device, inode, size, mtime, ctime, hexadecimal in facts["files"]}  # fmt: skip
+
+
+def _write(digests: dict[_Key, Digest], file: PendingFile) -> None:
+    rows = [[*key, digest.hex] for key, digest in sorted(digests.items())[:_MOST_FILES]]
+    line = json.dumps({"format": _FORMAT, "files": rows}, separators=(",", ":")).encode()
+    file.write(line + b"\n" + hashlib.sha256(line).hexdigest().encode())
+
+
+def _read(files: Sequence[Found], progress: Progress) -> dict[_Key, Digest]:
+    progress.begin("contents", sum(found.status.st_size for found in files))
+    digests = {}
+    for found in files:
+        digests[_key(found.status)] = _digest(found)
+        progress.advance(os.fsdecode(found.entry.path), found.status.st_size)
+    progress.end()
+    return digests
+
+
+def _digest(found: Found) -> Digest:
+    place = found.place
+    try:
+        descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            digest = Digest.of_stream(iter(lambda: os.read(descriptor, _CHUNK), b""))
+            after = os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
+    except FileNotFoundError as error:
+        raise ChangedError(f"{place} vanished while it was being packed") from error
+    except OSError as error:
+        raise PackError(f"cannot read {place}: {said(error)}") from error
+    if state(after) != state(found.status):
+        raise ChangedError(f"{place} was written to while it was being packed")
+    return digest
+
+
+def _key(status: os.stat_result) -> _Key:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns

@@ -1,0 +1,125 @@
+"""What is in a folder of this machine: every file-system object below it, with its metadata; nothing is followed.
+
+Whose files they are says the file system only if the folder belongs to root: then it is a root file system, or
+something made for one, and owners and extended attributes (capabilities, `user.*`) are meant. Anybody else's folder
+belongs to whoever happens to work on this machine, by a number that means nothing in an image: there, everything is
+root's, and only permissions are kept. So the same folder gives the same bytes whoever packs it, root or not.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from layers.entry import Device, DeviceKind, Directory, Entry, File, Meta, Slice, Symlink, checked_path
+from layers.errors import ChangedError, EntryError, InputError, PackError
+from layers.output import said
+from layers.reader import state
+
+_XATTRS = (b"security.capability", b"user.")
+_LINK = 0o777  # whatever a file system says of links, which have no permissions
+
+
+class MissingFolderError(InputError):
+    """A folder that is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Something that is in a folder.
+
+    Attributes:
+        entry: as an image has it; of a file, its content is all of the host's file. Never a hard link.
+        place: where it is on the host.
+        status: what it is there.
+    """
+
+    entry: Entry
+    place: str
+    status: os.stat_result
+
+    @property
+    def inode(self) -> tuple[int, int]:
+        """Equal for two names of one file."""
+        return self.status.st_dev, self.status.st_ino
+
+
+def scan(folder: str) -> Iterator[Found]:
+    """Everything below a folder, in no order worth mentioning.
+
+    Raises:
+        MissingFolderError: there is no such folder.
+        EntryError: something that an image cannot hold: a socket.
+        ChangedError: something vanished meanwhile.
+        PackError: something cannot be read.
+    """
+    try:
+        top = os.stat(folder)
+    except OSError as error:
+        raise MissingFolderError(f"store.path: cannot read {folder}: {said(error)}") from error
+    if not stat.S_ISDIR(top.st_mode):
+        raise MissingFolderError(f"store.path: {folder} is no folder")
+    scanner = _Scanner(os.fsencode(folder), kept=top.st_uid == 0)
+    waiting = [b""]
+    while waiting:
+        for found in scanner.children(waiting.pop()):
+            yield found
+            if isinstance(found.entry, Directory):
+                waiting.append(found.entry.path)
+
+
+class _Scanner:
+    def __init__(self, root: bytes, *, kept: bool) -> None:
+        self._root = root
+        self._kept = kept
+        self._metas: dict[Meta, Meta] = {}  # most entries have one of a few
+
+    def children(self, path: bytes) -> Iterator[Found]:
+        place = os.path.join(self._root, path) if path else self._root
+        try:
+            names = os.listdir(place)
+        except OSError as error:
+            raise _unreadable(place, error) from error
+        for name in names:
+            below, where = (path + b"/" + name if path else name), os.path.join(place, name)
+            try:
+                status = os.lstat(where)
+                entry = self._entry(checked_path(below, os.fsdecode(self._root)), where, status)
+            except OSError as error:
+                raise _unreadable(where, error) from error
+            yield Found(entry, os.fsdecode(where), status)
+
+    def _entry(self, path: bytes, where: bytes, status: os.stat_result) -> Entry:
+        kind, mode = stat.S_IFMT(status.st_mode), stat.S_IMODE(status.st_mode)
+        if kind == stat.S_IFLNK:
+            return Symlink(path, os.readlink(where), self._meta(_LINK, status))
+        if kind == stat.S_IFSOCK:
+            raise EntryError(
+                f"{os.fsdecode(where)} is a socket, which no image can hold",
+                hint="End the program that listens there, or take the file away.",
+            )
+        meta = self._meta(mode, status, _xattrs(where) if self._kept else ())
+        if kind == stat.S_IFREG:
+            return File(path, Slice(os.fsdecode(where), 0, status.st_size, state=state(status)), meta)
+        if kind == stat.S_IFDIR:
+            return Directory(path, meta)
+        device = (0, 0) if kind == stat.S_IFIFO else (os.major(status.st_rdev), os.minor(status.st_rdev))
+        return Device(path, DeviceKind(kind), *device, meta)
+
+    def _meta(self, mode: int, status: os.stat_result, xattrs: tuple[tuple[bytes, bytes], ...] = ()) -> Meta:
+        owner = (status.st_uid, status.st_gid) if self._kept else (0, 0)
+        meta = Meta(mode, *owner, xattrs)
+        return self._metas.setdefault(meta, meta)
+
+
+def _xattrs(where: bytes) -> tuple[tuple[bytes, bytes], ...]:
+    names = (os.fsencode(name) for name in os.listxattr(where, follow_symlinks=False))
+    return tuple(
+        (name, os.getxattr(where, name, follow_symlinks=False)) for name in sorted(names) if name.startswith(_XATTRS)
+    )
+
+
+def _unreadable(where: bytes, error: OSError) -> PackError:
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return ChangedError(f"{os.fsdecode(where)} vanished while it was being packed")
+    return PackError(f"cannot read {os.fsdecode(where)}: {said(error)}")
