@@ -12,6 +12,7 @@ may have grown, since that adds transactions behind those that were copied.
 import os
 import shutil
 import sqlite3
+import stat
 import tempfile
 from collections.abc import Callable
 from contextlib import closing
@@ -169,9 +170,11 @@ def _answer(uri: str, origin: str, layout: Layout, question: Callable[[StoreData
     try:
         with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
             return question(StoreDatabase(connection, layout, origin))
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        # The latter is an error whose message quotes damaged bytes.
+        reason = error if isinstance(error, sqlite3.Error) else "its schema is damaged"
         raise PackError(
-            f"{origin} cannot be read: {error}", hint=f"Can {layout.program} itself still use its store?"
+            f"{origin} cannot be read: {reason}", hint=f"Can {layout.program} itself still use its store?"
         ) from error
 
 
@@ -210,12 +213,16 @@ def _status(path: str, *, empty: bool = True) -> tuple[int, ...] | None:
         return None
     except OSError as error:
         raise PackError(f"cannot read {path}: {said(error)}") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise PackError(f"{path} is not a file")
     if not status.st_size and not empty:
         return None
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _start(path: str) -> bytes:
+    if _status(path) is None:
+        return b""
     try:
         with open(path, "rb", opener=_opener) as file:
             return file.read(_WAL_HEADER)
