@@ -22,8 +22,10 @@ from layers.output import OutputError, said
 from layers.plan import LayerPlan, plan
 from layers.progress import Progress
 from layers.strategies import strategy
+from packer import lock
 from packer.assemble import assemble
 from packer.declaration import Declaration
+from packer.lock import Lock
 from packer.stores import Store, StoreContext, store_module
 
 
@@ -44,6 +46,8 @@ class Settings:
         verify: compare items with what their store has hashed.
         environment: variables that programs and connections may see: PATH, proxies, certificates.
         progress: is told what is done.
+        lock: the items that a store has to give.
+        lock_file: where the lock is, for messages.
     """
 
     folder: str
@@ -54,6 +58,8 @@ class Settings:
     verify: bool
     environment: Mapping[str, str]
     progress: Progress
+    lock: Lock | None = None
+    lock_file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +75,34 @@ def produce(declaration: Declaration, settings: Settings) -> Production:
     """Read the closure, assemble the system, plan its layers.
 
     Raises:
-        InputError: os.toml asks for something that does not exist.
-        PackError: the store cannot be read, or items conflict.
+        InputError: os.toml asks for something that does not exist, or that is not locked.
+        PackError: the store cannot be read, does not have what is locked, or items conflict.
     """
+    if settings.lock:
+        lock.require(settings.lock, declaration, settings.lock_file)
     _make_cache(settings.cache)
     store = _store(declaration, settings)
     closure = store.closure()
+    if settings.lock:
+        lock.compare(settings.lock, closure, settings.lock_file)
     system = assemble(declaration, store, closure, epoch=settings.epoch, folder=settings.folder)
     layers = declaration.layers
     planned = plan(closure, strategy(layers.strategy), layers.max_layers)
     return Production(system, planned, codec(layers.compression.codec, layers.compression.level))
+
+
+def pin(declaration: Declaration, settings: Settings) -> Lock:
+    """Ask the store what os.toml comes to, whatever is locked.
+
+    Raises:
+        InputError: os.toml asks for something that does not exist.
+        PackError: the store cannot be read.
+    """
+    _make_cache(settings.cache)
+    store = _store(declaration, replace(settings, lock=None))
+    if isinstance(store, lock.LockingStore):
+        return lock.made(declaration, store.locked_items())
+    return lock.made(declaration, lock.locked_items(store.closure()))
 
 
 def build(production: Production, outputs: Sequence[tuple[str, str]], settings: Settings) -> list[Artefact]:
@@ -153,6 +177,7 @@ def _store(declaration: Declaration, settings: Settings) -> Store:
         refresh=settings.refresh,
         environment=settings.environment,
         progress=settings.progress,
+        locked=settings.lock.items if settings.lock else None,
     )
     return store_module(declaration.store.type).open_store(declaration.store, context)
 

@@ -19,7 +19,7 @@ from formats import format as formats
 from layers import strategies
 from layers.archive import STANDARD_OUTPUT
 from layers.errors import InputError, PackError
-from layers.output import said
+from layers.output import PendingFile, said
 
 if TYPE_CHECKING:
     from packer.build import Settings
@@ -224,6 +224,7 @@ def _compression(text: str) -> dict[str, Any]:
 
 
 def _settings(common: _Common, progress: "ConsoleProgress") -> "Settings":
+    from packer import lock
     from packer.build import Settings
 
     return Settings(
@@ -233,9 +234,20 @@ def _settings(common: _Common, progress: "ConsoleProgress") -> "Settings":
         jobs=common.jobs,
         refresh=common.refresh,
         verify=common.verify,
-        environment={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+        environment=_environment(),
         progress=progress,
+        lock=lock.read(_lock_file(common.file)),
+        lock_file=_lock_file(common.file),
     )
+
+
+def _environment() -> dict[str, str]:
+    return {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+
+
+def _lock_file(file: str) -> str:
+    """Beside os.toml: os.lock."""
+    return f"{file.removesuffix('.toml')}.lock"
 
 
 def _epoch() -> int:
@@ -278,11 +290,45 @@ def plan(file: str, as_json: bool, **options: Any) -> None:
 @ocipack.command()
 @click.argument("file", metavar="[OS_TOML]", default=_DECLARATION)
 def check(file: str) -> None:
-    """Say every mistake in os.toml; nothing is fetched or built."""
+    """Say every mistake in os.toml and os.lock; nothing is fetched or built."""
+    from packer import lock
     from packer.config import load
 
-    load(file)
+    declaration = load(file)
+    if locked := lock.read(_lock_file(file)):
+        lock.require(locked, declaration, _lock_file(file))
     click.echo(f"{file}: no mistakes")
+
+
+@ocipack.command("lock")
+@click.argument("file", metavar="[OS_TOML]", default=_DECLARATION)
+@click.option("--refresh", is_flag=True, help="Fetch the lists of packages again.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+@click.option("-v", "--verbose", is_flag=True, help="Say more.")
+def lock_items(file: str, refresh: bool, quiet: bool, verbose: bool) -> None:
+    """Write os.lock: builds use exactly the items that os.toml comes to now."""
+    from packer import build, lock
+    from packer.config import load
+    from packer.console import NORMAL, QUIET, VERBOSE, ConsoleProgress
+
+    output = _lock_file(file)
+    with ConsoleProgress(VERBOSE if verbose else QUIET if quiet else NORMAL) as progress:
+        settings = build.Settings(
+            folder=os.path.dirname(os.path.abspath(file)),
+            cache=_cache_folder(),
+            epoch=_epoch(),
+            jobs=1,
+            refresh=refresh,
+            verify=True,
+            environment=_environment(),
+            progress=progress,
+        )
+        locked = build.pin(load(file), settings)
+        with PendingFile(os.path.dirname(output) or ".") as pending:
+            pending.write(lock.text(locked))
+            pending.publish(os.path.basename(output))
+        progress.tell(f"{len(locked.items)} items")
+    click.echo(output)
 
 
 @ocipack.command()

@@ -20,18 +20,17 @@ import os
 import re
 import shutil
 import subprocess
-import urllib.parse
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from layers.digest import Digest
 from layers.errors import PackError
 from layers.output import OutputError, PendingFile, said
 from layers.progress import Progress
 from packer.debian.apt_error import AptError, UnknownPackageError, explained
+from packer.debian.pool import Download, path_in_archive
 from packer.debian.sources import Sources
 
-_FORMAT = 1  # of what is kept of a resolution
+_FORMAT = 2  # of what is kept of a resolution
 _HOST_TRUST = ("/etc/apt/trusted.gpg", "/etc/apt/trusted.gpg.d/")
 _HOST_CREDENTIALS = (("netrc", "/etc/apt/auth.conf"), ("netrcparts", "/etc/apt/auth.conf.d/"))
 _METHODS = "/usr/lib/apt/methods"
@@ -43,36 +42,11 @@ _NOT_TAKEN = re.compile(
     r"|Allow\w+Repositories)\b",
     re.IGNORECASE,
 )
-_URI_LINE = re.compile(r"'[^']*' (?P<file>\S+) (?P<size>[0-9]+) SHA256:(?P<digest>[0-9a-f]{64})")
+_URI_LINE = re.compile(r"'(?P<uri>[^']*)' (?P<file>\S+) (?P<size>[0-9]+) SHA256:(?P<digest>[0-9a-f]{64})")
 _DEB_NAME = re.compile(
     r"(?P<name>[a-z0-9][a-z0-9+.-]+)_(?P<version>[0-9A-Za-z.+~%-]+)_(?P<architecture>[a-z0-9-]+)\.deb"
 )
 _FETCHING = re.compile(r"Get:[0-9]+ .* (?P<name>\S+) \S+ \S+ \[[^\]]*\]")
-
-
-@dataclass(frozen=True, slots=True)
-class Download:
-    """A .deb that an archive has.
-
-    Attributes:
-        file: the name that apt gives it: `bash_5.2.15-2_amd64.deb`, with `%3a` for the colon of an epoch.
-        size: in bytes.
-        digest: as the signed index says.
-    """
-
-    file: str
-    size: int
-    digest: Digest
-
-    @property
-    def name(self) -> str:
-        """The package."""
-        return self.file.partition("_")[0]
-
-    @property
-    def version(self) -> str:
-        """Of the package."""
-        return urllib.parse.unquote(self.file.split("_")[1])
 
 
 class Apt:
@@ -194,7 +168,7 @@ class Apt:
         try:
             arguments = ("-q", "-o", setting, "--print-uris", "install", "--", *asked)
             lines = self._run("finding out what the packages need", "apt-get", *arguments)
-            found = _downloads(lines, asked)
+            found = _downloads(lines, asked, self._sources.addresses)
         except UnknownPackageError as error:
             raise self._with_suggestions(error) from error
         self._keep_resolved(key, found)
@@ -217,14 +191,14 @@ class Apt:
         try:
             with open(self._path("resolved", key), "rb") as file:
                 facts = json.load(file)
-            return tuple(Download(name, size, Digest.parse(digest)) for name, size, digest in facts)
+            return tuple(Download(name, size, Digest.parse(digest), path) for name, size, digest, path in facts)
         except (OSError, ValueError, TypeError, PackError):
             return ()
 
     def _keep_resolved(self, key: str, found: Sequence[Download]) -> None:
         with _written(self._folder):
             os.makedirs(self._path("resolved"), mode=0o700, exist_ok=True)
-        facts = [[download.file, download.size, str(download.digest)] for download in found]
+        facts = [[download.file, download.size, str(download.digest), download.path] for download in found]
         with PendingFile(self._path("resolved")) as file:
             file.write(json.dumps(facts).encode())
             file.publish(key, mode=0o600, durable=False)
@@ -337,14 +311,15 @@ class Apt:
         return f'{_host_settings(self._environment)}{stated}APT::Architectures {{ "{self._architecture}"; }};\n'
 
 
-def _downloads(lines: Sequence[str], asked: Sequence[str]) -> tuple[Download, ...]:
+def _downloads(lines: Sequence[str], asked: Sequence[str], addresses: Sequence[str]) -> tuple[Download, ...]:
     found = []
     for line in lines:
         if line.startswith("'"):
             match = _URI_LINE.fullmatch(line)
             if not match or not _DEB_NAME.fullmatch(match["file"]):
                 raise AptError(f"apt names a package without a SHA-256, or by a name that is none: {line[:200]}")
-            found.append(Download(match["file"], int(match["size"]), Digest(match["digest"])))
+            path = path_in_archive(match["uri"], addresses)
+            found.append(Download(match["file"], int(match["size"]), Digest(match["digest"]), path))
     names = {download.name for download in found}
     for name in asked:
         if name.endswith("+") and name not in names:  # apt takes `x+` for `x`, if there is no package of that name

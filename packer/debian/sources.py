@@ -47,6 +47,12 @@ class Sources:
         parts = [*named, *(data for _, data in self.files), *self.keyrings]
         return Digest.of(*(Digest.of(part).hex.encode() for part in parts), b"%d" % self.valid_until)
 
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where the archives are, each once, in the order of the sources."""
+        stated = (source for name, data in self.files for source in _stated(name, data))
+        return tuple(dict.fromkeys(uri for source in stated for uri in source["uris"].split()))
+
 
 @dataclass(frozen=True, slots=True)
 class Host:

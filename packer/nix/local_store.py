@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -46,6 +46,8 @@ Symlinks = Mapping[
 @dataclass(frozen=True, slots=True, kw_only=True, config=settings())
 class LocalOptions(Record):
     """Items of a store on this machine with all that they need."""
+
+    LOCKED: ClassVar[tuple[str, ...]] = ("roots",)
 
     roots: Annotated[
         tuple[Annotated[str, forms.NOT_EMPTY], ...],

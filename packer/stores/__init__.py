@@ -2,7 +2,8 @@
 
 A store module has
 
-    Options                    a record of what `[store]` takes, checked by packer.config
+    Options                    a record of what `[store]` takes, checked by packer.config; its LOCKED names the fields
+                               that say which items are wanted: if one changes, os.lock has to be made anew
     open_store(options, context) -> Store
 
 and nothing else needs to know about it.
@@ -12,7 +13,7 @@ import importlib
 import pkgutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from formats.platform import Platform
 from layers.entry import Entry
@@ -20,6 +21,9 @@ from layers.item import Closure
 from layers.placement import Placement
 from layers.progress import Progress
 from layers.tree import Tree
+
+if TYPE_CHECKING:
+    from packer.lock import LockedItem
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,7 @@ class StoreContext:
         refresh: fetch lists of packages again, even when there are some from before.
         environment: variables that programs and connections may see: PATH, proxies, certificates.
         progress: is told what is done.
+        locked: the items to have, when os.lock says so; who does not look at them is compared with them.
     """
 
     platform: Platform
@@ -43,6 +48,7 @@ class StoreContext:
     refresh: bool
     environment: Mapping[str, str]
     progress: Progress
+    locked: "tuple[LockedItem, ...] | None" = None
 
 
 class Store(Protocol):

@@ -68,6 +68,7 @@ url = "file:///srv/cache"
 roots = ["/nix/store/ixcwh8rx7hqcnmp4vm19rjfvz7hkhhzq-hello-2.12"]
 trusted-public-keys = ["cache.example-1:LXEWQrcmsEQBYnyp+6wy9chTD7GQPMTbAiWHF5IaSIE="]
 """
+    LOCKED: ClassVar[tuple[str, ...]] = ("roots",)
 
     url: Annotated[_Url, Field(description="Address of the cache: where nix-cache-info is below.")]
     roots: Annotated[

@@ -1,32 +1,40 @@
 """The Debian store: packages and all that they need, from the host's sources, another suite of them, or a mirror."""
 
+import contextlib
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 from pydantic.dataclasses import dataclass
 from pydantic_core import InitErrorDetails
 
 from layers.entry import Entry
+from layers.errors import InputError
 from layers.item import Closure
 from layers.output import OutputError, said
 from layers.placement import Placement
 from layers.tree import Tree
 from packer.debian import root
-from packer.debian.apt import Apt, Download
+from packer.debian.apt import Apt
 from packer.debian.apt_error import GoneError
 from packer.debian.deb import Package, PackageCache
 from packer.debian.package import items
 from packer.debian.placement import PLACEMENT
+from packer.debian.pool import Download, Pool, downloads, lock
 from packer.debian.sources import SNAPSHOT_PLACEHOLDER, Host, Sources
+from packer.fetch import Fetcher
+from packer.lock import LockedItem
 from packer.record import Record, failure, mistake, settings
 from packer.stores import StoreContext
 
 _DEFAULT_COMPONENTS = ("main",)
+_FETCHERS = 4  # connections to mirrors
 _IMPORTERS = 2  # decoders take memory: 65 MiB each at worst
+
+_Found = TypeVar("_Found")
 
 _PACKAGE = r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.](=[0-9A-Za-z.+~:-]+|/[A-Za-z0-9][A-Za-z0-9._~-]*)?"
 _SUITE = r"[A-Za-z0-9][A-Za-z0-9._/-]*"
@@ -68,6 +76,7 @@ type = "debian"
 packages = ["nginx-light", "ca-certificates"]
 suite = "trixie"
 """
+    LOCKED: ClassVar[tuple[str, ...]] = ("packages", "suite", "components", "snapshot", "recommends")
 
     packages: Annotated[
         tuple[_PackageName, ...],
@@ -158,6 +167,8 @@ class DebianStore:
         self._refresh = context.refresh
         self._folder = os.path.join(context.cache, "debian")
         self._cache = PackageCache(self._folder)
+        self._locked = context.locked
+        self._pool = Pool(sources.addresses, Fetcher(context.environment))
         self._apt = Apt(os.path.join(self._folder, "apt"), sources, context.platform.debian, context.environment)
 
     @property
@@ -168,27 +179,27 @@ class DebianStore:
     def closure(self) -> Closure:
         """The packages with all that they need; the lists of packages are fetched when there are none yet.
 
+        When packages are locked, it is these, fetched from wherever they are, without apt and its lists.
+
         Raises:
+            LockedPackageError: what is locked cannot be a package.
+            InputError: new lists are asked for, though packages are locked.
+            PoolError: no archive has a locked package.
             UnknownPackageError: a package does not exist.
             AptError: apt cannot get what is wanted, or does not trust it.
             DebError: a package is damaged.
             OutputError: the cache cannot be written.
         """
-        try:
-            os.makedirs(self._folder, mode=0o700, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot make the cache {self._folder}: {said(error)}") from error
-        with self._apt.locked():
-            fresh = self._refresh or not self._apt.has_lists
-            if fresh:
-                self._update()
-            try:
-                packages = self._packages()
-            except GoneError:
-                if fresh:
-                    raise
-                self._update()
-                packages = self._packages()
+        if self._locked is not None and self._refresh:
+            raise InputError(
+                "--refresh asks for new lists, but os.lock says which packages to take",
+                hint="`ocipack lock --refresh` locks those of new lists.",
+            )
+        with self._ready():
+            if self._locked is None:
+                packages = self._current(lambda: self._packages(self._resolve()))
+            else:
+                packages = self._packages(downloads(self._locked))
         found = items(packages)
         names = {package.partition("=")[0].partition("/")[0] for package in self._options.packages}
         return Closure(found, (item.path for item in found if item.name in names))
@@ -201,20 +212,58 @@ class DebianStore:
         """
         return root.entries(closure, tree, omitted)
 
+    def locked_items(self) -> Iterable[LockedItem]:
+        """The packages that os.toml stands for now; none of them is fetched.
+
+        Raises:
+            UnknownPackageError: a package does not exist.
+            AptError: apt cannot get what is wanted, or does not trust it.
+            PoolError: apt does not tell where a package is.
+        """
+        with self._ready():
+            return lock(self._current(self._resolve))
+
+    @contextlib.contextmanager
+    def _ready(self) -> Iterator[None]:
+        try:
+            os.makedirs(self._folder, mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot make the cache {self._folder}: {said(error)}") from error
+        with self._apt.locked():
+            yield
+
+    def _current(self, work: Callable[[], _Found]) -> _Found:
+        """Do what needs lists, once more with new ones if those from before are too old for it."""
+        fresh = self._refresh or not self._apt.has_lists
+        if fresh:
+            self._update()
+        try:
+            return work()
+        except GoneError:
+            if fresh:
+                raise
+            self._update()
+            return work()
+
+    def _resolve(self) -> tuple[Download, ...]:
+        return self._apt.resolve(self._options.packages, recommends=self._options.recommends)
+
     def _update(self) -> None:
         self._progress.begin("lists of packages", 0)
         self._apt.update()
         self._progress.end()
 
-    def _packages(self) -> list[Package]:
-        wanted = self._apt.resolve(self._options.packages, recommends=self._options.recommends)
+    def _packages(self, wanted: Sequence[Download]) -> list[Package]:
         found = {download: self._cache.find(download.digest) for download in wanted}
         missing = [download for download, package in found.items() if package is None]
         made = dict(zip(missing, self._fetch(missing), strict=True)) if missing else {}
         return [package or made[download] for download, package in found.items()]
 
     def _fetch(self, missing: Sequence[Download]) -> list[Package]:
-        self._apt.download(missing, self._progress)
+        if self._locked is None:
+            self._apt.download(missing, self._progress)
+        else:
+            self._download(missing)
         self._progress.begin("packages", sum(download.size for download in missing))
         with ThreadPoolExecutor(_IMPORTERS) as executor:
             futures = [executor.submit(self._keep, download) for download in missing]
@@ -224,11 +273,25 @@ class DebianStore:
                 executor.shutdown(cancel_futures=True)
                 self._progress.end()
 
+    def _download(self, missing: Sequence[Download]) -> None:
+        self._progress.begin("download", sum(download.size for download in missing))
+        with ThreadPoolExecutor(_FETCHERS) as executor:
+            futures = [executor.submit(self._pool.fetch, download, self._apt.work) for download in missing]
+            try:
+                for download, future in zip(missing, futures, strict=True):
+                    self._done(download, future.result)
+            except BaseException:
+                self._pool.fetcher.stop()
+                raise
+            finally:
+                executor.shutdown(cancel_futures=True)
+                self._progress.end()
+
     def _keep(self, download: Download) -> Package:
         deb = os.path.join(self._apt.work, download.file)
         return self._cache.keep(deb, download.digest, self._apt.work)
 
-    def _done(self, download: Download, result: Callable[[], Package]) -> Package:
-        package = result()
+    def _done(self, download: Download, result: Callable[[], _Found]) -> _Found:
+        found = result()
         self._progress.advance(download.name, download.size)
-        return package
+        return found

@@ -12,7 +12,7 @@ import pytest
 from layers.digest import Digest
 from layers.errors import PackError
 from packer.debian import apt as apt_module
-from packer.debian.apt import Apt, Download
+from packer.debian.apt import Apt
 from packer.debian.apt_error import (
     AptError,
     GoneError,
@@ -22,6 +22,7 @@ from packer.debian.apt_error import (
     UnmetError,
     explained,
 )
+from packer.debian.pool import Download
 from packer.debian.sources import Host
 from tests.support.debian_archive import COMPONENT, SUITE, Archive
 
@@ -53,7 +54,7 @@ def test_downloads(archive: Archive, tmp_path: Path) -> None:
         apt.update()
         (found,) = apt.resolve(["hello"], recommends=False)
     data = (archive.pool / "hello_1.0_all.deb").read_bytes()
-    assert found == Download("hello_1%3a1.0_all.deb", len(data), Digest.of(data))
+    assert found == Download("hello_1%3a1.0_all.deb", len(data), Digest.of(data), "pool/hello_1.0_all.deb")
     assert (found.name, found.version) == ("hello", "1:1.0")
 
 

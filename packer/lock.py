@@ -1,0 +1,256 @@
+"""os.lock: which items a declaration came to, so that it comes to the same ones everywhere and later; docs/os-lock.md.
+
+It is JSON, because programs read and write it and people review it: an item's keys stand on lines of their own, items
+are sorted, and nothing else is in the file that could change. It names no mirror: an item is what its digest says.
+
+    what `ocipack lock` was asked for --digest--> "declaration"       compared before anything is read
+    what the store gave               ----------> "items"             compared with what a store gives later; Debian's
+                                                                      packages are fetched by it
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, runtime_checkable
+
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+from pydantic_core import InitErrorDetails
+
+from layers.digest import Digest
+from layers.errors import InputError, PackError
+from layers.item import Closure, NarItem, StoreItem
+from packer import sentences, stores
+from packer.document import quoted
+from packer.forms import Choice, Form
+from packer.mistakes import ConfigError, Mistake
+from packer.record import Record, failure, kebab, keys, mistake, settings
+
+if TYPE_CHECKING:
+    from packer.declaration import Declaration
+
+_FORMAT = 1
+_MOST_BYTES = 16 << 20  # 50,000 items
+_MOST_SHOWN = 10
+
+_AGAIN = "`ocipack lock` makes it anew."
+
+_TEXT = r"[^\x00-\x1f\x7f\ud800-\udfff]"
+
+
+class LockError(InputError):
+    """A lock that was made for another declaration."""
+
+
+class LockedItemsError(PackError):
+    """A store that gives something else than what was locked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=settings())
+class LockedItem(Record):
+    """One item.
+
+    Attributes:
+        name: what people call it.
+        version: of the package; may be empty.
+        architecture: Debian's; empty for all other stores.
+        path: Debian's: in the archive, below the mirror's address; else the item's in its store.
+        size: bytes: of the .deb, of the NAR, of a folder's files.
+        sha256: in hexadecimal: of the .deb, of the NAR, of all that is packed of a folder.
+    """
+
+    name: Annotated[str, Form(f"{_TEXT}{{1,300}}", "a name")]
+    version: Annotated[str, Form(f"{_TEXT}{{0,300}}", "a version")] = ""
+    architecture: Annotated[str, Form("(?:[a-z0-9][a-z0-9-]{0,30})?", "an architecture of Debian")] = ""
+    path: Annotated[str, Form(f"{_TEXT}{{1,4096}}", "a path")]
+    size: Annotated[int, Field(ge=0, lt=1 << 63)]
+    sha256: Annotated[str, Form("[0-9a-f]{64}", "a SHA-256 digest in lower case")]
+
+    @property
+    def key(self) -> str:
+        """The path that the item has in a closure."""
+        return f"{self.name}_{self.version}_{self.architecture}" if self.architecture else self.path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=settings())
+class Lock(Record):
+    """What is in os.lock.
+
+    Attributes:
+        version: of the format.
+        store: its type.
+        declaration: digest of what os.toml asks the store for.
+        items: sorted by name.
+    """
+
+    version: Annotated[int, Field(ge=_FORMAT, le=_FORMAT)]
+    store: Annotated[str, Choice("store", {name: name for name in stores.NAMES})]
+    declaration: Annotated[str, Form("sha256:[0-9a-f]{64}", "a digest of the form sha256:…")]
+    items: tuple[LockedItem, ...]
+
+    @classmethod
+    def cross_checks(cls, table: Mapping[str, Any]) -> Iterable[InitErrorDetails]:
+        """No item twice."""
+        places: dict[tuple[object, ...], int] = {}
+        items = table.get("items")
+        for place, item in enumerate(items if isinstance(items, tuple) else ()):
+            known = item if isinstance(item, Mapping) else {}
+            names = ("name", "version", "architecture") if known.get("architecture") else ("path",)
+            key = tuple(repr(known.get(name)) for name in names)
+            if known and key in places:
+                yield failure(mistake(f"is items[{places[key]}] already"), "items", place)
+            places.setdefault(key, place)
+
+
+@runtime_checkable
+class LockingStore(Protocol):
+    """A store that knows better than its closure what to lock."""
+
+    def locked_items(self) -> Iterable[LockedItem]:
+        """What the items are that os.toml asks for.
+
+        Raises:
+            PackError: as `Store.closure`.
+        """
+        ...
+
+
+def read(path: str) -> Lock | None:
+    """The lock of a file; None if there is none.
+
+    Raises:
+        ConfigError: it cannot be read, or is no lock.
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read(_MOST_BYTES + 1)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _refusal(path, f"cannot be read: {error.strerror}") from error
+    return parse(data, path)
+
+
+def parse(data: bytes, origin: str) -> Lock:
+    """The lock that some bytes are.
+
+    Args:
+        data: the bytes.
+        origin: their file, for messages.
+
+    Raises:
+        ConfigError: they have mistakes.
+    """
+    if len(data) > _MOST_BYTES:
+        raise _refusal(origin, f"is larger than {_MOST_BYTES >> 20} MiB")
+    try:
+        values = json.loads(data.decode(), object_pairs_hook=_table, parse_constant=_not_json)
+        values = _frozen(values)
+    except RecursionError:
+        raise _refusal(origin, "is nested too deep") from None
+    except ValueError as error:
+        raise _refusal(origin, f"is not JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise _refusal(origin, "is no table")
+    version = values.get("version")
+    if type(version) is int and version != _FORMAT:
+        raise ConfigError(origin, (Mistake("version", f"is {version}, and this ocipack knows {_FORMAT}", _AGAIN),))
+    try:
+        lock: Lock = TypeAdapter(Lock).validate_python(values)
+    except ValidationError as error:
+        raise ConfigError(origin, sentences.mistakes(error, values)) from None
+    return lock
+
+
+def text(lock: Lock) -> bytes:
+    """The bytes of a lock."""
+    items = [
+        {key: value for key in keys(LockedItem) if (value := getattr(item, key)) != ""}
+        for item in sorted(lock.items, key=lambda item: (item.name, item.key))
+    ]
+    document = {"version": lock.version, "store": lock.store, "declaration": lock.declaration, "items": items}
+    return json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n"
+
+
+def made(declaration: "Declaration", items: Iterable[LockedItem]) -> Lock:
+    """The lock of a declaration that came to some items."""
+    return Lock(version=_FORMAT, store=declaration.store.type, declaration=str(asked(declaration)), items=tuple(items))
+
+
+def asked(declaration: "Declaration") -> Digest:
+    """What is equal if two declarations ask a store for the same items: the options in `LOCKED`, and the platform."""
+    options = declaration.store
+    facts: dict[str, Any] = {"platform": declaration.platform, "type": options.type}
+    for name in options.LOCKED:
+        value = getattr(options, name)
+        facts[kebab(name)] = sorted(set(value)) if isinstance(value, tuple) else value
+    return Digest.of(json.dumps(facts, sort_keys=True).encode())
+
+
+def locked_items(closure: Closure) -> list[LockedItem]:
+    """The items of a closure that are named by their paths."""
+    return [
+        LockedItem(
+            name=item.name,
+            version=item.version,
+            path=item.path,
+            size=item.nar_size if isinstance(item, NarItem) else item.size,
+            sha256=_digest(item).hex,
+        )
+        for item in closure
+    ]
+
+
+def require(lock: Lock, declaration: "Declaration", origin: str) -> None:
+    """See that a lock is a declaration's.
+
+    Raises:
+        LockError: os.toml asks for something else by now.
+    """
+    if lock.store != declaration.store.type or lock.declaration != str(asked(declaration)):
+        raise LockError(f"{origin} was made for something else than what is asked for now", hint=_AGAIN)
+
+
+def compare(lock: Lock, closure: Closure, origin: str) -> None:
+    """See that a closure is what was locked.
+
+    Raises:
+        LockedItemsError: it is not; names the items.
+    """
+    wanted = {item.key: item.sha256 for item in lock.items}
+    given = {item.path: _digest(item).hex for item in closure}
+    differing = [f"{key} is not in the store's closure" for key in sorted(wanted.keys() - given.keys())]
+    differing += [f"{key} is not locked" for key in sorted(given.keys() - wanted.keys())]
+    differing += [
+        f"{key} is {given[key][:12]}…, and {wanted[key][:12]}… is locked"
+        for key in sorted(wanted.keys() & given.keys())
+        if wanted[key] != given[key]
+    ]
+    if differing:
+        more = [f"and {len(differing) - _MOST_SHOWN} more"] if len(differing) > _MOST_SHOWN else []
+        lines = "\n  ".join([*differing[:_MOST_SHOWN], *more])
+        raise LockedItemsError(f"the store gives something else than what {origin} has:\n  {lines}", hint=_AGAIN)
+
+
+def _digest(item: StoreItem) -> Digest:
+    return item.nar_hash if isinstance(item, NarItem) else item.identity
+
+
+def _refusal(origin: str, message: str) -> ConfigError:
+    return ConfigError(origin, (Mistake("", message, _AGAIN.rstrip(".")),))
+
+
+def _table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) != len(pairs):
+        raise ValueError("a key is there twice")
+    return table
+
+
+def _not_json(name: str) -> Any:
+    raise ValueError(f"{quoted(name)} is no value")
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _frozen(below) for name, below in value.items()}
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value

@@ -1,0 +1,342 @@
+"""os.lock: written the same everywhere, followed to the letter, and never ignored."""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from packer import lock
+from packer.config import ConfigError
+from packer.lock import Lock, LockedItem
+from tests.support.command_line import Workplace, workplace
+
+_HEX = "ab" * 32
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Workplace:
+    place = workplace(tmp_path)
+    place.declare()
+    return place
+
+
+def locked(place: Workplace) -> Any:
+    return json.loads((place.folder / "os.lock").read_bytes())
+
+
+def rewrite(place: Workplace, document: Any) -> None:
+    (place.folder / "os.lock").write_text(json.dumps(document))
+
+
+def built(place: Workplace, **more: Any) -> str:
+    """The digest of the image."""
+    answer = place.run("docker", "--json", **more)
+    assert answer.code == 0, answer.err
+    return str(json.loads(answer.out)["artefacts"][0]["digest"])
+
+
+def without_apt(place: Workplace) -> dict[str, str]:
+    """An empty cache, and a PATH on which there is nothing."""
+    shutil.rmtree(place.cache)
+    return {"PATH": str(place.folder / "nothing")}
+
+
+def refused(place: Workplace, *arguments: str) -> tuple[int, str]:
+    answer = place.run("docker", "-o", "never.tar", *arguments)
+    assert answer.code
+    assert not answer.out
+    assert "Traceback" not in answer.err
+    assert not (place.folder / "never.tar").exists()
+    return answer.code, answer.err
+
+
+# Debian
+
+
+def test_a_lock_has_every_package_and_no_mirror(place: Workplace) -> None:
+    answer = place.run("lock")
+    assert (answer.code, answer.out, answer.err.splitlines()[-1]) == (0, "os.lock\n", "3 items")
+    document = locked(place)
+    assert [item["name"] for item in document["items"]] == ["library", "tiny", "tool"]
+    tool = place.archive.pool / "tool_3.1-2_all.deb"
+    assert document["items"][2] == {
+        "name": "tool", "version": "1:3.1-2", "architecture": "all", "path": "pool/tool_3.1-2_all.deb",
+        "size": tool.stat().st_size, "sha256": hashlib.sha256(tool.read_bytes()).hexdigest(),
+    }  # fmt: skip
+    text = (place.folder / "os.lock").read_text()
+    assert str(place.archive.folder) not in text
+    assert (place.folder / "os.lock").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_lock_is_the_same_bytes_wherever_it_is_made(place: Workplace) -> None:
+    place.run("lock")
+    first = (place.folder / "os.lock").read_bytes()
+    shutil.rmtree(place.cache)
+    with place.archive.served() as url:
+        text = place.declare(packages='"tool", "tiny"').read_text()
+        (place.folder / "os.toml").write_text(text.replace(place.archive.url, url))
+        assert place.run("lock").code == 0
+    assert (place.folder / "os.lock").read_bytes() == first
+
+
+@pytest.mark.parametrize("served", [False, True])
+def test_a_locked_build_needs_no_apt_and_gives_the_same_image(place: Workplace, served: bool) -> None:
+    plain = built(place)
+    place.run("lock")
+    environment = without_apt(place)
+    with place.archive.served() as url:
+        if served:
+            path = place.declare()
+            path.write_text(path.read_text().replace(place.archive.url, url))
+        assert built(place, env=environment) == plain
+    shutil.rmtree(place.archive.folder / "pool")
+    assert built(place, env=environment) == plain  # what was fetched before is not fetched again
+
+
+def test_a_newer_package_waits_for_a_new_lock(place: Workplace) -> None:
+    plain = built(place)
+    place.run("lock")
+    place.archive.add("library", "2.1").publish()
+    shutil.rmtree(place.cache)
+    assert built(place) == plain
+    assert place.run("lock", "-q").err == ""
+    assert [item["version"] for item in locked(place)["items"]] == ["2.1", "1.36-1", "1:3.1-2"]
+    assert built(place) != plain
+
+
+def test_lists_are_fetched_again_by_refresh(place: Workplace) -> None:
+    place.run("lock")
+    place.archive.add("library", "2.1").publish()
+    place.run("lock")
+    assert locked(place)["items"][0]["version"] == "2.0"
+    place.run("lock", "--refresh")
+    assert locked(place)["items"][0]["version"] == "2.1"
+
+
+def test_no_package_is_fetched_to_lock(place: Workplace) -> None:
+    shutil.rmtree(place.archive.folder / "pool")
+    assert place.run("lock").code == 0
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [('"tiny", "tool"', '"tiny"'), ("x86_64", "aarch64"), ('suite = "steady"', 'suite = "unsteady"'),
+     ('suite = "steady"', 'suite = "steady"\nrecommends = true')],
+    ids=["packages", "platform", "suite", "recommends"],
+)  # fmt: skip
+def test_another_declaration_needs_another_lock(place: Workplace, before: str, after: str) -> None:
+    place.run("lock")
+    path = place.folder / "os.toml"
+    path.write_text(path.read_text().replace(before, after))
+    code, said = refused(place)
+    assert code == 2
+    assert "os.lock was made for something else than what is asked for now" in said
+    assert "`ocipack lock`" in said
+    assert place.run("check").code == 2
+
+
+@pytest.mark.parametrize("more", ['[container]\ncmd = ["/bin/sh"]', "[layers]\nmax-layers = 3", '[os]\nhostname = "x"'])
+def test_what_does_not_concern_packages_needs_no_other_lock(place: Workplace, more: str) -> None:
+    place.run("lock")
+    place.declare(more)
+    assert place.run("docker", "-q").code == 0
+    assert place.run("check").code == 0
+
+
+@pytest.mark.parametrize("served", [False, True])
+def test_a_package_that_is_not_what_was_locked(place: Workplace, served: bool) -> None:
+    place.run("lock")
+    deb = place.archive.pool / "tool_3.1-2_all.deb"
+    data = deb.read_bytes()
+    deb.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    shutil.rmtree(place.cache)
+    with place.archive.served() as url:
+        if served:
+            path = place.declare()
+            path.write_text(path.read_text().replace(place.archive.url, url))
+        code, said = refused(place)
+        assert code == 1
+        assert "tool_3.1-2_all.deb: it is not what is locked: its digest is sha256:" in said
+        deb.write_bytes(data + b"more")
+        assert "more than the" in refused(place)[1]
+        deb.write_bytes(data[:-1])
+        assert "it is not what is locked" in refused(place)[1]
+        deb.write_bytes(data)
+        assert place.run("docker", "-q").code == 0
+
+
+def test_a_package_that_no_mirror_has_any_more(place: Workplace) -> None:
+    place.run("lock")
+    (place.archive.pool / "tool_3.1-2_all.deb").unlink()
+    code, said = refused(place)
+    assert code == 1
+    assert "pool/tool_3.1-2_all.deb is in no archive of the sources any more" in said
+    assert "store.mirror" in said
+
+
+def test_new_lists_are_not_asked_for_in_vain(place: Workplace) -> None:
+    place.run("lock")
+    code, said = refused(place, "--refresh")
+    assert code == 2
+    assert "`ocipack lock --refresh`" in said
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("path", "../../etc/passwd", "no package has"),
+        ("path", "/etc/passwd", "no package has"),
+        ("path", "pool//x.deb", "no package has"),
+        ("path", "pool/a b.deb", "no package has"),
+        ("name", "../x", "is no package of Debian"),
+        ("version", "1/../../x", "no package has"),
+        ("architecture", "../all", "is not an architecture of Debian"),
+        ("architecture", "", "'pool/library_2.0_all.deb' is no package of Debian"),
+        ("sha256", "AB" * 32, "is not a SHA-256 digest"),
+        ("size", -1, "items[0].size: must be at least 0"),
+        ("size", "1", "items[0].size: must be an integer"),
+        ("size", 1 << 70, "must be less than"),
+        ("version", "2.1", "library_2.1_all is not in the store's closure"),
+        ("name", "\ud800", "is not a name"),
+        ("name", "\x1b[2J", "is not a name"),
+    ],
+)
+def test_a_hostile_item(place: Workplace, key: str, value: object, said: str) -> None:
+    place.run("lock")
+    document = locked(place)
+    document["items"][0][key] = value
+    rewrite(place, document)
+    _, message = refused(place)
+    assert said in message
+    assert "\x1b" not in message
+
+
+# Other stores
+
+
+def folder(place: Workplace) -> Path:
+    root = place.folder / "root"
+    (root / "etc").mkdir(parents=True)
+    (root / "etc" / "motd").write_text("hello\n")
+    (place.folder / "os.toml").write_text(
+        'name = "sample"\nversion = "1.0"\nplatform = "x86_64-linux"\n[store]\ntype = "folder"\npath = "root"\n'
+    )
+    return root
+
+
+def test_a_folder_is_compared_with_its_lock(place: Workplace) -> None:
+    root = folder(place)
+    place.run("lock")
+    (item,) = locked(place)["items"]
+    assert {**item, "sha256": ""} == {"name": "root", "path": "root", "size": 6, "sha256": ""}
+    assert place.run("docker", "-q").code == 0
+    (root / "etc" / "motd").write_text("HELLO\n")
+    code, said = refused(place)
+    assert code == 1
+    assert "the store gives something else than what os.lock has:\n  root is " in said
+
+
+def test_a_lock_of_another_store(place: Workplace) -> None:
+    place.run("lock")
+    folder(place)
+    assert refused(place)[0] == 2
+
+
+# The file
+
+
+def item(**more: Any) -> dict[str, Any]:
+    return {"name": "x", "path": "/x", "size": 1, "sha256": _HEX, **more}
+
+
+def document(**more: Any) -> bytes:
+    whole = {"version": 1, "store": "folder", "declaration": f"sha256:{_HEX}", "items": [item()], **more}
+    return json.dumps({key: value for key, value in whole.items() if value is not None}).encode()
+
+
+def test_what_is_written_is_read_and_sorted() -> None:
+    items = [LockedItem(**item(name=name, path=f"/{name}")) for name in ("é", "b", "a")]
+    made = Lock(version=1, store="folder", declaration=f"sha256:{_HEX}", items=tuple(items))
+    data = lock.text(made)
+    assert lock.text(lock.parse(data, "os.lock")) == data
+    assert [one.name for one in lock.parse(data, "os.lock").items] == ["a", "b", "é"]
+    assert data.endswith(b"}\n") and b'"version": ""' not in data
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "os.lock: is not JSON"),
+        (b"[]", "is no table"),
+        (b"\xff", "is not JSON"),
+        (b"[" * 100_000, "is nested too deep"),
+        (b'{"a":' * 100_000, "is nested too deep"),
+        (b" " * (16 << 20) + b" ", "is larger than 16 MiB"),
+        (b"9" * 5000, "is not JSON"),
+        (b'{"version": NaN}', "'NaN' is no value"),
+        (b'{"version": 1, "version": 1}', "a key is there twice"),
+        (document(version=2), "version: is 2, and this ocipack knows 1"),
+        (document(version=True), "version"),
+        (document(version=None), "version: is missing"),
+        (document(items=None), "items: is missing"),
+        (document(items={}), "items: must be an array"),
+        (document(items=[1]), r"items\[0\]: must be a table"),
+        (document(items=[item(), item()]), r"items\[1\]: is items\[0\] already"),
+        (document(items=[item(host="x")]), r"items\[0\].host: there is no such key"),
+        (document(items=[item(size=1.0)]), r"items\[0\].size: must be an integer"),
+        (document(items=[item(path="x" * 5000)]), r"items\[0\].path"),
+        (document(store="nixx"), "store: there is no store 'nixx' .did you mean"),
+        (document(declaration="x"), "declaration"),
+        (document(more=1), "more: there is no such key"),
+    ],
+)
+def test_what_is_no_lock(data: bytes, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        lock.parse(data, "os.lock")
+
+
+def test_a_lock_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+        lock.read(str(tmp_path))
+    assert lock.read(str(tmp_path / "gone")) is None
+
+
+def test_all_mistakes_come_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        lock.parse(document(items=[item(size="x"), item(path="/y", sha256="")], store="x"), "os.lock")
+    assert len(caught.value.mistakes) == 3
+
+
+_values = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.just(_HEX)),
+    lambda below: st.one_of(st.lists(below, max_size=3), st.dictionaries(st.text(), below, max_size=3)),
+    max_leaves=8,
+)
+_item_keys = st.sampled_from(["name", "version", "architecture", "path", "size", "sha256", "x"])
+_top_keys = st.sampled_from(["version", "store", "declaration", "items", "x"])
+
+
+@settings(max_examples=2000)
+@given(st.data())
+def test_any_bytes_are_a_lock_or_mistakes(data: st.DataObject) -> None:
+    whole: Any = json.loads(document())
+    for key, value in data.draw(st.dictionaries(_item_keys, _values, max_size=2)).items():
+        whole["items"][0][key] = value
+    for key, value in data.draw(st.dictionaries(_top_keys, _values, max_size=1)).items():
+        whole[key] = value
+    text = json.dumps(whole).encode()
+    if data.draw(st.booleans()):
+        place = data.draw(st.integers(0, len(text)))
+        text = text[:place] + data.draw(st.binary(max_size=4)) + text[place + data.draw(st.integers(0, 4)) :]
+    try:
+        found = lock.parse(text, os.path.join("x", "os.lock"))
+    except ConfigError as error:
+        assert error.mistakes
+        return
+    assert lock.text(lock.parse(lock.text(found), "again")) == lock.text(found)
