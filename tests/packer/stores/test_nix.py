@@ -57,11 +57,16 @@ class Desk:
     def image(self) -> Path:
         return self.folder / "image.tar"
 
-    def pack(self, store: str, *arguments: str, more: str = "") -> Answer:
+    def pack(self, store: str, *arguments: str, more: str = "", kind: str = "nix") -> Answer:
         """Pack what `[store]` says."""
-        (self.folder / "os.toml").write_text(
-            f'name = "sample"\nversion = "1"\nplatform = "x86_64-linux"\n[store]\ntype = "nix"\n{store}\n{more}\n'
+        return self.run(
+            f'name = "sample"\nversion = "1"\nplatform = "x86_64-linux"\n[store]\ntype = "{kind}"\n{store}\n{more}\n',
+            *arguments,
         )
+
+    def run(self, text: str, *arguments: str) -> Answer:
+        """Pack an os.toml."""
+        (self.folder / "os.toml").write_text(text)
         done = subprocess.run(
             [OCIPACK, "docker", "-q", "-o", "image.tar", *arguments],
             cwd=self.folder, env={"PATH": os.environ["PATH"], "XDG_CACHE_HOME": str(self.folder / "cache")},
@@ -462,6 +467,18 @@ def test_programs_of_the_store_run(nix_store: SmallStore, desk: Desk, docker: Do
     assert answer.code == 0, answer.err
     said = docker.run(docker.load(desk.image)).splitlines()
     assert said == [f"Hello from {nix_store.item('bash')}/bin/bash", "65534", nix_store.top]
+
+
+def test_the_example_of_a_profile(nix_store: SmallStore, desk: Desk, docker: Docker) -> None:
+    """As it is, but for the store and for libraries, which real items find by themselves."""
+    text = (Path(__file__).parents[3] / "examples/nix/os.toml").read_text()
+    assert parse(text, "os.toml").store.roots == (DEFAULT,)
+    text = text.replace('type = "nix"', f'type = "nix"\nroot = "{nix_store.root}"')
+    text = text.replace('"/bin" = "bin"', '"/bin" = "bin", "/lib64" = "lib"')
+    text = text.replace("env = {", 'env = { LD_LIBRARY_PATH = "/lib64",')
+    assert desk.run(text).code == 0
+    said = docker.run(docker.load(desk.image), "-c", "readlink /bin; type ls").splitlines()
+    assert said == [f"{nix_store.top}/bin", "ls is /bin/ls"]
 
 
 def test_without_registration_and_profile(nix_store: SmallStore, desk: Desk) -> None:
