@@ -39,6 +39,8 @@ def tree(folder: Path) -> Path:
     (item / os.fsdecode(b"\xff\xfe")).write_text("no UTF-8")
     (item / "private").write_text("secret")
     (item / "private").chmod(0o600)
+    (item / "private-program").write_text("#!/bin/sh\n")
+    (item / "private-program").chmod(0o700)
     (item / ("n" * 255)).write_text("long name")
     return item
 
@@ -63,6 +65,7 @@ def test_entries(tmp_path: Path) -> None:
         (b"/hard link", File, 50, 0o444),
         (b"/" + b"n" * 255, File, 9, 0o444),
         (b"/private", File, 6, 0o444),
+        (b"/private-program", File, 10, 0o555),
         (b"/program", File, 10, 0o555),
         (b"/\xff\xfe", File, 8, 0o444),
     ]
@@ -73,7 +76,7 @@ def test_the_order_is_that_of_a_nar(tmp_path: Path) -> None:
     assert paths == sorted(paths, key=tree_order)
 
 
-@pytest.mark.parametrize("which", ["", "program", "a-b", "a.b", "absolute", "empty", "a/file"])
+@pytest.mark.parametrize("which", ["", "program", "private-program", "a-b", "a.b", "absolute", "empty", "a/file"])
 def test_the_hash_is_that_of_nix(tmp_path: Path, which: str) -> None:
     place = tree(tmp_path) / which
     nix = Nix(tmp_path / "store")

@@ -25,7 +25,7 @@ def root(tmp_path: Path) -> Path:
     (tmp_path / "outside").mkdir()
     for name, target in {
         "absolute": "/a/b/file", "relative": "a/b/file", "folder": "/a", "twice": "folder/b", "up": "../../../a",
-        "a/up": "..", "a/b/far": "../../../../a/./b//file", "slash": "/a/b/", "root": "/", "circle": "circle2",
+        "a/up": "..", "a/b/absolute": "/a/b/file", "a/b/far": "../../../../a/./b//file", "slash": "/a/b/", "root": "/", "circle": "circle2",
         "circle2": "circle", "itself": "itself", "dangling": "a/missing", "out": str(tmp_path / "outside"),
         "through": "a/b/file/x", "host": "/etc/hostname",
     }.items():  # fmt: skip
@@ -36,7 +36,7 @@ def root(tmp_path: Path) -> Path:
 PATHS = [
     "/", "/a", "/a/b/file", "//a///b/", "/a/./b", "/a/../a/b", "/../../a", "/absolute", "/relative", "/folder/b/file",
     "/twice", "/twice/file", "/up/b", "/a/up/a/b", "/a/b/far", "/slash/file", "/root/root/a", "/folder/../a",
-    "/twice/..", "/folder/up",
+    "/twice/..", "/folder/up", "/a/b/absolute",
 ]  # fmt: skip
 
 
