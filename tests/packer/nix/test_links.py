@@ -25,7 +25,8 @@ def root(tmp_path: Path) -> Path:
     (tmp_path / "outside").mkdir()
     for name, target in {
         "absolute": "/a/b/file", "relative": "a/b/file", "folder": "/a", "twice": "folder/b", "up": "../../../a",
-        "a/up": "..", "a/b/absolute": "/a/b/file", "a/b/far": "../../../../a/./b//file", "slash": "/a/b/", "root": "/", "circle": "circle2",
+        "a/up": "..", "a/b/absolute": "/a/b/file",
+        "a/b/far": "../../../../a/./b//file", "slash": "/a/b/", "root": "/", "circle": "circle2",
         "circle2": "circle", "itself": "itself", "dangling": "a/missing", "out": str(tmp_path / "outside"),
         "through": "a/b/file/x", "host": "/etc/hostname",
     }.items():  # fmt: skip
