@@ -11,10 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from packer import lock
+from layers.item import Closure, NarItem
+from packer import lock, stores
 from packer.config import ConfigError
-from packer.lock import Lock, LockedItem
+from packer.lock import Lock, LockedItem, LockedItemsError
+from packer.stores import store_module
 from tests.support.command_line import Workplace, workplace
+from tests.support.nar_items import nar_item
 
 _HEX = "ab" * 32
 
@@ -246,6 +249,43 @@ def test_a_lock_of_another_store(place: Workplace) -> None:
     place.run("lock")
     folder(place)
     assert refused(place)[0] == 2
+
+
+_NIX = "/nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-"
+
+
+def test_items_of_nix_are_locked_by_their_nar_hash() -> None:
+    one, two = nar_item(f"{_NIX}one"), nar_item(f"{_NIX}two", references=[f"{_NIX}one"])
+    items = lock.locked_items(Closure([two, one]))
+    assert [(item.path, item.sha256, item.size) for item in items] == [
+        (item.path, item.nar_hash.hex, item.nar_size) for item in (one, two)
+    ]
+    made = Lock(version=1, store="nix", declaration=f"sha256:{_HEX}", items=tuple(items))
+    lock.compare(made, Closure([one, two]), "os.lock")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([nar_item(f"{_NIX}one")], f"{_NIX}two is not in the store's closure"),
+        ([nar_item(f"{_NIX}{name}") for name in ("one", "two", "three")], f"{_NIX}three is not locked"),
+        ([nar_item(f"{_NIX}one"), nar_item(f"{_NIX}two", self_reference=True)], f"{_NIX}two is [0-9a-f]{{12}}…, and "),
+    ],
+    ids=["missing", "more", "other"],
+)
+def test_items_that_differ_are_named(given: list[NarItem], said: str) -> None:
+    items = lock.locked_items(Closure([nar_item(f"{_NIX}one"), nar_item(f"{_NIX}two")]))
+    made = Lock(version=1, store="nix", declaration=f"sha256:{_HEX}", items=tuple(items))
+    with pytest.raises(LockedItemsError, match=said) as caught:
+        lock.compare(made, Closure(given), "os.lock")
+    assert str(caught.value).count(_NIX) == 1
+
+
+@pytest.mark.parametrize("name", stores.NAMES)
+def test_every_store_says_what_its_items_depend_on(name: str) -> None:
+    options = store_module(name).Options
+    assert options.LOCKED
+    assert set(options.LOCKED) <= set(options.__pydantic_fields__)
 
 
 # The file
