@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from packer.cli import run
 from tests.support.command_line import OCIPACK, Workplace, workplace
+from tests.support.processes import as_nobody, public_folder
 
 _DECLARATION = """
 [os]
@@ -103,22 +105,23 @@ def test_permissions_of_sources(place: Workplace, expected: str, tmp_path: Path)
     assert _digest(Workplace(elsewhere, place.archive, place.cache), "modes.tar") == expected
 
 
-def test_an_unprivileged_user(place: Workplace, expected: str, tmp_path: Path) -> None:
-    home = Path(subprocess.check_output(["mktemp", "-d", "/tmp/ocipack-user-XXXXXX"], text=True).strip())
-    try:
+def test_an_unprivileged_user(place: Workplace, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    # Loads all that a build needs: nobody may not be allowed to read where this repository lies.
+    assert run(["docker", "-q", "-o", str(tmp_path / "root.tar"), str(place.folder / "os.toml")]) == 0
+    with public_folder() as home:
         shutil.copytree(place.folder, home / "place")
         for path in (home, *home.rglob("*")):
             os.chown(path, 65534, 65534)
-        subprocess.run(
-            [
-                "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs",
-                OCIPACK, "docker", "-q", "-o", home / "user.tar", home / "place" / "os.toml",
-            ],
-            env={"PATH": os.environ["PATH"], "HOME": str(home)}, cwd=home, check=True,
-        )  # fmt: skip
+
+        def build() -> int:
+            os.environ["XDG_CACHE_HOME"] = str(home / "cache")
+            os.chdir(home)
+            return run(["docker", "-q", "-o", str(home / "user.tar"), str(home / "place" / "os.toml")])
+
+        assert as_nobody(build) == "0"
+        assert (home / "user.tar").stat().st_uid == 65534
         assert hashlib.sha256((home / "user.tar").read_bytes()).hexdigest() == expected
-    finally:
-        shutil.rmtree(home)
 
 
 def test_reprotest_finds_nothing(place: Workplace, tmp_path: Path) -> None:
