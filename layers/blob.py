@@ -23,7 +23,7 @@ from layers.compress import Codec
 from layers.digest import Digest, DigestError
 from layers.entry import Entry
 from layers.hashing import ParallelHash
-from layers.output import Buffer, OutputError, PendingFile, said
+from layers.output import Buffer, PendingFile, make_cache
 from layers.pipeline import Pipeline
 from layers.progress import Progress
 from layers.reader import Reader
@@ -94,14 +94,7 @@ class BlobCache:
     def __init__(self, folder: str) -> None:
         self._layers = os.path.join(folder, "layers")
         self._blobs = os.path.join(folder, "blobs", "sha256")
-        try:
-            for path in (self._layers, self._blobs):
-                os.makedirs(path, mode=0o700, exist_ok=True)
-        except OSError as error:
-            raise OutputError(
-                f"cannot make the cache {folder}: {said(error)}",
-                hint="XDG_CACHE_HOME names another place for it.",
-            ) from error
+        make_cache(folder, "layers", os.path.join("blobs", "sha256"))
 
     def path(self, digest: Digest) -> str:
         """Where the blob of a layer is."""

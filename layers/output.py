@@ -141,6 +141,38 @@ def _explained(folder: str) -> Iterator[None]:
         raise OutputError(f"cannot write into {folder}: {said(error)}") from error
 
 
+_ANOTHER_PLACE = "XDG_CACHE_HOME names another place for it."
+
+
+@contextlib.contextmanager
+def writing_cache(folder: str) -> Iterator[None]:
+    """Say of the system's errors in the block that the cache cannot be written.
+
+    Args:
+        folder: of the cache, for the message.
+
+    Raises:
+        OutputError: the disk is full, read-only or broken.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"cannot write into the cache {folder}: {said(error)}", hint=_ANOTHER_PLACE) from error
+
+
+def make_cache(folder: str, *below: str) -> None:
+    """Make the folder of a cache, and folders below it, for this user alone; those that are there stay.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        for path in (folder, *(os.path.join(folder, name) for name in below)):
+            os.makedirs(path, mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the cache {folder}: {said(error)}", hint=_ANOTHER_PLACE) from error
+
+
 def _unnamed(folder: str) -> int | None:
     try:
         return os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)

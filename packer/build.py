@@ -18,7 +18,7 @@ from layers.blob import BlobCache, Workshop
 from layers.compress import Codec, codec
 from layers.digest import Digest
 from layers.errors import PackError
-from layers.output import OutputError, said
+from layers.output import make_cache
 from layers.plan import LayerPlan, plan
 from layers.progress import Progress
 from layers.strategies import strategy
@@ -80,7 +80,7 @@ def produce(declaration: Declaration, settings: Settings) -> Production:
     """
     if settings.lock:
         lock.require(settings.lock, declaration, settings.lock_file)
-    _make_cache(settings.cache)
+    make_cache(settings.cache)
     store = _store(declaration, settings)
     closure = store.closure()
     if settings.lock:
@@ -98,7 +98,7 @@ def pin(declaration: Declaration, settings: Settings) -> Lock:
         InputError: os.toml asks for something that does not exist.
         PackError: the store cannot be read.
     """
-    _make_cache(settings.cache)
+    make_cache(settings.cache)
     store = _store(declaration, replace(settings, lock=None))
     if isinstance(store, lock.LockingStore):
         return lock.made(declaration, store.locked_items())
@@ -180,15 +180,6 @@ def _store(declaration: Declaration, settings: Settings) -> Store:
         locked=settings.lock.items if settings.lock else None,
     )
     return store_module(declaration.store.type).open_store(declaration.store, context)
-
-
-def _make_cache(folder: str) -> None:
-    try:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"cannot make the cache {folder}: {said(error)}", hint="XDG_CACHE_HOME names another place for it."
-        ) from error
 
 
 def _fingerprint(path: str) -> list[tuple[str, Digest]]:

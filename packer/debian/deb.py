@@ -31,7 +31,7 @@ import zstandard
 
 from layers.digest import Digest
 from layers.errors import PackError
-from layers.output import OutputError, said
+from layers.output import said, writing_cache
 from packer.debian.index import DebError, Index, read_index
 
 _MAGIC = b"!<arch>\n"
@@ -243,7 +243,7 @@ class PackageCache:
             OutputError: the cache cannot be written.
         """
         origin = os.path.basename(deb)
-        with _writing(self._folder):
+        with writing_cache(self._folder):
             _verify(deb, digest, origin)
             made = tempfile.mkdtemp(prefix="package.", dir=work)
             expand(deb, origin, made)
@@ -265,16 +265,6 @@ class PackageCache:
             with contextlib.suppress(FileNotFoundError):
                 os.rename(folder, tempfile.mkdtemp(prefix="damaged.", dir=work))
         os.rename(made, folder)
-
-
-@contextlib.contextmanager
-def _writing(folder: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(
-            f"cannot write into the cache {folder}: {said(error)}", hint="XDG_CACHE_HOME names another place for it."
-        ) from error
 
 
 def _verify(deb: str, digest: Digest, origin: str) -> None:

@@ -19,7 +19,7 @@ from layers.digest import Digest
 from layers.entry import Entry
 from layers.errors import PackError
 from layers.nar_reader import NarIndex, read_nar
-from layers.output import OutputError, PendingFile, said
+from layers.output import PendingFile, writing_cache
 
 
 class NarHashError(PackError):
@@ -68,7 +68,7 @@ class NarCache:
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
-        with _writing(folder):
+        with writing_cache(folder):
             os.makedirs(folder, mode=0o700, exist_ok=True)
 
     def find(self, digest: Digest) -> KeptNar | None:
@@ -121,10 +121,10 @@ class NarCache:
         Raises:
             OutputError: the cache cannot be written.
         """
-        with _writing(self._folder):
+        with writing_cache(self._folder):
             lock = os.open(os.path.join(self._folder, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            with _writing(self._folder):
+            with writing_cache(self._folder):
                 fcntl.flock(lock, fcntl.LOCK_EX)
             yield
         finally:
@@ -132,13 +132,3 @@ class NarCache:
 
     def _path(self, digest: Digest, what: str) -> str:
         return os.path.join(self._folder, f"{digest.hex}.{what}")
-
-
-@contextlib.contextmanager
-def _writing(folder: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(
-            f"cannot write into the cache {folder}: {said(error)}", hint="XDG_CACHE_HOME names another place for it."
-        ) from error
