@@ -6,24 +6,10 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from packer import document, sentences
-from packer.declaration import Compression, Container, Declaration, Layers, OperatingSystem
-from packer.files import FileDeclaration
-from packer.mistakes import ConfigError, Mistake
+from packer.declaration import Declaration
+from packer.mistakes import ConfigError
 from packer.record import keys
-
-__all__ = [
-    "Compression",
-    "ConfigError",
-    "Container",
-    "Declaration",
-    "FileDeclaration",
-    "Layers",
-    "Mistake",
-    "OperatingSystem",
-    "load",
-    "override",
-    "parse",
-]
+from packer.tables.layers import Layers
 
 
 def load(path: str) -> Declaration:

@@ -4,9 +4,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from packer import schema, stores
-from packer.declaration import Compression, Container, Declaration, Layers, OperatingSystem
-from packer.files import FileDeclaration
-from packer.store_table import store_record
+from packer.declaration import Declaration
+from packer.tables.container import Container
+from packer.tables.files import FileDeclaration
+from packer.tables.layers import Compression, Layers
+from packer.tables.operating_system import OperatingSystem
+from packer.tables.store import store_record
 
 _INTRODUCTION = """\
 # os.toml

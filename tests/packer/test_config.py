@@ -12,8 +12,11 @@ from formats.platform import PLATFORMS
 from layers.compress import codec
 from layers.errors import InputError
 from layers.plan import DEFAULT_MAX_LAYERS
-from packer.config import Compression, ConfigError, Declaration, FileDeclaration, Layers, Mistake, load, override, parse
-from packer.declaration import CODECS
+from packer.config import load, override, parse
+from packer.declaration import Declaration
+from packer.mistakes import ConfigError, Mistake
+from packer.tables.files import FileDeclaration
+from packer.tables.layers import CODECS, Compression, Layers
 from tests.support import fake_store
 
 HEAD = 'name = "hello"\nplatform = "x86_64-linux"\n'

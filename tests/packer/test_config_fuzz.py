@@ -7,8 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from packer.config import Compression, ConfigError, Container, Declaration, FileDeclaration, Layers, parse
+from packer.config import parse
+from packer.declaration import Declaration
+from packer.mistakes import ConfigError
 from packer.record import keys
+from packer.tables.container import Container
+from packer.tables.files import FileDeclaration
+from packer.tables.layers import Compression, Layers
 from tests.support import fake_store
 
 HEAD = 'name = "hello"\nplatform = "x86_64-linux"\n'

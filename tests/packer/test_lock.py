@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from layers.item import Closure, NarItem
 from packer import lock, stores
-from packer.config import ConfigError
 from packer.lock import Lock, LockedItem, LockedItemsError
+from packer.mistakes import ConfigError
 from packer.stores import store_module
 from tests.support.command_line import Workplace, workplace
 from tests.support.nar_items import nar_item

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from packer import reference, schema
-from packer.config import Declaration, parse
+from packer.config import parse
+from packer.declaration import Declaration
 
 PAGE = Path(__file__).parent.parent.parent / "docs/os-toml.md"
 TOP = Declaration.EXAMPLE

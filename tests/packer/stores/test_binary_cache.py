@@ -25,8 +25,9 @@ from layers.progress import NoProgress
 from layers.reader import Reader
 from layers.verify import verified
 from packer import fetch_http
-from packer.config import ConfigError, parse
+from packer.config import parse
 from packer.fetch import FetchError
+from packer.mistakes import ConfigError
 from packer.nix.base32 import encode, sha256_text
 from packer.nix.binary_cache import UnknownItemError, UntrustedError
 from packer.nix.decompress import DecompressionError

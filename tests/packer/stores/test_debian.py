@@ -21,10 +21,11 @@ from layers.errors import InputError, PackError
 from layers.item import Closure
 from layers.progress import NoProgress
 from layers.tree import Part, merge
-from packer.config import ConfigError, parse
+from packer.config import parse
 from packer.debian.apt_error import GoneError, MirrorError, SignatureError, UnknownPackageError, UnmetError
 from packer.debian.index import DebError
 from packer.debian.sources import Host
+from packer.mistakes import ConfigError
 from packer.stores import NAMES, StoreContext, store_module
 from packer.stores.debian import DebianStore, Options, open_store, sources
 from tests.support.debian_archive import Archive, Program, keyring

@@ -18,11 +18,12 @@ from layers.item import Closure
 from layers.progress import NoProgress
 from layers.reader import Reader
 from layers.tree import Part, merge
-from packer.config import ConfigError, parse
+from packer.config import parse
 from packer.folder import contents
 from packer.folder.items import DifferentError, SubFolderError
 from packer.folder.manifest import ManifestError
 from packer.folder.scan import MissingFolderError
+from packer.mistakes import ConfigError
 from packer.stores import NAMES, StoreContext, store_module
 from packer.stores.folder import FolderStore, Options, _name, open_store
 from tests.support.entries import CAPABILITY

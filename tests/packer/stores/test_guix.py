@@ -11,7 +11,8 @@ import pytest
 
 from layers.entry import Data, Directory, Entry, File, Meta, Symlink
 from layers.item import Closure, NarItem
-from packer.config import ConfigError, parse
+from packer.config import parse
+from packer.mistakes import ConfigError
 from packer.nix.database import SchemaError
 from packer.stores.guix import Options, open_store
 from tests.oracle.runtimes import Docker

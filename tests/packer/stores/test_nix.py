@@ -17,7 +17,8 @@ from layers.entry import Directory, Entry, File, Symlink
 from layers.errors import InputError, PackError
 from layers.item import NarItem
 from layers.progress import NoProgress
-from packer.config import ConfigError, parse
+from packer.config import parse
+from packer.mistakes import ConfigError
 from packer.nix.contents import MissingItemError
 from packer.nix.database import NoDatabaseError, SchemaError
 from packer.nix.links import LinkError

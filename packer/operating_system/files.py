@@ -1,4 +1,4 @@
-"""The operating system: what `[os]` of os.toml declares, as entries.
+"""Files, folders and links that `[os]` declares.
 
 What comes from a folder of the host is the same on every machine: permissions are 0755 or 0644 by whether a file may
 be executed, owners are those that os.toml names, and the order is that of the names.
@@ -6,7 +6,7 @@ be executed, owners are those that os.toml names, and the order is that of the n
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -15,27 +15,21 @@ from layers.errors import InputError
 from layers.output import said
 from layers.reader import Reader
 from layers.tree import Tree
-from packer.declaration import OperatingSystem
-from packer.files import FileDeclaration
-
-_HOSTS = "127.0.0.1\tlocalhost\n127.0.1.1\t{name}\n::1\t\tlocalhost ip6-localhost ip6-loopback\n"
+from packer.tables.files import FileDeclaration
 
 
-def declared_entries(declared: OperatingSystem, lower: Tree, folder: str) -> Iterator[Entry]:
-    """What `[os]` asks for.
+def entries(files: Iterable[FileDeclaration], lower: Tree, folder: str) -> Iterator[Entry]:
+    """What `files` of `[os]` asks for.
 
     Args:
-        declared: the table.
+        files: the declarations.
         lower: what is in the image already: owners are looked up there.
         folder: where relative sources start.
 
     Raises:
         InputError: a source cannot be read, or an owner does not exist in the image.
     """
-    if declared.hostname:
-        yield File(b"etc/hostname", Data(f"{declared.hostname}\n".encode()))
-        yield File(b"etc/hosts", Data(_HOSTS.format(name=declared.hostname).encode()))
-    for place, file in enumerate(declared.files):
+    for place, file in enumerate(files):
         yield from _Declared(file, f"os.files[{place}]", lower, folder).entries()
 
 

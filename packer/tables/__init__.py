@@ -1,0 +1,1 @@
+"""The tables of os.toml: one module each, with its keys and its checks."""
