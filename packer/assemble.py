@@ -11,7 +11,10 @@ from formats.system import RunConfiguration, System
 from layers.entry import Directory, Entry, tree_order
 from layers.errors import ConflictError
 from layers.item import Closure
+from layers.reader import Reader
 from layers.tree import Part, Tree, add_parents, merge, overlay
+from packer.account_files import PATHS, AccountFiles
+from packer.accounts import PEOPLE, SYSTEM, Ids
 from packer.declaration import Declaration
 from packer.operating_system import declared_entries
 from packer.stores import Store
@@ -52,6 +55,19 @@ def assemble(declaration: Declaration, store: Store, closure: Closure, *, epoch:
         customization=upper,
         run=_run_configuration(declaration),
         annotations=declaration.oci_annotations,
+    )
+
+
+def made_ids(system: System) -> Ids:
+    """The numbers that accounts were given here: not those of accounts in files that an item has."""
+    shipped = Tree({entry.path: entry for part in system.parts.values() for entry in part if entry.path in PATHS})
+    with Reader() as reader:
+        before, accounts = (AccountFiles.read(tree, reader).accounts for tree in (shipped, system.tree))
+    given = range(SYSTEM.start, PEOPLE.stop)
+    known_users, known_groups = ({account.name for account in known} for known in (before.users, before.groups))
+    return Ids(
+        {user.name: user.uid for user in accounts.users if user.uid in given and user.name not in known_users},
+        {group.name: group.gid for group in accounts.groups if group.gid in given and group.name not in known_groups},
     )
 
 

@@ -18,14 +18,16 @@ from layers.blob import BlobCache, Workshop
 from layers.compress import Codec, codec
 from layers.digest import Digest
 from layers.errors import PackError
+from layers.item import Closure
 from layers.output import make_cache
 from layers.plan import LayerPlan, plan
 from layers.progress import Progress
 from layers.strategies import strategy
 from packer import lock
-from packer.assemble import assemble
+from packer.accounts import Ids
+from packer.assemble import assemble, made_ids
 from packer.declaration import Declaration
-from packer.lock import Lock
+from packer.lock import Lock, LockedItem
 from packer.stores import Store, StoreContext, store_module
 
 
@@ -46,7 +48,7 @@ class Settings:
         verify: compare items with what their store has hashed.
         environment: variables that programs and connections may see: PATH, proxies, certificates.
         progress: is told what is done.
-        lock: the items that a store has to give.
+        lock: the items that a store has to give, and the numbers that accounts keep.
         lock_file: where the lock is, for messages.
     """
 
@@ -81,28 +83,29 @@ def produce(declaration: Declaration, settings: Settings) -> Production:
     if settings.lock:
         lock.require(settings.lock, declaration, settings.lock_file)
     make_cache(settings.cache)
-    store = _store(declaration, settings)
+    store = _store(declaration, settings, settings.lock.items if settings.lock else None)
     closure = store.closure()
     if settings.lock:
         lock.compare(settings.lock, closure, settings.lock_file)
-    system = assemble(declaration, store, closure, epoch=settings.epoch, folder=settings.folder)
+    system = _system(declaration, store, closure, settings)
     layers = declaration.layers
     planned = plan(closure, strategy(layers.strategy), layers.max_layers)
     return Production(system, planned, codec(layers.compression.codec, layers.compression.level))
 
 
 def pin(declaration: Declaration, settings: Settings) -> Lock:
-    """Ask the store what os.toml comes to, whatever is locked.
+    """Ask the store what os.toml comes to; of what is locked, only the numbers of accounts are kept.
 
     Raises:
         InputError: os.toml asks for something that does not exist.
-        PackError: the store cannot be read.
+        PackError: the store cannot be read, or items conflict.
     """
     make_cache(settings.cache)
-    store = _store(declaration, replace(settings, lock=None))
-    if isinstance(store, lock.LockingStore):
-        return lock.made(declaration, store.locked_items())
-    return lock.made(declaration, lock.locked_items(store.closure()))
+    store = _store(declaration, settings, None)
+    closure = store.closure()
+    items = store.locked_items() if isinstance(store, lock.LockingStore) else lock.locked_items(closure)
+    new, kept = made_ids(_system(declaration, store, closure, settings)), _ids(settings)
+    return lock.made(declaration, items, Ids({**kept.users, **new.users}, {**kept.groups, **new.groups}))
 
 
 def build(production: Production, outputs: Sequence[tuple[str, str]], settings: Settings) -> list[Artefact]:
@@ -168,7 +171,21 @@ def default_outputs(declaration: Declaration, formats: Iterable[str], folder: st
     return [(kind, os.path.join(folder, format_module(kind).default_output(stem))) for kind in formats]
 
 
-def _store(declaration: Declaration, settings: Settings) -> Store:
+def _ids(settings: Settings) -> Ids:
+    return settings.lock.ids if settings.lock else Ids()
+
+
+def _system(declaration: Declaration, store: Store, closure: Closure, settings: Settings) -> System:
+    return assemble(
+        declaration,
+        store,
+        closure,
+        epoch=settings.epoch,
+        folder=settings.folder,
+    )
+
+
+def _store(declaration: Declaration, settings: Settings, locked: tuple[LockedItem, ...] | None) -> Store:
     context = StoreContext(
         platform=declaration.target_platform,
         cache=settings.cache,
@@ -177,7 +194,8 @@ def _store(declaration: Declaration, settings: Settings) -> Store:
         refresh=settings.refresh,
         environment=settings.environment,
         progress=settings.progress,
-        locked=settings.lock.items if settings.lock else None,
+        locked=locked,
+        ids=_ids(settings),
     )
     return store_module(declaration.store.type).open_store(declaration.store, context)
 

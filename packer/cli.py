@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from packer.build import Settings
     from packer.console import ConsoleProgress
     from packer.declaration import Declaration
+    from packer.lock import Lock
 
 _DECLARATION = "os.toml"
 _INTERRUPTED = 130
@@ -322,6 +323,8 @@ def lock_items(file: str, refresh: bool, quiet: bool, verbose: bool) -> None:
             verify=True,
             environment=_environment(),
             progress=progress,
+            lock=_lock_before(output, progress),
+            lock_file=output,
         )
         locked = build.pin(load(file), settings)
         with PendingFile(os.path.dirname(output) or ".") as pending:
@@ -329,6 +332,18 @@ def lock_items(file: str, refresh: bool, quiet: bool, verbose: bool) -> None:
             pending.publish(os.path.basename(output))
         progress.tell(f"{len(locked.items)} items")
     click.echo(output)
+
+
+def _lock_before(path: str, progress: "ConsoleProgress") -> "Lock | None":
+    """The lock that is replaced; one that cannot be used counts as none."""
+    from packer import lock
+    from packer.mistakes import ConfigError
+
+    try:
+        return lock.read(path)
+    except ConfigError as error:
+        progress.warn(f"{error}\nAccounts get new numbers.")
+        return None
 
 
 @ocipack.command()

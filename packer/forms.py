@@ -133,6 +133,11 @@ ACCOUNT = Form(
     "the name or number of an account",
     numbers=range((1 << 32) - 1),  # 2³² - 1 means "no change": chown(2)
 )
+ACCOUNT_NAME = replace(
+    ACCOUNT,
+    wanted="a name of a user or group: a letter or '_', then up to 31 letters, digits and '_.-'",
+    numbers=range(0),
+)
 CONTAINER_USER = Form(
     r"[^\s:]+(?::[^\s:]+)?",  # image-spec, config.md, User
     "a user: a name or number, with ':' and a group if need be",

@@ -6,10 +6,11 @@ are sorted, and nothing else is in the file that could change. It names no mirro
     what `ocipack lock` was asked for --digest--> "declaration"       compared before anything is read
     what the store gave               ----------> "items"             compared with what a store gives later; Debian's
                                                                       packages are fetched by it
+    numbers that accounts got         ----------> "users", "groups"   kept, whatever is packed later
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, runtime_checkable
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -20,8 +21,9 @@ from layers.digest import Digest
 from layers.errors import InputError, PackError
 from layers.item import Closure, NarItem, StoreItem
 from packer import sentences, stores
+from packer.accounts import Ids
 from packer.document import quoted
-from packer.forms import Choice, Form
+from packer.forms import ACCOUNT_NAME, Choice, Form
 from packer.mistakes import ConfigError, Mistake
 from packer.record import Record, failure, kebab, keys, mistake, settings
 
@@ -35,6 +37,10 @@ _MOST_SHOWN = 10
 _AGAIN = "`ocipack lock` makes it anew."
 
 _TEXT = r"[^\x00-\x1f\x7f\ud800-\udfff]"
+
+
+_Number = Annotated[int, Field(ge=0, lt=(1 << 32) - 1)]  # 2³² - 1 means "no change": chown(2)
+_Numbers = Mapping[Annotated[str, ACCOUNT_NAME], _Number]
 
 
 class LockError(InputError):
@@ -80,16 +86,27 @@ class Lock(Record):
         store: its type.
         declaration: digest of what os.toml asks the store for.
         items: sorted by name.
+        users: the numbers that users got, by name.
+        groups: the numbers that groups got, by name.
     """
 
     version: Annotated[int, Field(ge=_FORMAT, le=_FORMAT)]
     store: Annotated[str, Choice("store", {name: name for name in stores.NAMES})]
     declaration: Annotated[str, Form("sha256:[0-9a-f]{64}", "a digest of the form sha256:…")]
     items: tuple[LockedItem, ...]
+    users: _Numbers = Field(default_factory=dict)
+    groups: _Numbers = Field(default_factory=dict)
+
+    @property
+    def ids(self) -> Ids:
+        """The numbers that accounts keep."""
+        return Ids(self.users, self.groups)
 
     @classmethod
     def cross_checks(cls, table: Mapping[str, Any]) -> Iterable[InitErrorDetails]:
-        """No item twice."""
+        """No item and no number twice."""
+        for kind in ("users", "groups"):
+            yield from _shared_numbers(kind, table.get(kind))
         places: dict[tuple[object, ...], int] = {}
         items = table.get("items")
         for place, item in enumerate(items if isinstance(items, tuple) else ()):
@@ -99,6 +116,14 @@ class Lock(Record):
             if known and key in places:
                 yield failure(mistake(f"is items[{places[key]}] already"), "items", place)
             places.setdefault(key, place)
+
+
+def _shared_numbers(kind: str, numbers: object) -> Iterator[InitErrorDetails]:
+    owners: dict[object, str] = {}
+    for name, number in numbers.items() if isinstance(numbers, Mapping) else ():
+        owner = owners.setdefault(repr(number), name)
+        if owner != name:
+            yield failure(mistake(f"has the number of {quoted(owner)}"), kind, name)
 
 
 @runtime_checkable
@@ -168,12 +193,20 @@ def text(lock: Lock) -> bytes:
         for item in sorted(lock.items, key=lambda item: (item.name, item.key))
     ]
     document = {"version": lock.version, "store": lock.store, "declaration": lock.declaration, "items": items}
+    document |= {kind: dict(sorted(ids.items())) for kind in ("users", "groups") if (ids := getattr(lock, kind))}
     return json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n"
 
 
-def made(declaration: "Declaration", items: Iterable[LockedItem]) -> Lock:
-    """The lock of a declaration that came to some items."""
-    return Lock(version=_FORMAT, store=declaration.store.type, declaration=str(asked(declaration)), items=tuple(items))
+def made(declaration: "Declaration", items: Iterable[LockedItem], ids: Ids) -> Lock:
+    """The lock of a declaration that came to some items, whose accounts got some numbers."""
+    return Lock(
+        version=_FORMAT,
+        store=declaration.store.type,
+        declaration=str(asked(declaration)),
+        items=tuple(items),
+        users=ids.users,
+        groups=ids.groups,
+    )
 
 
 def asked(declaration: "Declaration") -> Digest:

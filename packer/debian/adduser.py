@@ -9,14 +9,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from layers.entry import Directory, Meta
-from packer.debian.accounts import AccountError, Accounts, Group, User
+from packer.accounts import NOWHERE, PEOPLE, SYSTEM, AccountError, Accounts, Group, User
 from packer.debian.scripts import Command, commands
 from packer.debian.unpacked import Unpacked
 
-SYSTEM = range(100, 1000)
-PEOPLE = range(1000, 60000)
 NOGROUP = 65534
-NOWHERE = "/nonexistent"
 
 _PROGRAMS = ("addgroup", "adduser", "groupadd", "useradd", "usermod")
 
@@ -146,13 +143,13 @@ def _joined(call: _Call, accounts: Accounts) -> Accounts:
 def _with_group(accounts: Accounts, call: _Call, name: str, gid: int | None = None) -> Accounts:
     if accounts.group(name):
         return accounts
-    return accounts.with_group(Group(name, free(call.ids, accounts.gids()) if gid is None else gid))
+    return accounts.with_group(Group(name, accounts.new_gid(name, call.ids) if gid is None else gid))
 
 
 def _with_user(made: Made, call: _Call, unpacked: Unpacked) -> Made:
     accounts, (name,) = made.accounts, call.names
     uid = call.number("uid")
-    uid = free(call.ids, accounts.uids()) if uid is None else uid
+    uid = accounts.new_uid(name, call.ids) if uid is None else uid
     accounts, gid = _first_group(accounts, call, name)
     is_adduser = call.program == "adduser"
     home = call.options.get("home") or (NOWHERE if is_adduser and "system" in call.options else f"/home/{name}")
@@ -183,15 +180,3 @@ def _first_group(accounts: Accounts, call: _Call, name: str) -> tuple[Accounts, 
     if group is None:
         raise AccountError(f"there is no group {wanted}")
     return accounts, group.gid
-
-
-def free(candidates: range, taken: frozenset[int]) -> int:
-    """The first number that nobody has.
-
-    Raises:
-        AccountError: all are taken.
-    """
-    for number in candidates:
-        if number not in taken:
-            return number
-    raise AccountError("no id is free")

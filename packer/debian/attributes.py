@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from layers.entry import Directory, Entry, File, Meta
-from packer.debian.accounts import Accounts
+from packer.accounts import Accounts
 from packer.debian.scripts import Command, commands
 from packer.debian.unpacked import Unpacked
 

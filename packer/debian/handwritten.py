@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from layers.entry import Directory, Entry, File, Meta, Symlink
-from packer.debian.accounts import Accounts
+from packer.accounts import Accounts
 from packer.debian.attributes import changed
 from packer.debian.unpacked import Unpacked
 

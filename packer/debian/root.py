@@ -17,12 +17,14 @@ from layers.entry import Entry
 from layers.item import Closure
 from layers.reader import Reader
 from layers.tree import Tree
+from packer.account_files import AccountFiles
+from packer.accounts import Accounts, Ids
 from packer.databases import dpkg
 from packer.debian import (
-    accounts,
     adduser,
     alternatives,
     attributes,
+    base_passwd,
     certificates,
     diversions,
     documents,
@@ -32,7 +34,6 @@ from packer.debian import (
     shells,
     sysusers,
 )
-from packer.debian.accounts import Accounts
 from packer.debian.package import DebianItem
 from packer.debian.unpacked import Skipped, Unpacked
 
@@ -52,18 +53,24 @@ class Base:
     skipped: tuple[Skipped, ...]
 
 
-def entries(closure: Closure, tree: Tree, omitted: Mapping[str, frozenset[bytes]]) -> Iterator[Entry]:
+_NEW = Ids()
+
+
+def entries(
+    closure: Closure, tree: Tree, omitted: Mapping[str, frozenset[bytes]], frozen: Ids = _NEW
+) -> Iterator[Entry]:
     """The entries that belong to no package; see `base`."""
-    yield from base(closure, tree, omitted).entries
+    yield from base(closure, tree, omitted, frozen).entries
 
 
-def base(closure: Closure, tree: Tree, omitted: Mapping[str, frozenset[bytes]]) -> Base:
+def base(closure: Closure, tree: Tree, omitted: Mapping[str, frozenset[bytes]], frozen: Ids = _NEW) -> Base:
     """Make the base of a root.
 
     Args:
         closure: the packages; items that are no Debian packages are left out.
         tree: their merged entries.
         omitted: item's path -> placed paths of its files that another package's have replaced.
+        frozen: numbers that accounts had before, and keep.
 
     Raises:
         PackError: a package's file cannot be read, or its database of accounts is malformed.
@@ -71,7 +78,7 @@ def base(closure: Closure, tree: Tree, omitted: Mapping[str, frozenset[bytes]]) 
     packages = [item for item in closure if isinstance(item, DebianItem)]
     with Reader() as reader:
         unpacked = Unpacked(packages, tree, reader)
-        made = adduser.add_accounts(unpacked, _first_accounts(unpacked))
+        made = adduser.add_accounts(unpacked, replace(_first_accounts(unpacked), frozen=frozen))
         known = sysusers.add_accounts(unpacked, made.accounts)
         overrides = attributes.overrides(unpacked, known)
         chosen: dict[bytes, Entry] = {}
@@ -91,7 +98,7 @@ def base(closure: Closure, tree: Tree, omitted: Mapping[str, frozenset[bytes]]) 
 def _parts(unpacked: Unpacked, known: Accounts) -> Iterator[Entry]:
     """Everything that is made here but the packages' database, what wins before what loses."""
     yield from folders.entries(unpacked)
-    yield from known.entries()
+    yield from AccountFiles().entries(known)
     yield from certificates.entries(unpacked)
     yield from name_service.entries(unpacked)
     yield from shells.entries(unpacked)
@@ -103,4 +110,4 @@ def _parts(unpacked: Unpacked, known: Accounts) -> Iterator[Entry]:
 def _first_accounts(unpacked: Unpacked) -> Accounts:
     passwd = unpacked.text("/usr/share/base-passwd/passwd.master")
     group = unpacked.text("/usr/share/base-passwd/group.master")
-    return Accounts.from_masters(passwd, group) if passwd and group else accounts.DEBIAN
+    return base_passwd.accounts(passwd, group) if passwd and group else base_passwd.DEBIAN

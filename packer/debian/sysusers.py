@@ -8,8 +8,8 @@ import os
 import shlex
 
 from layers.entry import File
-from packer.debian.accounts import LOGIN_AGING, SYSUSERS, AccountError, Accounts, Group, User
-from packer.debian.adduser import NOGROUP, SYSTEM, free
+from packer.accounts import LOGIN_AGING, SYSTEM, SYSUSERS, AccountError, Accounts, Group, User
+from packer.debian.adduser import NOGROUP
 from packer.debian.scripts import Script
 from packer.debian.unpacked import Unpacked
 
@@ -67,7 +67,7 @@ def _applied(unpacked: Unpacked, origin: Script, fields: list[str], accounts: Ac
 def _with_group(accounts: Accounts, name: str, identity: str) -> Accounts:
     if accounts.group(name):
         return accounts
-    gid = _number(identity) if identity else free(SYSTEM[::-1], accounts.uids() | accounts.gids())
+    gid = _number(identity) if identity else accounts.new_gid(name, SYSTEM[::-1], paired=True)
     return accounts.with_group(Group(name, gid, (), SYSUSERS))
 
 
@@ -82,24 +82,24 @@ def _with_user(accounts: Accounts, user: User, identity: str) -> Accounts:
         return accounts
     number, _, first = identity.partition(":")
     own = accounts.group(user.name)
-    uid = _free_pair(accounts, own) if number in ("", "-") else _number(number)
+    uid = _free_pair(accounts, user.name, own) if number in ("", "-") else _number(number)
     if first:
         group = None if first.isdigit() else accounts.group(first)
         gid = group.gid if group else _number(first)
     elif own:
         gid = own.gid
     else:
-        gid = uid if uid not in accounts.gids() else free(SYSTEM[::-1], accounts.uids() | accounts.gids())
+        gid = accounts.new_gid(user.name, (uid, *SYSTEM[::-1]), paired=True)
         accounts = accounts.with_group(Group(user.name, gid, (), SYSUSERS))
     shell = user.shell or ("/bin/sh" if uid == 0 else "/usr/sbin/nologin")
     aging = LOGIN_AGING if uid in (0, NOGROUP) else user.aging
     return accounts.with_user(User(user.name, uid, gid, user.comment, user.home, shell, SYSUSERS, aging))
 
 
-def _free_pair(accounts: Accounts, own: Group | None) -> int:
-    if own and own.gid not in accounts.uids():
+def _free_pair(accounts: Accounts, name: str, own: Group | None) -> int:
+    if own and accounts.new_uid(name, (own.gid, *SYSTEM[::-1])) == own.gid:
         return own.gid
-    return free(SYSTEM[::-1], accounts.uids() | accounts.gids())
+    return accounts.new_uid(name, SYSTEM[::-1], paired=True)
 
 
 def _number(text: str) -> int:

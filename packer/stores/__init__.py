@@ -12,7 +12,7 @@ and nothing else needs to know about it.
 import importlib
 import pkgutil
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from formats.platform import Platform
@@ -21,6 +21,7 @@ from layers.item import Closure
 from layers.placement import Placement
 from layers.progress import Progress
 from layers.tree import Tree
+from packer.accounts import Ids
 
 if TYPE_CHECKING:
     from packer.lock import LockedItem
@@ -39,6 +40,7 @@ class StoreContext:
         environment: variables that programs and connections may see: PATH, proxies, certificates.
         progress: is told what is done.
         locked: the items to have, when os.lock says so; who does not look at them is compared with them.
+        ids: the numbers that accounts keep, as os.lock has them.
     """
 
     platform: Platform
@@ -49,6 +51,7 @@ class StoreContext:
     environment: Mapping[str, str]
     progress: Progress
     locked: "tuple[LockedItem, ...] | None" = None
+    ids: Ids = field(default_factory=Ids)
 
 
 class Store(Protocol):

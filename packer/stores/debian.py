@@ -168,6 +168,8 @@ class DebianStore:
         self._folder = os.path.join(context.cache, "debian")
         self._cache = PackageCache(self._folder)
         self._locked = context.locked
+        self._ids = context.ids
+        self._resolved: tuple[Download, ...] = ()
         self._pool = Pool(sources.addresses, Fetcher(context.environment))
         self._apt = Apt(os.path.join(self._folder, "apt"), sources, context.platform.debian, context.environment)
 
@@ -210,10 +212,10 @@ class DebianStore:
         Raises:
             PackError: a file of a package cannot be read.
         """
-        return root.entries(closure, tree, omitted)
+        return root.entries(closure, tree, omitted, self._ids)
 
     def locked_items(self) -> Iterable[LockedItem]:
-        """The packages that os.toml stands for now; none of them is fetched.
+        """The packages that os.toml stands for now: those of the closure, if that was asked for before.
 
         Raises:
             UnknownPackageError: a package does not exist.
@@ -221,7 +223,7 @@ class DebianStore:
             PoolError: apt does not tell where a package is.
         """
         with self._ready():
-            return lock(self._current(self._resolve))
+            return lock(self._resolved or self._current(self._resolve))
 
     @contextlib.contextmanager
     def _ready(self) -> Iterator[None]:
@@ -246,7 +248,8 @@ class DebianStore:
             return work()
 
     def _resolve(self) -> tuple[Download, ...]:
-        return self._apt.resolve(self._options.packages, recommends=self._options.recommends)
+        self._resolved = self._apt.resolve(self._options.packages, recommends=self._options.recommends)
+        return self._resolved
 
     def _update(self) -> None:
         self._progress.begin("lists of packages", 0)

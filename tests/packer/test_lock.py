@@ -1,9 +1,11 @@
 """os.lock: written the same everywhere, followed to the letter, and never ignored."""
 
 import hashlib
+import io
 import json
 import os
 import shutil
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -122,11 +124,6 @@ def test_lists_are_fetched_again_by_refresh(place: Workplace) -> None:
     assert locked(place)["items"][0]["version"] == "2.1"
 
 
-def test_no_package_is_fetched_to_lock(place: Workplace) -> None:
-    shutil.rmtree(place.archive.folder / "pool")
-    assert place.run("lock").code == 0
-
-
 @pytest.mark.parametrize(
     ("before", "after"),
     [('"tiny", "tool"', '"tiny"'), ("x86_64", "aarch64"), ('suite = "steady"', 'suite = "unsteady"'),
@@ -177,6 +174,7 @@ def test_a_package_that_is_not_what_was_locked(place: Workplace, served: bool) -
 def test_a_package_that_no_mirror_has_any_more(place: Workplace) -> None:
     place.run("lock")
     (place.archive.pool / "tool_3.1-2_all.deb").unlink()
+    shutil.rmtree(place.cache)
     code, said = refused(place)
     assert code == 1
     assert "pool/tool_3.1-2_all.deb is in no archive of the sources any more" in said
@@ -218,6 +216,75 @@ def test_a_hostile_item(place: Workplace, key: str, value: object, said: str) ->
     _, message = refused(place)
     assert said in message
     assert "\x1b" not in message
+
+
+# Numbers of accounts
+
+_SERVICE = {"postinst": "#!/bin/sh\nset -e\nadduser --system --group NAME\n"}
+
+
+def service(place: Workplace, name: str) -> None:
+    """Publish a package that makes a user."""
+    place.archive.add(name, "1", scripts={"postinst": _SERVICE["postinst"].replace("NAME", name)}).publish()
+
+
+def test_accounts_keep_their_numbers_when_packages_come_and_go(place: Workplace) -> None:
+    service(place, "mm")
+    place.declare(packages='"tiny", "mm"')
+    place.run("lock", "--refresh")
+    assert (locked(place)["users"], locked(place)["groups"]) == (
+        {"mm": 100},
+        {"mm": 101, "users": 100},  # Debian's own
+    )
+    service(place, "aa")
+    place.declare(packages='"tiny", "mm", "aa"')
+    place.run("lock", "--refresh")
+    assert locked(place)["users"] == {"aa": 101, "mm": 100}
+    place.declare(packages='"tiny", "aa"')
+    place.run("lock")
+    assert locked(place)["users"] == {"aa": 101, "mm": 100}  # files of mm may still be somewhere
+    first = (place.folder / "os.lock").read_bytes()
+    assert place.run("lock").code == 0
+    assert (place.folder / "os.lock").read_bytes() == first
+
+
+def test_a_build_uses_the_locked_numbers(place: Workplace) -> None:
+    service(place, "mm")
+    place.declare(packages='"tiny", "mm"')
+    place.run("lock", "--refresh")
+    plain = built(place)
+    rewrite(place, {**locked(place), "users": {"mm": 555}, "groups": {"mm": 556}})
+    assert built(place) != plain
+    text = archived(place, "etc/passwd").splitlines()[-1] + archived(place, "etc/group").splitlines()[-1]
+    assert text == "mm:x:555:556::/nonexistent:/usr/sbin/nologinmm:x:556:"
+
+
+def archived(place: Workplace, path: str) -> str:
+    """A file of the layer on top."""
+    with tarfile.open(place.folder / "sample-1.0.docker.tar") as archive:
+        (manifest,) = json.load(archive.extractfile("manifest.json") or pytest.fail("no manifest.json"))
+        blob = archive.extractfile(manifest["Layers"][-1]) or pytest.fail("no layer")
+        with tarfile.open(fileobj=io.BytesIO(blob.read())) as layer:
+            return (layer.extractfile(path) or pytest.fail(path)).read().decode()
+
+
+def test_a_locked_number_that_another_account_has(place: Workplace) -> None:
+    service(place, "mm")
+    place.declare(packages='"tiny", "mm"')
+    place.run("lock", "--refresh")
+    rewrite(place, {**locked(place), "users": {"mm": 33}})
+    code, said = refused(place)
+    assert code == 1
+    assert "os.lock keeps the number 33 for mm, and www-data has it now" in said
+
+
+@pytest.mark.parametrize("damage", [b"", b'{"version": 9}'])
+def test_a_damaged_lock_is_made_anew(place: Workplace, damage: bytes) -> None:
+    (place.folder / "os.lock").write_bytes(damage)
+    answer = place.run("lock")
+    assert answer.code == 0
+    assert "Accounts get new numbers" in answer.err
+    assert len(locked(place)["items"]) == 3
 
 
 # Other stores
@@ -334,6 +401,12 @@ def test_what_is_written_is_read_and_sorted() -> None:
         (document(store="nixx"), "store: there is no store 'nixx' .did you mean"),
         (document(declaration="x"), "declaration"),
         (document(more=1), "more: there is no such key"),
+        (document(users={"a": 1, "b": 1}), "users.b: has the number of 'a'"),
+        (document(groups={"a": -1}), "groups.a: must be at least 0"),
+        (document(users={"a": (1 << 32) - 1}), "users.a: must be less than"),
+        (document(users={"a": "1"}), "users.a: must be an integer"),
+        (document(users={"a:b": 1}), "is not a name of a user or group"),
+        (document(users=[]), "users: must be a table"),
     ],
 )
 def test_what_is_no_lock(data: bytes, message: str) -> None:
@@ -359,7 +432,7 @@ _values = st.recursive(
     max_leaves=8,
 )
 _item_keys = st.sampled_from(["name", "version", "architecture", "path", "size", "sha256", "x"])
-_top_keys = st.sampled_from(["version", "store", "declaration", "items", "x"])
+_top_keys = st.sampled_from(["version", "store", "declaration", "items", "users", "groups", "x"])
 
 
 @settings(max_examples=2000)

@@ -2,13 +2,13 @@ import pytest
 
 from layers.entry import Directory, Meta
 from layers.reader import Reader
-from packer.debian import adduser
-from packer.debian.accounts import Accounts, User
+from packer.accounts import User
+from packer.debian import adduser, base_passwd
 from packer.debian.adduser import Made
 from packer.debian.unpacked import Unpacked
 from tests.support.debian_packages import merged, package
 
-FIRST = Accounts.from_masters("root:*:0:0:root:/root:/bin/bash\n", "root:*:0:\nusers:*:100:\nnogroup:*:65534:\n")
+FIRST = base_passwd.accounts("root:*:0:0:root:/root:/bin/bash\n", "root:*:0:\nusers:*:100:\nnogroup:*:65534:\n")
 
 
 def made(*scripts: str) -> tuple[Made, list[str]]:

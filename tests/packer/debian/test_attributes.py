@@ -3,8 +3,8 @@ import pytest
 from layers.entry import Data, Directory, Entry, File, Meta, Symlink
 from layers.reader import Reader
 from packer.debian import attributes
-from packer.debian.accounts import DEBIAN
 from packer.debian.attributes import Override, changed
+from packer.debian.base_passwd import DEBIAN
 from packer.debian.unpacked import Unpacked
 from tests.support.debian_packages import merged, package
 

@@ -2,8 +2,9 @@ import pytest
 
 from layers.entry import Data, Directory, Entry, File, Meta, Symlink
 from layers.reader import Reader
+from packer.accounts import Group
 from packer.debian import handwritten
-from packer.debian.accounts import DEBIAN, Group
+from packer.debian.base_passwd import DEBIAN
 from packer.debian.handwritten import TABLE, Attributes, Copy, Link
 from packer.debian.unpacked import Unpacked
 from tests.support.debian_packages import Package, merged, package

@@ -6,12 +6,13 @@ import pytest
 
 from layers.entry import Data, File
 from layers.reader import Reader
-from packer.debian import sysusers
-from packer.debian.accounts import Accounts
+from packer.account_files import AccountFiles
+from packer.accounts import Accounts
+from packer.debian import base_passwd, sysusers
 from packer.debian.unpacked import Unpacked
 from tests.support.debian_packages import merged, package
 
-FIRST = Accounts.from_masters("root:*:0:0:root:/root:/bin/bash\n", "root:*:0:\nusers:*:100:\nshared:*:990:\n")
+FIRST = base_passwd.accounts("root:*:0:0:root:/root:/bin/bash\n", "root:*:0:\nusers:*:100:\nshared:*:990:\n")
 
 
 def declared(files: dict[str, str]) -> tuple[Accounts, list[str]]:
@@ -82,7 +83,7 @@ def test_systemd_makes_the_same(tmp_path: Path) -> None:
     lines = "g zeta - -\nu alpha - 'A B' /var/lib/alpha\nu beta 70 - - /bin/sh\nu gamma -:users\nm alpha zeta\n"
     accounts, _ = declared({"usr/lib/sysusers.d/x.conf": lines})
     (tmp_path / "etc").mkdir()
-    for entry in FIRST.entries():
+    for entry in AccountFiles().entries(FIRST):
         assert isinstance(entry, File)
         assert isinstance(entry.content, Data)
         (tmp_path / entry.path.decode()).write_bytes(entry.content.data)
