@@ -3,20 +3,18 @@
 RFC 9110: 10.2.3 (Retry-After), 14.2 (Range), 15.4 (redirects); RFC 7617 (credentials of an address).
 """
 
-import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
-from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # typeshed has it for Windows only
 
 import urllib3
 from urllib3.exceptions import HTTPError, LocationParseError, ProxySchemeUnknown, SSLError
 from urllib3.response import BaseHTTPResponse
 
+from packer import web
 from packer.fetch import FetchError, MissingError, without_credentials
 
 _CHUNK = 1 << 16
@@ -39,21 +37,6 @@ _AS_IT_IS: Any = {
 }
 
 _MISSING = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE, HTTPStatus.FORBIDDEN)  # S3 says "forbidden" for what is not there
-_REDIRECTS = (
-    HTTPStatus.MOVED_PERMANENTLY,
-    HTTPStatus.FOUND,
-    HTTPStatus.SEE_OTHER,
-    HTTPStatus.TEMPORARY_REDIRECT,
-    HTTPStatus.PERMANENT_REDIRECT,
-)
-_BUSY = (
-    HTTPStatus.REQUEST_TIMEOUT,
-    HTTPStatus.TOO_MANY_REQUESTS,
-    HTTPStatus.INTERNAL_SERVER_ERROR,
-    HTTPStatus.BAD_GATEWAY,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-    HTTPStatus.GATEWAY_TIMEOUT,
-)
 
 
 class _InterruptedError(Exception):
@@ -156,45 +139,36 @@ class HttpClient:
             raise FetchError(url, f"byte {start} was asked for, {response.headers.get('Content-Range')!r} came")
         if response.status in _MISSING:
             raise MissingError(url, f"the server says {response.status}, it is not there")
-        if response.status in _BUSY:
-            raise _InterruptedError(f"the server says {response.status}", _retry_after(response))
+        if response.status in web.BUSY:
+            raise _InterruptedError(f"the server says {response.status}", web.retry_after(response.headers))
         raise FetchError(url, f"the server says {response.status}")
 
     def _response(self, url: str, more: Mapping[str, str]) -> BaseHTTPResponse:
         """The answer at the end of all redirects, its body not read."""
-        here, origin = without_credentials(url), _origin(url)
+        here, origin = without_credentials(url), web.origin(url)
         for _ in range(_MOST_REDIRECTS + 1):
             headers = {"Accept-Encoding": "identity", "User-Agent": "ocipack", **more}
-            if _origin(here) == origin:
+            if web.origin(here) == origin:
                 headers |= _authorization(url)
             response = self._manager(here).request("GET", here, headers=headers, **_AS_IT_IS)
             location = response.headers.get("Location")
-            if response.status not in _REDIRECTS or not location:
+            if response.status not in web.REDIRECTS or not location:
                 return response
             response.close()
             here = _next(url, here, location)
         raise FetchError(url, f"it is redirected more than {_MOST_REDIRECTS} times")
 
     def _manager(self, url: str) -> urllib3.PoolManager:
-        proxy = self._proxy(url)
+        proxy = web.proxy(url, self._environment)
         with self._lock:
             if proxy not in self._managers:
-                context = ssl.create_default_context(
-                    cafile=self._environment.get("SSL_CERT_FILE"), capath=self._environment.get("SSL_CERT_DIR")
-                )
+                context = web.trust(self._environment)
                 self._managers[proxy] = (
                     urllib3.ProxyManager(proxy, maxsize=16, ssl_context=context)
                     if proxy
                     else urllib3.PoolManager(maxsize=16, ssl_context=context)
                 )
             return self._managers[proxy]
-
-    def _proxy(self, url: str) -> str:
-        parts, environment = urlsplit(url), self._environment
-        proxy = environment.get(f"{parts.scheme}_proxy") or environment.get("all_proxy", "")
-        if proxy and proxy_bypass_environment(parts.netloc, {"no": environment.get("no_proxy", "")}):
-            return ""
-        return proxy if not proxy or "://" in proxy else f"http://{proxy}"
 
 
 def _body(response: BaseHTTPResponse, url: str, skip: int, most: int) -> Iterator[bytes]:
@@ -231,28 +205,11 @@ def _next(url: str, here: str, location: str) -> str:
     return there
 
 
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port
-
-
 def _authorization(url: str) -> dict[str, str]:
     parts = urlsplit(url)
     if not parts.username:
         return {}
     return urllib3.make_headers(basic_auth=f"{unquote(parts.username)}:{unquote(parts.password or '')}")
-
-
-def _retry_after(response: BaseHTTPResponse) -> float:
-    """Seconds that the server wants; a time is compared with the server's own clock."""
-    text = response.headers.get("Retry-After", "")
-    if text.isascii() and text.isdecimal():
-        return float(text[:9])
-    try:
-        then, now = parsedate_to_datetime(text), parsedate_to_datetime(response.headers.get("Date", ""))
-        return max(0.0, (then - now).total_seconds())
-    except (TypeError, ValueError):
-        return 0
 
 
 def _reason(error: BaseException) -> str:
