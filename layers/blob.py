@@ -100,21 +100,27 @@ class BlobCache:
         """Where the blob of a layer is."""
         return os.path.join(self._blobs, digest.hex)
 
-    def find(self, key: Digest) -> Layer | None:
-        """The layer of a key, when both its record and its blob are whole."""
+    def recall(self, key: Digest) -> Layer | None:
+        """The layer of a key; its blob may be gone."""
         try:
             with open(os.path.join(self._layers, key.hex), "rb") as file:
                 facts = json.load(file)
-            layer = Layer(
+            return Layer(
                 Digest.parse(facts["diff_id"]),
                 Digest.parse(facts["digest"]),
                 facts["size"],
                 facts["compression"],
             )
-            status = os.stat(self.path(layer.digest), follow_symlinks=False)
         except (OSError, ValueError, LookupError, TypeError, RecursionError, DigestError):
             return None
-        return layer if status.st_size == layer.size else None
+
+    def find(self, key: Digest) -> Layer | None:
+        """The layer of a key, when both its record and its blob are whole."""
+        layer = self.recall(key)
+        try:
+            return layer if layer and os.lstat(self.path(layer.digest)).st_size == layer.size else None
+        except OSError:
+            return None
 
     def pending(self) -> PendingFile:
         """A blob to write, for `keep`."""
@@ -174,6 +180,17 @@ class Workshop:
             pipeline.drain()
         self.progress.end()
         return [layer or made[request.key] for request, layer in zip(requests, found, strict=True)]
+
+    def described(self, requests: Sequence[LayerRequest]) -> list[Layer]:
+        """The layers, in the order of the requests; those that were made once need not be in the cache any more.
+
+        Raises:
+            PackError: as `layers`.
+        """
+        recalled = [self.cache.recall(request.key) for request in requests]
+        todo = [request for request, layer in zip(requests, recalled, strict=True) if layer is None]
+        made = iter(self.layers(todo))
+        return [layer or next(made) for layer in recalled]
 
     def stream(self, request: LayerRequest, write: Callable[[Buffer], object]) -> Layer:
         """Make a layer where it is to be, without compression and without the cache.

@@ -5,9 +5,10 @@
 The closure is read and the system assembled once, however many artefacts come out of it.
 """
 
+import contextlib
 import os
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -119,9 +120,23 @@ def build(production: Production, outputs: Sequence[tuple[str, str]], settings: 
     Raises:
         PackError: a content cannot be read, or an output cannot be written.
     """
+    with open_workshop(production, settings) as workshop:
+        return [
+            format_module(name).write(Order(production.system, production.plan, workshop, path))
+            for name, path in outputs
+        ]
+
+
+@contextlib.contextmanager
+def open_workshop(production: Production, settings: Settings) -> Iterator[Workshop]:
+    """What the layers of a production are made with.
+
+    Raises:
+        OutputError: the cache cannot be made.
+    """
     blobs = BlobCache(settings.cache)
     with ThreadPoolExecutor(settings.jobs) as executor:
-        workshop = Workshop(
+        yield Workshop(
             blobs,
             production.codec,
             settings.epoch,
@@ -130,10 +145,6 @@ def build(production: Production, outputs: Sequence[tuple[str, str]], settings: 
             settings.progress,
             verify=settings.verify,
         )
-        return [
-            format_module(name).write(Order(production.system, production.plan, workshop, path))
-            for name, path in outputs
-        ]
 
 
 def check(production: Production, outputs: Sequence[tuple[str, str]], settings: Settings) -> list[Artefact]:

@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from packer.console import ConsoleProgress
     from packer.declaration import Declaration
     from packer.lock import Lock
+    from packer.push import Target
 
 _DECLARATION = "os.toml"
 _INTERRUPTED = 130
+_LONGEST_PASSWORD = 1 << 16
 _PASSED_ON = (
     *("PATH", "http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR"),
@@ -344,6 +346,74 @@ def _lock_before(path: str, progress: "ConsoleProgress") -> "Lock | None":
     except ConfigError as error:
         progress.warn(f"{error}\nAccounts get new numbers.")
         return None
+
+
+@ocipack.command()
+@click.argument("arguments", nargs=-1, required=True, metavar="[OS_TOML | ARCHIVE | LAYOUT] REFERENCE")
+@click.option("--username", metavar="NAME", help="Log in with this name, and the password that is on standard input.")
+@click.option("--ca", metavar="FILE", help="Certificates of authorities to trust besides the system's.")
+@click.option("--plain-http", is_flag=True, help="Speak http, not https.")
+@click.option("--chunk-size", type=click.IntRange(1), metavar="MIB", help="Send blobs in chunks of this many MiB.")
+@click.option("--mount-from", multiple=True, metavar="REPOSITORY", help="A repository of the same registry to reuse.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    default=120,
+    metavar="SECONDS",
+    help="Give up after this long without progress (120).",
+)
+@click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+@_closure_options
+def push(arguments: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Push an image to a registry: built from os.toml on the way, or built before."""
+    from formats.stored_layout import is_layout
+    from packer import build, report
+    from packer.console import ConsoleProgress
+    from packer.push import push_built, push_stored
+
+    if len(arguments) > 2:
+        raise click.UsageError(f"one image and one reference, not {' and '.join(arguments)}")
+    file = arguments[0] if len(arguments) == 2 else _DECLARATION
+    target = _target(arguments[-1], options)
+    common = _common(file, options)
+    with ConsoleProgress(common.verbosity) as progress:
+        if is_layout(file):
+            pushed = push_stored(os.path.abspath(file), target, progress)
+        else:
+            settings = _settings(common, progress)
+            pushed = push_built(build.produce(_declaration(common), settings), settings, target, progress)
+        progress.tell(report.pushed_text(pushed))
+    click.echo(report.pushed_json(pushed) if as_json else pushed.reference)
+
+
+def _target(reference: str, options: dict[str, Any]) -> "Target":
+    """Where a push goes, and as whom."""
+    from packer.push import Target
+    from packer.registry.answer import Limits
+    from packer.registry.credentials import ConfiguredCredentials, Credentials, GivenCredentials, Keychain
+    from packer.registry.reference import Reference
+    from packer.registry.transport import Access
+
+    parsed = Reference.parse(reference)
+    keychain: Keychain = ConfiguredCredentials(dict(os.environ))  # all of it: helpers are the user's own programs
+    if options["username"]:
+        keychain = GivenCredentials(Credentials("--username", options["username"], _password()))
+    access = Access(
+        keychain, _environment(), options["ca"] or "", options["plain_http"], Limits.within(options["timeout"])
+    )
+    mounts = [parsed.sibling(name) for name in options["mount_from"]]
+    return Target(parsed, access, mounts, (options["chunk_size"] or 0) << 20)
+
+
+def _password() -> str:
+    """The first line of standard input; a terminal does not show it."""
+    if sys.stdin.isatty():
+        password: str = click.prompt("Password", hide_input=True, err=True)
+    else:
+        password = sys.stdin.readline(_LONGEST_PASSWORD).rstrip("\r\n")
+    if not password:
+        raise InputError("there is no password on standard input", hint="--username takes it from there.")
+    return password
 
 
 @ocipack.command()

@@ -1,5 +1,6 @@
 """What people see while they wait: a bar on a terminal, plain lines elsewhere; always on standard error."""
 
+import threading
 from types import TracebackType
 from typing import Self
 
@@ -22,6 +23,8 @@ class ConsoleProgress:
         self._console = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
         self._bar: Progress | None = None
         self._task = TaskID(0)
+        self._lock = threading.Lock()
+        self._pieces: dict[str, tuple[TaskID, int]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -57,11 +60,23 @@ class ConsoleProgress:
         if self._bar:
             self._bar.advance(self._task, size)
 
+    def transfer(self, what: str, done: int, size: int) -> None:
+        """See `packer.registry.push.PushProgress`."""
+        if done == size and self._verbosity == VERBOSE:
+            self._console.print(f"  {what}: {_mebibytes(size)}")
+        with self._lock:
+            if self._bar:
+                task, before = self._pieces.get(what) or (self._bar.add_task(_short(what), total=size), 0)
+                self._pieces[what] = (task, done)
+                self._bar.update(task, completed=done, visible=done < size)
+                self._bar.advance(self._task, done - before)
+
     def end(self) -> None:
         """See `layers.progress.Progress`."""
         if self._bar:
             self._bar.stop()
             self._bar = None
+        self._pieces.clear()
 
     def warn(self, message: str) -> None:
         """See `layers.progress.Progress`."""
@@ -72,6 +87,10 @@ class ConsoleProgress:
         """Say something that people may want to know."""
         if self._verbosity > QUIET:
             self._console.print(message)
+
+
+def _short(what: str, most: int = 40) -> str:
+    return what if len(what) <= most else f"{what[: most - 1]}…"
 
 
 def _mebibytes(size: int) -> str:

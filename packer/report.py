@@ -7,6 +7,7 @@ from typing import Any
 from formats.format import Artefact
 from layers.blob import Layer
 from packer.build import Production
+from packer.registry.push import Outcome, Pushed
 
 _CUSTOMIZATION = "customization"
 
@@ -33,6 +34,26 @@ def _layer(layer: Layer) -> dict[str, Any]:
         "size": layer.size,
         "compression": layer.compression,
     }
+
+
+def pushed_json(pushed: Pushed) -> str:
+    """What was pushed, and what became of each blob."""
+    blobs = [
+        {"digest": str(blob.digest), "size": blob.size, "title": blob.title, "outcome": outcome.value}
+        for blob, outcome in pushed.blobs.items()
+    ]
+    facts = {"reference": str(pushed.reference), "digest": str(pushed.digest), "new": pushed.is_new, "blobs": blobs}
+    return _json({"pushed": facts})
+
+
+def pushed_text(pushed: Pushed) -> str:
+    """What was pushed, in a line."""
+    parts = []
+    for outcome in Outcome:
+        sizes = [blob.size for blob, became in pushed.blobs.items() if became is outcome]
+        if sizes:
+            parts.append(f"{len(sizes)} blobs {outcome.value} ({_mebibytes(sum(sizes))} MiB)")
+    return ", ".join([*parts, "manifest sent" if pushed.is_new else "manifest known"])
 
 
 def plan_json(production: Production) -> str:

@@ -121,6 +121,16 @@ def test_imports_go_only_downwards(name: str) -> None:
     assert not roots & {*above, "tests"}
 
 
+@pytest.mark.parametrize("library", ["oras", "requests"])
+def test_one_module_alone_speaks_to_registries(library: str) -> None:
+    users = {
+        name
+        for name in NAMES
+        if any(_root(imported) == library for imported in imports(ast.parse((REPOSITORY / name).read_text())))
+    }
+    assert users == {"packer/registry/transport.py"}
+
+
 @pytest.mark.parametrize("name", sorted(set(NAMES) - TOP))
 def test_below_the_top_nobody_looks_at_the_surroundings(name: str) -> None:
     assert not found_in((REPOSITORY / name).read_text(), SURROUNDINGS)

@@ -211,7 +211,9 @@ def _member(archive: Path, name: str) -> bytes:
         return member.read()
 
 
-@pytest.mark.parametrize("slow", ["pydantic", "rich", "urllib3", "cryptography", "packer.config", "packer.build"])
+@pytest.mark.parametrize(
+    "slow", ["pydantic", "rich", "urllib3", "oras", "requests", "cryptography", "packer.config", "packer.build"]
+)
 def test_help_does_not_wait_for_what_it_does_not_need(slow: str) -> None:
     program = "import sys; from packer.cli import run; run(['--help']); print(*sys.modules, sep='\\n')"
     modules = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout

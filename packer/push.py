@@ -1,0 +1,121 @@
+"""`ocipack push`: what os.toml declares, or what was built from it, into a registry.
+
+os.toml --produce--> layers that are known by their digests --> those that the registry lacks are made --> registry
+a layout, in a folder or an archive ------------------------------------------------------------------> registry
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from formats.container_image import MANIFEST, container_image, layer_requests
+from formats.format import Order
+from layers.digest import Digest
+from layers.entry import Content, Data, Slice
+from layers.errors import PackError
+from packer.build import Production, Settings, open_workshop
+from packer.registry.image import Blob, Manifest
+from packer.registry.push import Pushed, PushProgress, push
+from packer.registry.reference import Reference
+from packer.registry.repository import Repository
+from packer.registry.stored_image import StoredImage
+from packer.registry.transport import Access, Transport
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where an image goes.
+
+    Attributes:
+        reference: of the image.
+        access: how the registry is reached.
+        mounts: other repositories of the registry, in which blobs may be already.
+        chunk: bytes of a blob that are sent at a time; 0 for all of them at once.
+    """
+
+    reference: Reference
+    access: Access
+    mounts: Sequence[Reference] = ()
+    chunk: int = 0
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[Repository]:
+        """The repository.
+
+        Raises:
+            PackError: the registry cannot be reached.
+        """
+        scopes = [f"repository:{self.reference.repository}:pull,push"]
+        scopes += [f"repository:{mount.repository}:pull" for mount in self.mounts]
+        with Transport(self.reference, self.access, scopes) as transport:
+            yield Repository(self.reference, transport, self.mounts, self.chunk)
+
+
+def push_stored(path: str, target: Target, progress: PushProgress) -> Pushed:
+    """Push the image of a layout.
+
+    Args:
+        path: of the layout, a folder or an archive.
+        target: where it goes.
+        progress: is told what is done.
+
+    Raises:
+        PackError: the layout is not what it says, or the registry does not take it.
+    """
+    image = StoredImage(path)
+    with target.open() as repository:
+        return push(image, target.reference, repository, progress)
+
+
+def push_built(production: Production, settings: Settings, target: Target, progress: PushProgress) -> Pushed:
+    """Build an image, and push it; nothing of it is made that the registry has and that was made once.
+
+    Args:
+        production: of what.
+        settings: with what.
+        target: where it goes.
+        progress: is told what is done.
+
+    Raises:
+        PackError: a content cannot be read, or the registry does not take the image.
+    """
+    with open_workshop(production, settings) as workshop:
+        image = BuiltImage(Order(production.system, production.plan, workshop, str(target.reference)))
+        with target.open() as repository:
+            return push(image, target.reference, repository, progress)
+
+
+class BuiltImage:
+    """An image whose layers are made when they are wanted; see `packer.registry.image.Image`.
+
+    Args:
+        order: what to make.
+
+    Raises:
+        PackError: a layer that was never made cannot be.
+    """
+
+    def __init__(self, order: Order) -> None:
+        requests = layer_requests(order)
+        layers = order.workshop.described(requests)
+        image = container_image(order, layers)
+        self._workshop = order.workshop
+        self._config = image.config
+        self._requests = dict(zip((layer.digest for layer in layers), requests, strict=True))
+        sizes = {layer.digest: layer.size for layer in layers}
+        self.manifests = [Manifest(MANIFEST, image.manifest)]
+        self.blobs = [
+            Blob(Digest.of(image.config), len(image.config), "configuration"),
+            *(Blob(digest, sizes[digest], request.title) for digest, request in self._requests.items()),
+        ]
+
+    def contents(self, wanted: Sequence[Blob]) -> Mapping[Digest, Content]:
+        """See `Image`."""
+        layers = [blob for blob in wanted if blob.digest in self._requests]
+        made = self._workshop.layers([self._requests[blob.digest] for blob in layers])
+        contents: dict[Digest, Content] = {Digest.of(self._config): Data(self._config)}
+        for blob, layer in zip(layers, made, strict=True):
+            if layer.digest != blob.digest:
+                raise PackError(f"{blob.title} was made with another digest before", hint="Push once more.")
+            contents[blob.digest] = Slice(self._workshop.cache.path(layer.digest), 0, layer.size)
+        return contents

@@ -1,0 +1,150 @@
+"""Blobs and manifests of one repository (distribution-spec 1.1, Pushing).
+
+HEAD  blobs/DIGEST                        200: the registry has it; nothing is read or sent
+POST  blobs/uploads/?mount=DIGEST&from=R  201: it was in the repository R; else see `upload`
+HEAD  manifests/TAG                       what the tag leads to
+PUT   manifests/TAG                       when all that the manifest names is there
+"""
+
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlencode
+
+from formats.container_image import INDEX, MANIFEST
+from layers.digest import Digest, DigestError
+from layers.entry import Content
+from packer.registry.answer import InterruptedRequestError, RegistryError
+from packer.registry.image import Blob, Manifest
+from packer.registry.reference import Reference
+from packer.registry.upload import Observer, Upload
+
+if TYPE_CHECKING:
+    from packer.registry.transport import Transport
+
+_Result = TypeVar("_Result")
+
+#: Manifests and indexes, in OCI's words and in docker's.
+DOCUMENTS = (
+    MANIFEST,
+    INDEX,
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+)
+
+
+class Repository:
+    """A repository of a registry.
+
+    Args:
+        reference: of it.
+        transport: to its registry.
+        mounts: other repositories of the registry, in which blobs may be already.
+        chunk: bytes of a blob that are sent at a time; 0 for all of them at once.
+    """
+
+    def __init__(
+        self, reference: Reference, transport: "Transport", mounts: Sequence[Reference] = (), chunk: int = 0
+    ) -> None:
+        self._reference = reference
+        self._transport = transport
+        self._mounts = [mount.repository for mount in mounts if mount.repository != reference.repository]
+        self._chunk = chunk
+
+    def stop(self) -> None:
+        """Have all that is under way end now, with an error."""
+        self._transport.stop()
+
+    def has(self, blob: Blob) -> bool:
+        """Whether the registry has a blob.
+
+        Raises:
+            RegistryError: it does not say.
+        """
+        answer = self._tried(lambda: self._transport.request("HEAD", self._path(f"blobs/{blob.digest}")))
+        if answer.status == HTTPStatus.NOT_FOUND:
+            return False
+        if answer.status != HTTPStatus.OK:
+            raise RegistryError(f"{self._reference.name} cannot be read: {self._transport.told(answer)}")
+        answer.check_digest(blob.digest)
+        size = answer.headers.get("Content-Length", str(blob.size))
+        if size != str(blob.size):
+            raise RegistryError(f"{blob.digest} has {blob.size} bytes, and the registry says {size[:20]!r}")
+        return True
+
+    def mount(self, blob: Blob) -> bool:
+        """Have a blob taken over from another repository, if the registry finds it there.
+
+        Raises:
+            RegistryError: it does not say.
+        """
+        return any(self._mounted(blob, repository) for repository in self._mounts)
+
+    def _mounted(self, blob: Blob, repository: str) -> bool:
+        query = urlencode({"mount": str(blob.digest), "from": repository})
+        answer = self._tried(lambda: self._transport.request("POST", self._path(f"blobs/uploads/?{query}")))
+        if answer.status == HTTPStatus.CREATED:
+            answer.check_digest(blob.digest)
+        return answer.status == HTTPStatus.CREATED
+
+    def upload(self, blob: Blob, content: Content, observer: Observer) -> None:
+        """Send a blob, until the registry has it.
+
+        Args:
+            blob: what is sent.
+            content: its bytes.
+            observer: is told how far it is.
+
+        Raises:
+            RegistryError: the registry does not take it.
+            PackError: the content is not what the digest says, or cannot be read.
+        """
+        patience = self._transport.patience()
+        upload = Upload(self._transport, self._path("blobs/uploads/"), blob, content, self._chunk, observer)
+        while True:
+            try:
+                return upload.go_on(patience)
+            except InterruptedRequestError as error:
+                patience.wait(error)
+            if self.has(blob):  # only the answer was lost
+                return None
+
+    def manifest_digest(self, name: str) -> Digest | None:
+        """What a tag or a digest leads to; None if that is nothing, or not known.
+
+        Raises:
+            RegistryError: the registry does not say.
+        """
+        headers = {"Accept": ", ".join(DOCUMENTS)}
+        path = self._path(f"manifests/{name}")
+        answer = self._tried(lambda: self._transport.request("HEAD", path, headers=headers))
+        try:
+            return Digest.parse(answer.headers.get("Docker-Content-Digest", ""))
+        except DigestError:
+            return None
+
+    def put(self, manifest: Manifest, name: str) -> None:
+        """Put a manifest under a tag, or under its own digest.
+
+        Raises:
+            RegistryError: the registry does not take it, or calls it something else.
+        """
+        headers, size = {"Content-Type": manifest.media_type}, len(manifest.data)
+        path = self._path(f"manifests/{name}")
+        answer = self._tried(
+            lambda: self._transport.request("PUT", path, body=manifest.data, size=size, headers=headers)
+        )
+        if answer.status not in (HTTPStatus.CREATED, HTTPStatus.OK, HTTPStatus.ACCEPTED):
+            raise RegistryError(f"the manifest {name} is not taken: {self._transport.told(answer)}")
+        answer.check_digest(manifest.digest)
+
+    def _path(self, name: str) -> str:
+        return f"/v2/{self._reference.repository}/{name}"
+
+    def _tried(self, work: Callable[[], _Result]) -> _Result:
+        patience = self._transport.patience()
+        while True:
+            try:
+                return work()
+            except InterruptedRequestError as error:
+                patience.wait(error)
