@@ -30,9 +30,10 @@ from packer.debian.apt_error import AptError, UnknownPackageError, explained
 from packer.debian.pool import Download, path_in_archive
 from packer.debian.sources import Sources
 
-_FORMAT = 2  # of what is kept of a resolution
+_FORMAT = 3  # of what is kept of a resolution
 _HOST_TRUST = ("/etc/apt/trusted.gpg", "/etc/apt/trusted.gpg.d/")
 _HOST_CREDENTIALS = (("netrc", "/etc/apt/auth.conf"), ("netrcparts", "/etc/apt/auth.conf.d/"))
+_ESSENTIAL = "?essential"  # apt-patterns(7)
 _METHODS = "/usr/lib/apt/methods"
 _ARMOUR = b"-----BEGIN PGP"
 
@@ -146,12 +147,13 @@ class Apt:
             if entry.is_file(follow_symlinks=False):
                 os.link(entry.path, os.path.join(self._lists, entry.name))
 
-    def resolve(self, packages: Sequence[str], *, recommends: bool) -> tuple[Download, ...]:
+    def resolve(self, packages: Sequence[str], *, recommends: bool, essential: bool = False) -> tuple[Download, ...]:
         """All packages that are needed to have some, sorted by file name; needs lists.
 
         Args:
             packages: `name`, `name=version` or `name/suite`; their order does not matter.
             recommends: whether recommended packages are needed too.
+            essential: whether the packages that archives mark as essential are needed too.
 
         Raises:
             UnknownPackageError: one of them does not exist.
@@ -159,14 +161,15 @@ class Apt:
             PackError: there is no apt, or it failed.
         """
         asked = sorted(set(packages))
-        facts = [_FORMAT, self._identity.hex, self._lists_identity(), asked, recommends]
+        facts = [_FORMAT, self._identity.hex, self._lists_identity(), asked, recommends, essential]
         key = Digest.of(json.dumps(facts).encode()).hex
         known = self._resolved(key)
         if known:
             return known
         setting = f"APT::Install-Recommends={str(recommends).lower()}"
         try:
-            arguments = ("-q", "-o", setting, "--print-uris", "install", "--", *asked)
+            also = (_ESSENTIAL,) if essential else ()
+            arguments = ("-q", "-o", setting, "--print-uris", "install", "--", *asked, *also)
             lines = self._run("finding out what the packages need", "apt-get", *arguments)
             found = _downloads(lines, asked, self._sources.addresses)
         except UnknownPackageError as error:

@@ -7,7 +7,7 @@ script finds already there it leaves alone, and so does this, but for `Attribute
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from layers.entry import Directory, Entry, File, Meta, Symlink
+from layers.entry import Data, Directory, Entry, File, Meta, Symlink
 from packer.accounts import Accounts
 from packer.debian.attributes import changed
 from packer.debian.unpacked import Unpacked
@@ -15,10 +15,17 @@ from packer.debian.unpacked import Unpacked
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A symbolic link, made when the package's file behind it is there."""
+    """A symbolic link, made when the package's file behind it is there.
+
+    Attributes:
+        path: of the link.
+        target: where it leads.
+        is_made_later: whether nothing is behind it until the system runs.
+    """
 
     path: str
     target: str
+    is_made_later: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,14 @@ class Empty:
     mode: int = 0o644
     user: str = "root"
     group: str = "root"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A file with a text."""
+
+    path: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +87,7 @@ class Attributes:
     otherwise: int = 0
 
 
-Effect = Link | Copy | Empty | Folder | Attributes
+Effect = Link | Copy | Empty | Text | Folder | Attributes
 
 # struct vfs_cap_data, revision 2 with the effective bit, permitted = cap_net_raw (13): linux/capability.h
 _NET_RAW = b"\x01\0\0\x02" + (1 << 13).to_bytes(4, "little") + bytes(12)
@@ -96,8 +111,10 @@ TABLE: Mapping[str, tuple[Effect, ...]] = {
     "bash": (Link("/bin/sh", "bash"),),
     "cron-daemon-common": (Attributes("/var/spool/cron/crontabs", 0o1730, group="crontab"),),
     "iputils-ping": (Attributes("/bin/ping", 0o755, capabilities=_NET_RAW, needs="/sbin/setcap", otherwise=0o4755),),
+    "isc-dhcp-client": (Empty("/etc/resolv.conf"),),
     "libpam-modules": (Empty("/etc/environment"), Empty("/etc/security/opasswd", 0o600)),
     "login": (Empty("/etc/subgid"), Empty("/etc/subuid"), Empty("/var/log/faillog")),
+    "man-db": (Empty("/var/lib/man-db/auto-update"),),
     "nginx-common": (
         Attributes("/var/log/nginx", 0o755, group="adm"),
         Copy("/var/www/html/index.nginx-debian.html", "/usr/share/nginx/html/index.html"),
@@ -106,8 +123,19 @@ TABLE: Mapping[str, tuple[Effect, ...]] = {
         Link("/etc/nginx/sites-enabled/default", "/etc/nginx/sites-available/default"),
     ),
     "openssh-client": (Attributes("/usr/bin/ssh-agent", 0o2755, group="_ssh"),),
+    "polkitd": (
+        Attributes("/etc/polkit-1/rules.d", 0o700, "polkitd"),
+        Attributes("/usr/lib/polkit-1/polkit-agent-helper-1", 0o4755),
+        Attributes("/usr/share/polkit-1/rules.d", 0o700, "polkitd"),
+        Attributes("/var/lib/polkit-1", 0o700, "polkitd"),
+    ),
     "readline-common": (Copy("/etc/inputrc", "/usr/share/readline/inputrc"),),
+    "rsyslog": (Attributes("/var/spool/rsyslog", 0o700),),
     "sudo": (Attributes("/etc/sudoers", 0o440),),
+    # systemd: an empty file is filled on the first boot; without it that is a boot that enables units by preset.
+    "systemd": (Empty("/etc/machine-id"), Folder("/var/log/journal")),
+    "systemd-resolved": (Link("/etc/resolv.conf", "../run/systemd/resolve/stub-resolv.conf", is_made_later=True),),
+    "tzdata": (Link("/etc/localtime", "/usr/share/zoneinfo/Etc/UTC"), Text("/etc/timezone", "Etc/UTC\n")),
 }
 
 
@@ -119,12 +147,14 @@ def entries(unpacked: Unpacked, accounts: Accounts) -> Iterator[Entry]:
     for effect in _effects(unpacked):
         path = unpacked.real(effect.path)
         if isinstance(effect, Link):
-            if unpacked.follow(_leads_to(effect)):
+            if effect.is_made_later or unpacked.follow(_leads_to(effect)):
                 yield Symlink(path, effect.target.encode())
         elif isinstance(effect, Copy):
             source = unpacked.follow(effect.source)
             if isinstance(source, File):
                 yield File(path, source.content, source.meta)
+        elif isinstance(effect, Text):
+            yield File(path, Data(effect.text.encode()))
         elif not isinstance(effect, Attributes) and (meta := _meta(accounts, effect, effect.mode)):
             yield File(path, meta=meta) if isinstance(effect, Empty) else Directory(path, meta)
 

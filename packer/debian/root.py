@@ -4,7 +4,8 @@ On a machine maintainer scripts make it. Here one module for each thing reads it
 their scripts as text; no script is run, so that the result is a function of the packages alone.
 
 What wins, at one path: what a package ships stays as it is, but for owners and modes that a package gives its own file
-in a script (`attributes`, `handwritten`). Of two things made here the first wins, in the order of `_parts`.
+in a script (`attributes`, `handwritten`) or in tmpfiles.d. Of two things made here the first wins, in the order of
+`_parts`.
 
 There is no ld.so.cache: without one the dynamic linker looks into its default folders, ld.so(8), which saves a file
 whose format changes with the C library, at the price of some failed lookups a program start.
@@ -16,13 +17,14 @@ from dataclasses import dataclass, replace
 from layers.entry import Entry
 from layers.item import Closure
 from layers.reader import Reader
-from layers.tree import Tree
+from layers.tree import Tree, overlay
 from packer.account_files import AccountFiles
 from packer.accounts import Accounts, Ids
 from packer.databases import dpkg
 from packer.debian import (
     adduser,
     alternatives,
+    apparmor,
     attributes,
     base_passwd,
     certificates,
@@ -30,12 +32,18 @@ from packer.debian import (
     documents,
     folders,
     handwritten,
+    host_keys,
+    locales,
     name_service,
+    pam,
+    services,
     shells,
     sysusers,
+    ucf,
 )
 from packer.debian.package import DebianItem
 from packer.debian.unpacked import Skipped, Unpacked
+from packer.systemd import tmpfiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +98,9 @@ def base(closure: Closure, tree: Tree, omitted: Mapping[str, frozenset[bytes]], 
             path = unpacked.real(entry.path)
             if path not in chosen and path not in tree:
                 chosen[path] = replace(entry, path=path)
-    for changes in (handwritten.changes(unpacked, known), attributes.entries(unpacked, known, overrides)):
+        ids = Ids({user.name: user.uid for user in known.users}, {group.name: group.gid for group in known.groups})
+        temporary = tmpfiles.entries(overlay(unpacked.tree, chosen.values()), reader, ids)
+    for changes in (temporary, handwritten.changes(unpacked, known), attributes.entries(unpacked, known, overrides)):
         chosen.update((entry.path, entry) for entry in changes)
     return Base(tuple(chosen[path] for path in sorted(chosen)), known, tuple(sorted(set(unpacked.skipped))))
 
@@ -103,6 +113,12 @@ def _parts(unpacked: Unpacked, known: Accounts) -> Iterator[Entry]:
     yield from name_service.entries(unpacked)
     yield from shells.entries(unpacked)
     yield from alternatives.entries(unpacked)
+    yield from pam.entries(unpacked)
+    yield from services.entries(unpacked)
+    yield from host_keys.entries(unpacked)
+    yield from apparmor.entries(unpacked)
+    yield from locales.entries(unpacked)
+    yield from ucf.entries(unpacked)
     yield from handwritten.entries(unpacked, known)
     yield from documents.entries(unpacked)
 

@@ -50,6 +50,8 @@ class Unpacked:
 
     Attributes:
         packages: sorted by name.
+        tree: their merged entries, and `links`.
+        reader: reads their files.
         links: from the root into /usr, and from /var into /run, that no package ships.
         skipped: what modules have left out so far.
 
@@ -63,10 +65,10 @@ class Unpacked:
         self.packages = tuple(sorted(packages, key=lambda package: (package.name, package.architecture)))
         self.skipped: list[Skipped] = []
         self._names = frozenset(package.name for package in self.packages)
-        self._reader = reader
+        self.reader = reader
         self.links = tuple(_links(tree))
         entries = {entry.path: entry for entry in (*tree, *self.links)}
-        self._tree = Tree(entries)
+        self.tree = Tree(entries)
         self._scripts = {
             (package.name, name): Script(package.name, name, self._member(package, name))
             for package in self.packages
@@ -79,19 +81,19 @@ class Unpacked:
 
     def real(self, path: str | bytes) -> bytes:
         """Where a path of a script is in the tree: `/bin/bash` gives `usr/bin/bash`."""
-        return self._tree.real(path if isinstance(path, bytes) else path.encode())
+        return self.tree.real(path if isinstance(path, bytes) else path.encode())
 
     def get(self, path: str | bytes) -> Entry | None:
         """What is at a path, its parents' links followed, the last one not."""
-        return self._tree.get(self.real(path))
+        return self.tree.get(self.real(path))
 
     def follow(self, path: str | bytes) -> Entry | None:
         """What is at a path, all links followed."""
-        return self._tree.follow(self.real(path))
+        return self.tree.follow(self.real(path))
 
     def below(self, folder: str | bytes) -> Iterator[Entry]:
         """What is below a folder, sorted."""
-        return self._tree.below(self.real(folder))
+        return self.tree.below(self.real(folder))
 
     def files(self, folder: str, suffix: str) -> Iterator[File]:
         """Regular files, or links to some, anywhere below a folder, sorted: as they are named there."""
@@ -107,7 +109,7 @@ class Unpacked:
             PackError: it cannot be read.
         """
         entry = self.follow(path)
-        return self._reader.read(entry.content) if isinstance(entry, File) else None
+        return self.reader.read(entry.content) if isinstance(entry, File) else None
 
     def text(self, path: str | bytes) -> str | None:
         """The content of a file as text; bytes that are no UTF-8 survive `encode(errors="surrogateescape")`."""
@@ -130,4 +132,4 @@ class Unpacked:
         self.skipped.append(Skipped(script.package, script.name, command, reason))
 
     def _member(self, package: DebianItem, name: str) -> str:
-        return self._reader.read(package.members[name]).decode(errors="surrogateescape")
+        return self.reader.read(package.members[name]).decode(errors="surrogateescape")

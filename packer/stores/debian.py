@@ -76,7 +76,7 @@ type = "debian"
 packages = ["nginx-light", "ca-certificates"]
 suite = "trixie"
 """
-    LOCKED: ClassVar[tuple[str, ...]] = ("packages", "suite", "components", "snapshot", "recommends")
+    LOCKED: ClassVar[tuple[str, ...]] = ("packages", "suite", "components", "snapshot", "recommends", "essential")
 
     packages: Annotated[
         tuple[_PackageName, ...],
@@ -108,6 +108,14 @@ suite = "trixie"
         ),
     ] = ""
     recommends: Annotated[bool, Field(description="Whether recommended packages are taken too.")] = False
+    essential: Annotated[
+        bool,
+        Field(
+            description="Whether the packages that Debian marks as essential are taken too. No package names those that"
+            " it needs: a system that boots, or in which apt or dpkg installs more, cannot do without; the image of a"
+            " single program can."
+        ),
+    ] = False
 
     @classmethod
     def cross_checks(cls, table: Mapping[str, Any]) -> Iterable[InitErrorDetails]:
@@ -248,7 +256,9 @@ class DebianStore:
             return work()
 
     def _resolve(self) -> tuple[Download, ...]:
-        self._resolved = self._apt.resolve(self._options.packages, recommends=self._options.recommends)
+        self._resolved = self._apt.resolve(
+            self._options.packages, recommends=self._options.recommends, essential=self._options.essential
+        )
         return self._resolved
 
     def _update(self) -> None:

@@ -101,7 +101,9 @@ class Units:
         return sorted(name for name in map(os.fsdecode, found) if UnitName.parse(name))
 
     def enabled(self, name: str) -> tuple[Symlink, ...]:
-        """The links that enable a unit and those that it names in `Also`; sorted, without their folders.
+        """The links that enable a unit and those that it names in `Also`, without their folders.
+
+        What `Also` names comes first, then aliases: the order in which deb-systemd-helper notes them down.
 
         Args:
             name: `ssh.service`, `getty@tty1.service`, or a template with a default instance.
@@ -116,19 +118,7 @@ class Units:
                 f"the unit {name} has no [Install] section: it cannot be enabled",
                 hint="Other units start it when they need it.",
             )
-        links: dict[bytes, Symlink] = {}
-        waiting, seen = [unit], {str(unit.name)}
-        while waiting:
-            unit = waiting.pop(0)
-            for link in self._links(unit):
-                links.setdefault(link.path, link)
-            for other in unit.install.also:
-                # What `Also` names and cannot be enabled is passed over, as systemctl does.
-                with contextlib.suppress(UnitError):
-                    if other not in seen:
-                        seen.add(other)
-                        waiting.append(self._unit(other))
-        return tuple(links[path] for path in sorted(links))
+        return tuple({link.path: link for link in self._closure(unit, {str(unit.name)})}.values())
 
     def masked(self, name: str) -> Symlink:
         """The link that keeps a unit from ever being started.
@@ -150,6 +140,15 @@ class Units:
         if unit.name.kind != "target":
             raise UnitError(f"{target} is no target", hint="Say for example multi-user.target.")
         return Symlink(self._scope.configuration + b"/default.target", b"/" + unit.path)
+
+    def _closure(self, unit: _Unit, seen: set[str]) -> Iterator[Symlink]:
+        for other in unit.install.also:
+            if other not in seen:
+                seen.add(other)
+                # What `Also` names and cannot be enabled is passed over, as systemctl does.
+                with contextlib.suppress(UnitError):
+                    yield from tuple(self._closure(self._unit(other), seen))
+        yield from self._links(unit)
 
     def _unit(self, text: str) -> _Unit:
         name, path = self._resolved(text)
@@ -204,6 +203,12 @@ class Units:
         name, install = unit.name, unit.install
         if name.is_template and install.default_instance:
             name = UnitName(name.prefix, _expanded(install.default_instance, name), name.kind)
+        for alias in install.alias:
+            path = _checked(_expanded(alias, name), unit.name)
+            if not path.endswith(f".{name.kind}"):
+                raise UnitError(f"the unit {unit.name} has the alias {path}, which is of another kind")
+            if path != str(unit.name):
+                yield self._link(unit, path.encode())
         for folder, others in (
             (b".wants/", install.wanted_by),
             (b".requires/", install.required_by),
@@ -215,12 +220,6 @@ class Units:
                     instance = UnitName(name.prefix, "NAME", name.kind)
                     raise UnitError(f"the unit {name} needs an instance", hint=f"Name one, like {instance}.")
                 yield self._link(unit, target.encode() + folder + str(name).encode())
-        for alias in install.alias:
-            path = _checked(_expanded(alias, name), unit.name)
-            if not path.endswith(f".{name.kind}"):
-                raise UnitError(f"the unit {unit.name} has the alias {path}, which is of another kind")
-            if path != str(unit.name):
-                yield self._link(unit, path.encode())
 
     def _link(self, unit: _Unit, path: bytes) -> Symlink:
         return Symlink(self._scope.configuration + b"/" + path, b"/" + unit.path)

@@ -64,7 +64,7 @@ def root() -> Tree:
 def links(name: str, scope: Scope = SYSTEM) -> dict[str, str]:
     with Reader() as reader:
         found = Units(root(), reader, scope).enabled(name)
-    assert [link.path for link in found] == sorted(link.path for link in found)
+    assert len({link.path for link in found}) == len(found)
     return {link.path.decode(): link.target.decode() for link in found}
 
 
@@ -119,6 +119,11 @@ def test_units_of_users(tmp_path: Path, name: str) -> None:
 )  # fmt: skip
 def test_other_names_enable_the_unit_itself(name: str, real: str) -> None:
     assert links(name) == links(real)
+
+
+def test_the_order_of_deb_systemd_helper() -> None:
+    assert [os.path.basename(path) for path in links("with.service")] == ["chain.timer", "with.socket", "with.service"]
+    assert [os.path.basename(path) for path in links("named.service")] == ["other.service", "named.service"]
 
 
 def test_upheld_by() -> None:
