@@ -26,6 +26,7 @@ from packer.systemd.units import Scope, UnitError, Units
 _HELPERS = ("/usr/bin/deb-systemd-helper", "/bin/systemctl")
 _OF_USERS = frozenset(("--user", "--global"))
 _SCRIPT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+_HEADER = re.compile(r"^### BEGIN INIT INFO$(.*?)^### END INIT INFO$", re.MULTILINE | re.DOTALL)
 _LEVELS = re.compile(r"^#\s*Default-(Start|Stop):[ \t]*([0-6S \t]*)$", re.MULTILINE)
 
 
@@ -109,7 +110,8 @@ def _run_levels(unpacked: Unpacked, script: Script) -> Iterator[Symlink]:
             unpacked.skip(script, " ".join(call.words), "its words depend on what only a shell knows")
             continue
         letters = {"Start": "S" if action == "defaults" else "K", "Stop": "K"}
-        for which, levels in _LEVELS.findall(unpacked.text(f"/etc/init.d/{name}") or ""):
+        header = _HEADER.search(unpacked.text(f"/etc/init.d/{name}") or "")
+        for which, levels in _LEVELS.findall(header[1] if header else ""):
             for level in levels.split():
                 path = f"etc/rc{level}.d/{letters[which]}01{name}"
                 yield Symlink(path.encode(), f"../init.d/{name}".encode())

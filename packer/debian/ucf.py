@@ -37,17 +37,22 @@ class _Copied:
 def entries(unpacked: Unpacked) -> Iterator[Entry]:
     """The copies, and what ucf remembers of them if it is there."""
     copies = {copied.destination: copied for copied in _copies(unpacked)}
-    hashes = registry = b""
     for destination, copied in copies.items():
         yield File(unpacked.real(destination), copied.source.content, copied.source.meta)
+    if unpacked.follow(_PROGRAM):
+        yield from _memory(unpacked, copies)
+
+
+def _memory(unpacked: Unpacked, copies: Mapping[str, _Copied]) -> Iterator[File]:
+    hashes = registry = b""
+    for destination, copied in copies.items():
         name = destination.encode(errors="surrogateescape")
         yield File(_FOLDER + b"cache/" + name.replace(b"/", b":"), copied.source.content)
         digest = hashlib.md5(unpacked.reader.read(copied.source.content), usedforsecurity=False).hexdigest()
         hashes += f"{digest}  ".encode() + name + b"\n"
         registry += f"{copied.package} \t ".encode() + name + b"\n"
-    if unpacked.follow(_PROGRAM):
-        yield File(_FOLDER + b"hashfile", Data(hashes))
-        yield File(_FOLDER + b"registry", Data(registry))
+    yield File(_FOLDER + b"hashfile", Data(hashes))
+    yield File(_FOLDER + b"registry", Data(registry))
 
 
 def _copies(unpacked: Unpacked) -> Iterator[_Copied]:
