@@ -107,6 +107,15 @@ def test_recommends(desk: Desk, recommends: bool, expected: list[str]) -> None:
     assert desk.closure("extra", recommends=recommends) == expected
 
 
+@pytest.mark.parametrize(
+    ("essential", "expected"),
+    [(False, ["extra_1.0_all"]), (True, ["extra_1.0_all", "library_1_all", "shell_1_all"])],
+)
+def test_essential(desk: Desk, essential: bool, expected: list[str]) -> None:
+    desk.archive.add("shell", "1", depends="library", control={"Essential": "yes"}).add("library", "1").publish()
+    assert sorted(desk.closure("extra", essential=essential)) == expected
+
+
 @pytest.mark.parametrize("package", ["hello=1:1.0-1", "hello/steady"])
 def test_a_package_of_a_version_or_a_suite(desk: Desk, package: str) -> None:
     closure = desk.store(package).closure()
