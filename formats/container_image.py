@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from formats import layer_items
 from formats.format import Order
 from formats.repository import repository_name, tag
 from formats.system import RunConfiguration, System
@@ -25,6 +26,7 @@ from layers.plan import Group
 from layers.reader import Reader
 
 Json = dict[str, Any]
+Items = Sequence[Sequence[layer_items.Row]]
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -78,9 +80,10 @@ def container_image(order: Order, layers: Sequence[Layer]) -> ContainerImage:
         layers: what came of `layer_requests`.
     """
     system, codec = order.system, order.workshop.codec
-    config = canonical_json(_config(order, layers))
+    items = layer_items.rows([group.items for group in order.plan.groups])
+    config = canonical_json(_config(order, layers, items))
     compression = f"{codec.name} level {codec.level}, {codec.library}"
-    manifest = canonical_json(_manifest(system, config, layers, compression))
+    manifest = canonical_json(_manifest(system, config, layers, items, compression))
     repository, version = repository_name(system.name), tag(system.version)
     index = canonical_json(_index(system, manifest, repository, version))
     return ContainerImage(repository, version, config, manifest, index, tuple(layers))
@@ -132,14 +135,13 @@ def _title(group: Group) -> str:
     return ", ".join(str(item) for item in group.items)
 
 
-def _config(order: Order, layers: Sequence[Layer]) -> Json:
+def _config(order: Order, layers: Sequence[Layer], items: Items | None) -> Json:
     system = order.system
     created = _time(system.epoch)
-    history = [
-        {"created": created, "created_by": "ocipack", "comment": f"{_title(group)} ({group.reason})"}
-        for group in order.plan.groups
-    ]
-    history.append({"created": created, "created_by": "ocipack", "comment": "customization"})
+    comments = [*(f"{_title(group)} ({group.reason})" for group in order.plan.groups), "customization"]
+    history: list[Json] = [{"created": created, "created_by": "ocipack", "comment": comment} for comment in comments]
+    for entry, rows in zip(history, items or (), strict=False):
+        entry[layer_items.KEY] = rows
     return _without_empty(
         {
             "created": created,
@@ -174,15 +176,17 @@ def _without_empty(fields: Json) -> Json:
     return {key: value for key, value in fields.items() if value}
 
 
-def _manifest(system: System, config: bytes, layers: Sequence[Layer], compression: str) -> Json:
+def _manifest(system: System, config: bytes, layers: Sequence[Layer], items: Items | None, compression: str) -> Json:
+    descriptors: list[Json] = [
+        {"mediaType": _LAYER[layer.compression], "digest": str(layer.digest), "size": layer.size} for layer in layers
+    ]
+    for descriptor, rows in zip(descriptors, items or (), strict=False):  # the customization layer has none
+        descriptor["annotations"] = {layer_items.KEY: layer_items.annotation(rows)}
     return {
         "schemaVersion": 2,
         "mediaType": MANIFEST,
         "config": _descriptor(CONFIG, config),
-        "layers": [
-            {"mediaType": _LAYER[layer.compression], "digest": str(layer.digest), "size": layer.size}
-            for layer in layers
-        ],
+        "layers": descriptors,
         "annotations": {**annotations(system), "ocipack.compression": compression},
     }
 

@@ -1,7 +1,7 @@
 """The command line: the only module that reads the environment, prints results and chooses an exit code.
 
-Results go to standard output, everything else to standard error. Exit codes: 0; 1, the build failed; 2, the input is
-wrong; 130, interrupted.
+Results go to standard output, everything else to standard error. Exit codes: 0; 1, the build failed, or what `diff`
+compares is different; 2, the input is wrong; 130, interrupted.
 
 What commands need is imported when they run: checking os.toml and drawing bars takes longer to import than to print
 the help.
@@ -10,6 +10,7 @@ the help.
 import os
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _DECLARATION = "os.toml"
 _INTERRUPTED = 130
 _LONGEST_PASSWORD = 1 << 16
+_HASHERS = 2  # of a blob, and of its tar
 _PASSED_ON = (
     *("PATH", "http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR"),
@@ -414,6 +416,56 @@ def _password() -> str:
     if not password:
         raise InputError("there is no password on standard input", hint="--username takes it from there.")
     return password
+
+
+def _artefact_options(command: Command) -> Command:
+    """Options of commands that read artefacts."""
+    options = (
+        click.option("--image", default="", metavar="NAME", help="Which of several images: name, platform or digest."),
+        click.option("--json", "as_json", is_flag=True, help="Answer in JSON."),
+        click.option("-v", "--verbose", is_flag=True, help="No list ends before its end."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@ocipack.command()
+@click.argument("artefact")
+@click.option("--files", is_flag=True, help="List the entries.")
+@_artefact_options
+def inspect(artefact: str, files: bool, image: str, as_json: bool, verbose: bool) -> None:
+    """Show what an artefact holds: image, layers, items, users, special files."""
+    from packer.inspection import facts, inspection, text
+
+    with ThreadPoolExecutor(_HASHERS) as executor:
+        found = inspection.inspect(artefact, executor, image)
+    if as_json:
+        click.echo(facts.inspection_json(found, files=files))
+    elif files:
+        for line in text.files_text(found):
+            click.echo(line)
+    else:
+        click.echo(text.inspection_text(found, everything=verbose))
+
+
+@ocipack.command()
+@click.argument("before")
+@click.argument("after")
+@_artefact_options
+def diff(before: str, after: str, image: str, as_json: bool, verbose: bool) -> int:
+    """Show how two artefacts differ, and which item is the cause; 0: they do not, 1: they do."""
+    from packer.inspection import difference, facts, inspection, text
+
+    known: dict[Any, Any] = {}
+    with ThreadPoolExecutor(_HASHERS) as executor:
+        found = [inspection.inspect(path, executor, image, known) for path in (before, after)]
+    different = difference.compare(*found)
+    if as_json:
+        click.echo(facts.difference_json(different))
+    elif different:
+        click.echo(text.difference_text(different, everything=verbose))
+    return int(bool(different))
 
 
 @ocipack.command()

@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from layers.decompress import decompressed
 from layers.digest import Digest
 from layers.entry import Slice
 from layers.errors import InputError, PackError
@@ -21,7 +22,6 @@ from layers.reader import Reader
 from packer.fetch import Fetcher, MissingError, without_credentials
 from packer.nix import narinfo
 from packer.nix.content_address import proof
-from packer.nix.decompress import decompressed
 from packer.nix.nar_cache import KeptNar, NarCache
 from packer.nix.narinfo import STORE, NarInfo, NarInfoError
 from packer.nix.signature import Keyring

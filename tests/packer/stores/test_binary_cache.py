@@ -16,6 +16,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from formats.platform import PLATFORMS
+from layers.decompress import DecompressionError
 from layers.digest import Digest
 from layers.entry import Directory, File, Symlink
 from layers.errors import InputError, PackError
@@ -30,7 +31,6 @@ from packer.fetch import FetchError
 from packer.mistakes import ConfigError
 from packer.nix.base32 import encode, sha256_text
 from packer.nix.binary_cache import UnknownItemError, UntrustedError
-from packer.nix.decompress import DecompressionError
 from packer.nix.nar_cache import NarHashError
 from packer.nix.narinfo import NarInfo, NarInfoError
 from packer.stores import StoreContext

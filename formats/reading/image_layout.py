@@ -1,0 +1,118 @@
+"""Images of an OCI image layout (image-spec, image-layout.md), in a folder or in an archive."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from formats.reading import documents
+from formats.reading.artefact import ArtefactError, FileBlob, StoredImage, StoredLayer
+from formats.reading.documents import Descriptor, Json
+from formats.reading.files import Files
+from formats.reading.image import layers_of
+
+_REF_NAME = "org.opencontainers.image.ref.name"
+_CONTAINERD_NAME = "io.containerd.image.name"
+_DEEPEST = 3  # an index of indexes of images
+_MOST_IMAGES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class FoundImage:
+    """An image that an index names, and that is there.
+
+    Attributes:
+        names: of the image, or of the index that names it.
+        platform: as the index has it; may be empty.
+        descriptor: of its manifest.
+    """
+
+    names: tuple[str, ...]
+    platform: str
+    descriptor: Descriptor
+
+    def __str__(self) -> str:
+        return " ".join((*self.names[:1], self.platform, str(self.descriptor.digest)[:19])).strip()
+
+    def answers_to(self, name: str) -> bool:
+        """Whether it is meant by a name, a platform, or the beginning of a digest."""
+        digest = self.descriptor.digest
+        return name in (*self.names, self.platform, str(digest)) or (len(name) >= 12 and digest.hex.startswith(name))
+
+
+def images(files: Files) -> list[FoundImage]:
+    """The images of a layout.
+
+    Raises:
+        ArtefactError: an index is damaged.
+    """
+    blob = files.find("index.json")
+    if not blob:
+        raise ArtefactError(f"{files.origin} has no index.json")
+    where = f"index.json of {files.origin}"
+    found: list[FoundImage] = []
+    for image in _images(files, documents.table(documents.document(blob, where), where), where, (), 1):
+        if len(found) == _MOST_IMAGES:
+            raise ArtefactError(f"{files.origin} has more than {_MOST_IMAGES} images")
+        found.append(image)
+    return found
+
+
+def _images(files: Files, index: Json, where: str, names: tuple[str, ...], depth: int) -> Iterator[FoundImage]:
+    for descriptor in documents.descriptors(index.get("manifests"), f"{where}: manifests"):
+        blob = files.find(_path(descriptor))
+        known = tuple(
+            dict.fromkeys(
+                name for key in (_CONTAINERD_NAME, _REF_NAME) if (name := descriptor.annotations.get(key)) is not None
+            )
+        )
+        if blob and descriptor.is_image:
+            yield FoundImage(known or names, descriptor.platform, descriptor)
+        elif blob and descriptor.is_index and depth < _DEEPEST:
+            below = f"index {descriptor.digest} of {files.origin}"
+            nested = documents.table(_document(files, descriptor, below), below)
+            yield from _images(files, nested, below, known or names, depth + 1)
+
+
+def read_image(files: Files, found: FoundImage) -> tuple[StoredImage, tuple[StoredLayer, ...]]:
+    """An image's documents and layers.
+
+    Raises:
+        ArtefactError: one of them is damaged or missing.
+    """
+    origin = files.origin
+    manifest = documents.table(_document(files, found.descriptor, f"manifest of {origin}"), f"manifest of {origin}")
+    described = documents.descriptor(manifest.get("config"), f"manifest of {origin}: config")
+    if described.media_type.endswith("empty.v1+json"):
+        raise ArtefactError(f"{origin} holds something else than an image: {manifest.get('artifactType')!r}")
+    where = f"configuration of {origin}"
+    config = documents.table(_document(files, described, where), where)
+    layers = documents.descriptors(manifest.get("layers"), f"manifest of {origin}: layers")
+    image = StoredImage(
+        found.names,
+        found.descriptor.digest,
+        manifest,
+        described.digest,
+        config,
+        documents.platform(config, where),
+    )
+    return image, layers_of(_blobs(files, layers), layers, config, origin)
+
+
+def _blobs(files: Files, layers: Sequence[Descriptor]) -> list[FileBlob]:
+    return [_blob(files, layer, f"layer {rank} of {files.origin}") for rank, layer in enumerate(layers, 1)]
+
+
+def _blob(files: Files, descriptor: Descriptor, what: str) -> FileBlob:
+    blob = files.find(_path(descriptor))
+    if not blob:
+        raise ArtefactError(f"{what} is missing: {descriptor.digest}")
+    if blob.size != descriptor.size:
+        raise ArtefactError(f"{what} is damaged: it has {blob.size} bytes, and not {descriptor.size}")
+    return blob
+
+
+def _document(files: Files, descriptor: Descriptor, what: str) -> object:
+    return documents.document(_blob(files, descriptor, what), what, descriptor.digest)
+
+
+def _path(descriptor: Descriptor) -> str:
+    return f"blobs/sha256/{descriptor.digest.hex}"

@@ -1,0 +1,164 @@
+"""What is in a layer: its nodes, with digests of their contents, from one pass over its bytes."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+
+from formats.reading.artefact import ArtefactError, StoredLayer, reading
+from layers.decompress import compression_of, decompressed
+from layers.digest import Digest
+from layers.entry import Meta
+from layers.hashing import ParallelHash
+from layers.tar_reader import Header, Kind, PieceStream, TarReader
+
+# Deflate makes 1,032 bytes of one at most; a zstd bomb makes 30,000.
+_SMALL = 64 << 20
+_RATIO = 1100
+
+_MOST_METADATA = 1 << 30  # bytes of memory, of a whole artefact: 2 million entries
+_NODE = 400  # bytes of memory, beside paths and attributes
+_LARGEST_KEPT = 16 << 20
+_MOST_KEPT = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A file-system object as an artefact has it; no content, but for the few that somebody wants to read.
+
+    Attributes:
+        path: as entries have it.
+        kind: what it is; a hard link is what it links to, once layers are merged.
+        meta: who owns it and who may do what with it.
+        size: bytes of a file, else 0.
+        target: of a symbolic link.
+        device: major and minor number.
+        mtime: seconds since 1970.
+        digest: of a file's content.
+        same_as: the path that a hard link names.
+        data: the content, if it was to be kept.
+    """
+
+    path: bytes
+    kind: Kind
+    meta: Meta
+    size: int = 0
+    target: bytes = b""
+    device: tuple[int, int] = (0, 0)
+    mtime: int = 0
+    digest: Digest | None = None
+    same_as: bytes = b""
+    data: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A layer that was read.
+
+    Attributes:
+        nodes: in the order of the tar.
+        digest: of its blob.
+        diff_id: of its tar.
+        size: bytes of its tar.
+        compression: as `layers.decompress` calls it.
+    """
+
+    nodes: tuple[Node, ...]
+    digest: Digest
+    diff_id: Digest
+    size: int
+    compression: str
+
+
+@dataclass(slots=True)
+class Budget:
+    """What reading an artefact may take.
+
+    Attributes:
+        metadata: bytes of memory.
+        kept: bytes of contents.
+    """
+
+    metadata: int = field(default=_MOST_METADATA)
+    kept: int = field(default=_MOST_KEPT)
+
+
+def list_layer(layer: StoredLayer, keep: Callable[[bytes], bool], executor: Executor, budget: Budget) -> Listing:
+    """Read a layer, and compare it with its digests.
+
+    Args:
+        layer: where it is.
+        keep: whether the content of a path is wanted, which must be small.
+        executor: hashes, beside decompressing and reading.
+        budget: shared by all layers of an artefact.
+
+    Raises:
+        ArtefactError: it is damaged, is not what its digests say, or takes more than anybody would pack.
+    """
+    with reading(layer.title):
+        stored, tar = ParallelHash(executor), ParallelHash(executor)
+        raw = _hashed(layer.blob.pieces(), stored)
+        first = next(raw, b"")
+        compression = compression_of(first)
+        most = _SMALL + _RATIO * layer.blob.size
+        plain = _bounded(decompressed(_joined(first, raw), compression, layer.title), most, layer.title)
+        stream = PieceStream(_hashed(plain, tar) if compression != "none" else plain)
+        nodes = tuple(_nodes(TarReader(stream, layer.title), keep, budget, layer.title))
+        digest = stored.digest()
+        found = Listing(nodes, digest, tar.digest() if compression != "none" else digest, stream.position, compression)
+        _compare("digest", layer.digest, found.digest, layer.title)
+        _compare("diff_id", layer.diff_id, found.diff_id, layer.title)
+        return found
+
+
+def _compare(what: str, expected: Digest | None, found: Digest, title: str) -> None:
+    if expected and expected != found:
+        raise ArtefactError(f"{title} is damaged: its {what} is {found}, and not {expected}")
+
+
+def _joined(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    yield first
+    yield from rest
+
+
+def _hashed(pieces: Iterator[bytes], state: ParallelHash) -> Iterator[bytes]:
+    for piece in pieces:
+        state.take(piece)
+        yield piece
+
+
+def _bounded(pieces: Iterator[bytes], most: int, title: str) -> Iterator[bytes]:
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+        if size > most:
+            raise ArtefactError(f"{title} expands to more than {most} bytes: no layer does")
+        yield piece
+
+
+def _nodes(tar: TarReader, keep: Callable[[bytes], bool], budget: Budget, title: str) -> Iterator[Node]:
+    for header in tar:
+        meta = header.meta
+        budget.metadata -= _NODE + len(header.path) + len(header.target) + sum(len(value) for _, value in meta.xattrs)
+        if budget.metadata < 0:
+            raise ArtefactError(f"{title}: more entries than anybody would pack")
+        yield _node(header, tar, keep, budget)
+
+
+def _node(header: Header, tar: TarReader, keep: Callable[[bytes], bool], budget: Budget) -> Node:
+    path, kind, meta = header.path, header.kind, header.meta
+    if kind is Kind.HARDLINK:
+        return Node(path, kind, meta, mtime=header.mtime, same_as=header.target)
+    if kind is not Kind.FILE:
+        return Node(path, kind, meta, 0, header.target, header.device, header.mtime)
+    state = hashlib.sha256()
+    kept: list[bytes] | None = None
+    if keep(path) and header.size <= min(_LARGEST_KEPT, budget.kept):
+        budget.kept -= header.size
+        kept = []
+    for piece in tar.content():
+        state.update(piece)
+        if kept is not None:
+            kept.append(bytes(piece))
+    data = None if kept is None else b"".join(kept)
+    return Node(path, kind, meta, header.size, mtime=header.mtime, digest=Digest(state.hexdigest()), data=data)

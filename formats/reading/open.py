@@ -1,0 +1,96 @@
+"""Recognising artefacts by what is in them."""
+
+import os
+import stat
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+
+from formats.reading import docker_archive, image_layout
+from formats.reading.artefact import ArtefactError, FileBlob, StoredArtefact, StoredImage, StoredLayer, reading
+from formats.reading.files import ArchiveFiles, Files, FolderFiles, archive_files
+from layers.decompress import compression_of
+from layers.tar import BLOCK
+
+_MAGIC = slice(257, 262)  # zeros before POSIX
+_KNOWN = "It reads docker and OCI archives, OCI layout folders, tarballs and .wsl files."
+
+
+class _Found(Protocol):
+    def answers_to(self, name: str) -> bool: ...
+
+
+_Image = TypeVar("_Image", bound=_Found)
+
+
+def open_artefact(path: str, choice: str = "") -> StoredArtefact:
+    """Look at an artefact; its layers are not read yet.
+
+    Args:
+        path: of a file or of a folder.
+        choice: which of several images: name, platform or digest; empty if there is one.
+
+    Raises:
+        ArtefactError: it is none, is damaged, or has several images.
+    """
+    with reading(path):
+        status = os.stat(path)
+        real = os.path.realpath(path)
+        if stat.S_ISDIR(status.st_mode):
+            return _folder(real, path, choice)
+        if not stat.S_ISREG(status.st_mode):
+            raise ArtefactError(f"{path} is neither a file nor a folder", hint=_KNOWN)
+        with open(real, "rb", buffering=0) as file:
+            beginning = file.read(BLOCK)
+        compression = compression_of(beginning)
+        if compression == "none":
+            if beginning[_MAGIC] not in (b"ustar", bytes(5)):
+                raise ArtefactError(f"{path} is nothing that ocipack reads", hint=_KNOWN)
+            files = archive_files(real)
+            if files.find("oci-layout") or files.find(docker_archive.NAME):
+                return _archive(files, path, status.st_size, choice)
+        layer = StoredLayer(path, FileBlob(real, 0, status.st_size), whiteouts=False)
+        return StoredArtefact(path, "tarball", compression, status.st_size, (layer,))
+
+
+def _folder(real: str, path: str, choice: str) -> StoredArtefact:
+    files = FolderFiles(real)
+    if not files.find("oci-layout"):
+        raise ArtefactError(f"{path} is a folder without an OCI image layout", hint=_KNOWN)
+    image, layers = _from_layout(files, choice)
+    return StoredArtefact(path, "oci", "folder", sum(layer.blob.size for layer in layers), layers, image)
+
+
+def _archive(files: ArchiveFiles, path: str, size: int, choice: str) -> StoredArtefact:
+    """Of an archive that is both, the layout is read: it says more."""
+    if files.twice:
+        raise ArtefactError(f"{path} has {files.twice!r} twice: programs differ in which they take")
+    docker, notes = bool(files.find(docker_archive.NAME)), tuple[str, ...]()
+    if not files.find("oci-layout"):
+        image, layers = docker_archive.read_image(files, _chosen(docker_archive.images(files), choice, path))
+    else:
+        image, layers = _from_layout(files, choice)
+        notes = _differences(files, image) if docker else ()
+    return StoredArtefact(path, "docker" if docker else "oci", "archive", size, layers, image, notes)
+
+
+def _from_layout(files: Files, choice: str) -> tuple[StoredImage, tuple[StoredLayer, ...]]:
+    return image_layout.read_image(files, _chosen(image_layout.images(files), choice, files.origin))
+
+
+def _differences(files: Files, image: StoredImage) -> tuple[str, ...]:
+    """An archive for both docker and OCI could give each another image."""
+    digests = [docker_archive.config_digest(files, found) for found in docker_archive.images(files)]
+    if image.config_digest in digests:
+        return ()
+    return ("its manifest.json, which docker reads, has another image than its index.json, which others read",)
+
+
+def _chosen(images: Sequence[_Image], choice: str, path: str) -> _Image:
+    found = [image for image in images if not choice or image.answers_to(choice)]
+    if len(found) == 1:
+        return found[0]
+    if not images:
+        raise ArtefactError(f"{path} has no image")
+    listed = "".join(f"\n  {image}" for image in images[:20])
+    what = f"no image {choice!r}; there are" if choice and not found else f"{len(found)} images"
+    raise ArtefactError(f"{path} has {what}:{listed}", hint="--image names one: its name, its platform or its digest.")

@@ -1,0 +1,170 @@
+"""What was found, as JSON for programs: docs/inspect.md has every key.
+
+Paths and names that are no UTF-8 have lone surrogates for their odd bytes, as Python's `os.fsdecode` makes them.
+"""
+
+import json
+import os
+from typing import Any
+
+from formats.reading.listing import Node
+from packer.inspection.accounts import User
+from packer.inspection.difference import Difference, EntryChange, ItemChange
+from packer.inspection.inspection import Inspection, LayerFacts
+from packer.inspection.items import Item
+
+_FORMAT = 1  # counts up when a key changes its meaning or goes
+
+
+def inspection_json(found: Inspection, *, files: bool) -> str:
+    """An artefact.
+
+    Args:
+        found: the artefact.
+        files: whether to list its entries.
+    """
+    facts: dict[str, Any] = {
+        "version": _FORMAT,
+        "path": found.artefact.path,
+        "kind": found.kind,
+        "form": found.artefact.form,
+        "size": found.artefact.size,
+        "file-size": found.file_size,
+        "hidden-size": found.tree.hidden,
+        "entries": len(found.tree.nodes),
+        "system": found.system,
+        "image": _image(found),
+        "layers": [_layer(layer) for layer in found.layers],
+        "items": [_item(item) for item in found.items.all.values()],
+        "users": [_user(user) for user in found.users],
+        "special": [{"reason": reason, **_node(node)} for reason, node in found.special()],
+        "notes": list(found.notes),
+    }
+    if files:
+        owners = found.items.owners
+        facts["files"] = [
+            {**_node(placed.node), "layer": placed.layer + 1, "item": _path(owners.get(placed.node.path))}
+            for placed in found.tree
+        ]
+    return _json(facts)
+
+
+def difference_json(difference: Difference) -> str:
+    """A difference."""
+    return _json(
+        {
+            "version": _FORMAT,
+            "equal": not difference,
+            "items": [_item_change(change) for change in difference.items],
+            "entries": [_entry_change(change) for change in difference.entries],
+            "causes": [{"cause": cause, "bytes": size} for cause, size in difference.causes.items()],
+            "configuration": {key: list(pair) for key, pair in difference.configuration.items()},
+            "layers": [_layer(layer) for layer in difference.layers],
+            "layers-gone": difference.layers_gone,
+            "pull-size": difference.pull_size,
+        }
+    )
+
+
+def _image(found: Inspection) -> dict[str, Any] | None:
+    image = found.artefact.image
+    if not image:
+        return None
+    return {
+        "names": list(image.names),
+        "platform": image.platform,
+        "digest": str(image.manifest_digest) if image.manifest_digest else None,
+        "image-id": str(image.config_digest),
+        "created": image.config.get("created"),
+        "config": image.config.get("config") or {},
+        "annotations": image.manifest.get("annotations") or {},
+    }
+
+
+def _layer(layer: LayerFacts) -> dict[str, Any]:
+    stored = layer.stored
+    return {
+        "digest": str(layer.digest),
+        "diff-id": str(layer.diff_id),
+        "size": stored.blob.size,
+        "tar-size": layer.tar_size,
+        "file-size": layer.file_size,
+        "entries": layer.entries,
+        "compression": layer.compression,
+        "media-type": stored.media_type,
+        "created-by": stored.created_by,
+        "comment": stored.comment,
+        "items": None if stored.items is None else [item.path for item in stored.items],
+    }
+
+
+def _item(item: Item) -> dict[str, Any]:
+    return {
+        "name": item.name,
+        "version": item.version,
+        "path": item.path,
+        "size": item.size,
+        "identity": str(item.identity) if item.identity else None,
+        "layer": None if item.layer is None else item.layer + 1,
+    }
+
+
+def _path(item: Item | None) -> str | None:
+    return item.path if item else None
+
+
+def _user(user: User) -> dict[str, Any]:
+    return {
+        "name": user.name,
+        "uid": user.uid,
+        "gid": user.gid,
+        "home": user.home,
+        "shell": user.shell,
+        "password": user.password.value,
+        "can-log-in": user.can_log_in,
+    }
+
+
+def _node(node: Node) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "path": "/" + os.fsdecode(node.path),
+        "type": node.kind.value,
+        "mode": f"{node.meta.mode:04o}",
+        "uid": node.meta.uid,
+        "gid": node.meta.gid,
+        "size": node.size,
+    }
+    if node.digest:
+        facts["digest"] = str(node.digest)
+    if node.target:
+        facts["target"] = os.fsdecode(node.target)
+    if node.same_as:
+        facts["hard-link"] = "/" + os.fsdecode(node.same_as)
+    if any(node.device):
+        facts["device"] = list(node.device)
+    if node.meta.xattrs:
+        facts["xattrs"] = {os.fsdecode(name): value.hex() for name, value in node.meta.xattrs}
+    return facts
+
+
+def _item_change(change: ItemChange) -> dict[str, Any]:
+    return {
+        "name": change.name,
+        "before": _item(change.before) if change.before else None,
+        "after": _item(change.after) if change.after else None,
+    }
+
+
+def _entry_change(change: EntryChange) -> dict[str, Any]:
+    return {
+        "path": "/" + os.fsdecode(change.path),
+        "cause": change.cause,
+        "bytes": change.bytes,
+        "attributes": list(change.attributes),
+        "before": _node(change.before) if change.before else None,
+        "after": _node(change.after) if change.after else None,
+    }
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=2)

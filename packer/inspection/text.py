@@ -1,0 +1,254 @@
+"""What was found, as text for people. Nothing that an artefact says reaches a terminal unescaped."""
+
+import json
+import os
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+
+from layers.tar_reader import Kind
+from packer.inspection.accounts import Password
+from packer.inspection.difference import Difference, EntryChange, ItemChange
+from packer.inspection.inspection import Inspection, LayerFacts
+from packer.report import table
+
+_MOST_LINES = 20
+_SHORT = 12  # hexadecimal digits of a digest, as docker shows them
+
+_KINDS = {
+    "docker": "docker archive",
+    "oci": "OCI image layout",
+    "tarball": "tarball",
+    "wsl2": "WSL distribution",
+}
+_FORMS = {
+    "folder": " in a folder",
+    **{name: f", {name}" for name in ("gzip", "zstd", "xz", "bzip2", "lzip")},
+}
+_TYPES = {
+    Kind.FILE: stat.S_IFREG,
+    Kind.DIRECTORY: stat.S_IFDIR,
+    Kind.SYMLINK: stat.S_IFLNK,
+    Kind.CHARACTER: stat.S_IFCHR,
+    Kind.BLOCK: stat.S_IFBLK,
+    Kind.FIFO: stat.S_IFIFO,
+}
+
+
+def plain(text: str) -> str:
+    """A text with what a terminal would obey, and what no locale can show, written as escapes."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape", "surrogatepass").decode() for letter in text
+    )
+
+
+def size_text(size: int) -> str:
+    """A number of bytes: `512`, `1.5 KiB`, `20.0 MiB`."""
+    if size < 1 << 10:
+        return str(size)
+    if size < 1 << 20:
+        return f"{size / (1 << 10):.1f} KiB"
+    return f"{size / (1 << 20):.1f} MiB"
+
+
+def inspection_text(found: Inspection, *, everything: bool) -> str:
+    """What an artefact holds.
+
+    Args:
+        found: the artefact.
+        everything: no table ends before its end.
+    """
+    most = None if everything else _MOST_LINES
+    sections = (
+        [table(list(_head(found)))],
+        _section("layers", _layers(found), right=(0, 2, 3, 4), most=None),
+        _section("items", _items(found), right=(0,), most=most),
+        _section("users", _users(found, everything=everything), right=(0,), most=most),
+        _section("special", _special(found), right=(), most=most),
+        [f"note: {plain(note)}" for note in found.notes],
+    )
+    return "\n\n".join("\n".join(section) for section in sections if section)
+
+
+def _head(found: Inspection) -> Iterator[tuple[str, str]]:
+    artefact, image = found.artefact, found.artefact.image
+    yield plain(artefact.path), f"{_KINDS[found.kind]}{_FORMS.get(artefact.form, '')}, {size_text(artefact.size)}"
+    if found.system:
+        yield "system", plain(found.system)
+    if image:
+        if image.names:
+            yield "name", plain(image.names[0])
+        yield "platform", plain(image.platform)
+        if image.manifest_digest:
+            yield "digest", str(image.manifest_digest)
+        yield "image id", str(image.config_digest)
+        yield "created", plain(str(image.config.get("created", "")))
+        yield from _configuration(image.config.get("config"))
+    tar_size = sum(layer.tar_size for layer in found.layers)
+    yield (
+        "sizes",
+        (
+            f"{size_text(sum(layer.stored.blob.size for layer in found.layers))} stored, {size_text(tar_size)} as tar,"
+            f" {size_text(found.file_size)} in files, {size_text(found.tree.hidden)} hidden by upper layers"
+        ),
+    )
+    yield "entries", str(len(found.tree.nodes))
+
+
+def _configuration(config: object) -> Iterator[tuple[str, str]]:
+    for key, value in sorted(config.items()) if isinstance(config, dict) else ():
+        if value:
+            yield plain(str(key).lower()), plain(value if isinstance(value, str) else json.dumps(value))
+
+
+def _section(title: str, rows: Iterable[tuple[str, ...]], right: tuple[int, ...], most: int | None) -> list[str]:
+    header, *lines = rows
+    if not lines:
+        return []
+    shown = table([header, *lines[:most]], right=right)
+    more = [f"and {len(lines) - most} more (-v shows all)"] if most is not None and len(lines) > most else []
+    return [f"{title}: {len(lines)}", shown, *more]
+
+
+def _layers(found: Inspection) -> Iterator[tuple[str, ...]]:
+    yield "", "digest", "stored", "tar", "entries", "what"
+    for rank, layer in enumerate(found.layers, 1):
+        yield (
+            str(rank),
+            layer.digest.hex[:_SHORT],
+            size_text(layer.stored.blob.size),
+            size_text(layer.tar_size),
+            str(layer.entries),
+            _what(layer),
+        )
+
+
+def _what(layer: LayerFacts) -> str:
+    stored = layer.stored
+    if stored.items:
+        return plain(_names([str(item) for item in stored.items]))
+    return _shortened(plain(stored.comment or stored.created_by))
+
+
+def _names(names: Sequence[str], most: int = 3) -> str:
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+def _shortened(text: str, most: int = 80) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _items(found: Inspection) -> Iterator[tuple[str, ...]]:
+    yield "size", "item", "version"
+    for item in sorted(found.items.all.values(), key=lambda item: (-item.size, item.path)):
+        yield size_text(item.size), plain(item.name), plain(item.version)
+
+
+def _users(found: Inspection, *, everything: bool) -> Iterator[tuple[str, ...]]:
+    """Those that somebody can be; a system has twenty others."""
+    yield "uid", "user", "password", "shell", ""
+    for user in found.users:
+        if everything or user.uid == 0 or user.can_log_in or user.password is not Password.LOCKED:
+            warning = "anybody can log in" if user.password is Password.EMPTY and user.can_log_in else ""
+            yield str(user.uid), plain(user.name), user.password.value, plain(user.shell), warning
+
+
+def _special(found: Inspection) -> Iterator[tuple[str, ...]]:
+    yield "why", "mode", "owner", "path"
+    for reason, node in sorted(found.special(), key=lambda pair: pair[0]):
+        yield reason, f"{node.meta.mode:04o}", f"{node.meta.uid}:{node.meta.gid}", _path(node.path)
+
+
+def files_text(found: Inspection) -> Iterator[str]:
+    """The entries, a line each, as `tar --numeric-owner -tv` lists them, without times."""
+    for placed in found.tree:
+        node = placed.node
+        mode = stat.filemode(_TYPES[node.kind] | node.meta.mode)
+        size = f"{node.device[0]},{node.device[1]}" if node.kind in (Kind.CHARACTER, Kind.BLOCK) else str(node.size)
+        target = f" -> {plain(os.fsdecode(node.target))}" if node.kind is Kind.SYMLINK else ""
+        link = f" link to {_path(node.same_as)}" if node.same_as else ""
+        yield f"{mode} {node.meta.uid}/{node.meta.gid} {size:>9} {_path(node.path)}{target}{link}"
+
+
+def difference_text(difference: Difference, *, everything: bool) -> str:
+    """How two artefacts differ; nothing if they do not.
+
+    Args:
+        difference: between them.
+        everything: no list ends before its end.
+    """
+    most = None if everything else _MOST_LINES
+    configuration = [("key", "before", "after")]
+    configuration += [
+        (plain(key), _value(before), _value(after)) for key, (before, after) in difference.configuration.items()
+    ]
+    sections = (
+        _section("items", _item_changes(difference.items), right=(3,), most=most),
+        _section("entries", _entry_changes(difference.entries), right=(3,), most=most),
+        _section("causes", _causes(difference), right=(0,), most=most) if difference.entries else [],
+        _section("configuration", configuration, right=(), most=most),
+        _moved(difference),
+    )
+    return "\n\n".join("\n".join(section) for section in sections if section)
+
+
+def _value(value: object) -> str:
+    return "" if value is None else plain(value if isinstance(value, str) else json.dumps(value))
+
+
+def _item_changes(changes: Sequence[ItemChange]) -> Iterator[tuple[str, ...]]:
+    yield "", "item", "version", "bytes"
+    for change in changes:
+        one, other = change.before, change.after
+        difference = (other.size if other else 0) - (one.size if one else 0)
+        versions = dict.fromkeys(plain(item.version) for item in (one, other) if item)
+        yield _sign(one, other), plain(change.name), " -> ".join(versions), f"{difference:+}"
+
+
+def _entry_changes(changes: Sequence[EntryChange]) -> Iterator[tuple[str, ...]]:
+    yield "", "entry", "what", "bytes", "cause"
+    for change in changes:
+        one, other = change.before, change.after
+        difference = (other.size if other else 0) - (one.size if one else 0)
+        yield (
+            _sign(one, other),
+            _path(change.path),
+            _attributes(change),
+            f"{difference:+}",
+            _shortened(plain(change.cause)),
+        )
+
+
+def _sign(before: object, after: object) -> str:
+    return "+" if not before else "-" if not after else "~"
+
+
+def _attributes(change: EntryChange) -> str:
+    """What differs; of what one line has room for, both values."""
+    one, other = change.before, change.after
+    if not one or not other:
+        return ""
+    values = {
+        "mode": f" {one.meta.mode:04o} -> {other.meta.mode:04o}",
+        "uid": f" {one.meta.uid} -> {other.meta.uid}",
+        "gid": f" {one.meta.gid} -> {other.meta.gid}",
+        "type": f" {one.kind.value} -> {other.kind.value}",
+    }
+    return ", ".join(name + values.get(name, "") for name in change.attributes)
+
+
+def _causes(difference: Difference) -> Iterator[tuple[str, ...]]:
+    yield "new bytes", "cause"
+    for cause, size in difference.causes.items():
+        yield size_text(size), _shortened(plain(cause))
+
+
+def _moved(difference: Difference) -> list[str]:
+    if not difference.layers and not difference.layers_gone:
+        return []
+    new, gone, size = len(difference.layers), difference.layers_gone, size_text(difference.pull_size)
+    return [f"layers: {new} new, {gone} gone; a pull moves {size}"]
+
+
+def _path(path: bytes) -> str:
+    return plain("/" + os.fsdecode(path))
