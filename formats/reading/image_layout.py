@@ -30,7 +30,8 @@ class FoundImage:
     descriptor: Descriptor
 
     def __str__(self) -> str:
-        return " ".join((*self.names[:1], self.platform, str(self.descriptor.digest)[:19])).strip()
+        parts = (*self.names[:1], self.platform, str(self.descriptor.digest)[:19])
+        return " ".join(part for part in parts if part)
 
     def answers_to(self, name: str) -> bool:
         """Whether it is meant by a name, a platform, or the beginning of a digest."""
