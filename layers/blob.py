@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from isal import isal_zlib
 
 from layers import tar
-from layers.compress import Codec
+from layers.codec import Codec
 from layers.digest import Digest, DigestError
 from layers.entry import Entry
 from layers.hashing import ParallelHash
@@ -254,24 +254,38 @@ class BlobWriter:
         self._input = hashlib.sha256()
         self._output = hashlib.sha256()
         self._checksum = 0
+        self._chunk = bytearray()
+        self._records = bytearray()
         self._read = 0
         self._written = 0
         self._emit(codec.start())
 
-    def write(self, chunk: bytearray) -> None:
+    def write(self, piece: bytearray) -> None:
         """Take the next `CHUNK` bytes of the input; only the last piece may be shorter."""
-        self._input.update(chunk)
-        self._checksum = isal_zlib.crc32(chunk, self._checksum)
-        self._read += len(chunk)
-        self._pipeline.submit(self._codec.compress, chunk, self._emit)
+        self._input.update(piece)
+        self._checksum = isal_zlib.crc32(piece, self._checksum)
+        self._read += len(piece)
+        self._chunk = self._chunk + piece if self._chunk else piece
+        if len(self._chunk) >= self._codec.chunk:
+            self._submit()
 
     def close(self) -> None:
         """The input ended."""
+        if self._chunk:
+            self._submit()
         diff_id = Digest(self._input.hexdigest())
         self._pipeline.after(lambda: self._finish(diff_id))
 
+    def _submit(self) -> None:
+        chunk, self._chunk = self._chunk, bytearray()
+        self._pipeline.submit(self._codec.compress, chunk, self._emit_chunk)
+
+    def _emit_chunk(self, compressed: bytes | bytearray) -> None:
+        self._records += self._codec.record(compressed)
+        self._emit(compressed)
+
     def _finish(self, diff_id: Digest) -> None:
-        self._emit(self._codec.end(self._checksum, self._read))
+        self._emit(self._codec.end(self._checksum, self._read, bytes(self._records)))
         if self._codec.name == "none":
             self._done(diff_id, diff_id, self._written)
         else:

@@ -2,52 +2,24 @@
 
 A codec cuts its input into chunks of a fixed size and compresses each by itself, so that chunks can be compressed
 in parallel and joined in order. `gzip` gives one member (RFC 1952) whose chunks end with a full flush (RFC 1951,
-3.2.4: an empty stored block, byte-aligned); `zstd` gives one frame a chunk (RFC 8878, 3: frames concatenate).
+3.2.4: an empty stored block, byte-aligned); `zstd` gives one frame a chunk (RFC 8878, 3: frames concatenate); `bzip2`
+one stream a chunk, which concatenate, too; `xz` and `lzip` have modules of their own.
 """
 
+import bz2
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import isal
 import zstandard
 from isal import isal_zlib
 
+from layers.codec import Codec, Concatenated
 from layers.errors import InputError
-
-
-class Codec(Protocol):
-    """How bytes become fewer.
-
-    Attributes:
-        name: as in os.toml and in media types: `none`, `gzip`, `zstd`.
-        level: the codec's own scale; 0 where it has none.
-        library: what compresses, with its version: the bytes depend on it.
-    """
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def level(self) -> int: ...  # noqa: D102
-    @property
-    def library(self) -> str: ...  # noqa: D102
-
-    def start(self) -> bytes:
-        """What comes before the first chunk."""
-        ...
-
-    def compress(self, chunk: bytearray) -> bytes | bytearray:
-        """One chunk, compressed: a pure function, called from many threads."""
-        ...
-
-    def end(self, checksum: int, size: int) -> bytes:
-        """What comes after the last chunk.
-
-        Args:
-            checksum: CRC-32 of the whole input.
-            size: bytes of the whole input.
-        """
-        ...
+from layers.lzip import Lzip
+from layers.tar import CHUNK
+from layers.xz import Xz
 
 
 @dataclass(frozen=True)
@@ -57,6 +29,7 @@ class NoCodec:
     name: str = "none"
     level: int = 0
     library: str = "none"
+    chunk: int = CHUNK
 
     def start(self) -> bytes:  # noqa: D102
         return b""
@@ -64,7 +37,10 @@ class NoCodec:
     def compress(self, chunk: bytearray) -> bytearray:  # noqa: D102
         return chunk
 
-    def end(self, checksum: int, size: int) -> bytes:  # noqa: ARG002, D102
+    def record(self, compressed: bytes | bytearray) -> bytes:  # noqa: ARG002, D102
+        return b""
+
+    def end(self, checksum: int, size: int, records: bytes = b"") -> bytes:  # noqa: ARG002, D102
         return b""
 
 
@@ -77,6 +53,7 @@ class Gzip:
 
     level: int = 3
     name: str = "gzip"
+    chunk: int = CHUNK
 
     @property
     def library(self) -> str:  # noqa: D102
@@ -93,34 +70,54 @@ class Gzip:
         state = library.compressobj(self.level, zlib.DEFLATED, -zlib.MAX_WBITS)
         return bytes(state.compress(chunk) + state.flush(library.Z_FULL_FLUSH))
 
-    def end(self, checksum: int, size: int) -> bytes:  # noqa: D102
+    def record(self, compressed: bytes | bytearray) -> bytes:  # noqa: ARG002, D102
+        return b""
+
+    def end(self, checksum: int, size: int, records: bytes = b"") -> bytes:  # noqa: ARG002, D102
         last_block = b"\x03\0"  # final, fixed codes, end of block: RFC 1951, 3.2.6
         return last_block + checksum.to_bytes(4, "little") + (size & 0xFFFFFFFF).to_bytes(4, "little")
 
 
 @dataclass(frozen=True)
-class Zstd:
+class Zstd(Concatenated):
     """RFC 8878, one frame a chunk, each with its content's size."""
 
     level: int = 3
     name: str = "zstd"
+    chunk: int = CHUNK
 
     @property
     def library(self) -> str:  # noqa: D102
         return "libzstd " + ".".join(map(str, zstandard.ZSTD_VERSION))
 
-    def start(self) -> bytes:  # noqa: D102
-        return b""
-
     def compress(self, chunk: bytearray) -> bytes:  # noqa: D102
         return zstandard.ZstdCompressor(level=self.level, write_content_size=True, threads=0).compress(chunk)
 
-    def end(self, checksum: int, size: int) -> bytes:  # noqa: ARG002, D102
-        # An input of no bytes still has to be a valid stream: one empty frame.
-        return b"" if size else self.compress(bytearray())
+
+@dataclass(frozen=True)
+class Bzip2(Concatenated):
+    """The format of bzip2 1.0, one stream a chunk."""
+
+    level: int = 9
+    name: str = "bzip2"
+    library: str = "libbz2"
+    chunk: int = 4 << 20  # a level's blocks have up to 900 kB: less than a block in five is cut off short
+
+    def compress(self, chunk: bytearray) -> bytes:  # noqa: D102
+        return bz2.compress(chunk, self.level)
 
 
-_LEVELS = {"none": range(1), "gzip": range(1, 10), "zstd": range(1, 20)}
+#: Every codec's levels by its name; `codec` makes them.
+LEVELS = {
+    "none": range(1),
+    "gzip": range(1, 10),
+    "zstd": range(1, 20),
+    "xz": range(10),
+    "lzip": range(10),
+    "bzip2": range(1, 10),
+}
+
+_KINDS: dict[str, Callable[..., Codec]] = {"gzip": Gzip, "zstd": Zstd, "xz": Xz, "lzip": Lzip, "bzip2": Bzip2}
 
 
 def codec(name: str, level: int | None = None) -> Codec:
@@ -129,12 +126,11 @@ def codec(name: str, level: int | None = None) -> Codec:
     Raises:
         InputError: there is no such codec or level.
     """
-    if name not in _LEVELS:
-        raise InputError(f"there is no compression {name!r}", hint=f"There are: {', '.join(_LEVELS)}.")
-    if level is not None and level not in _LEVELS[name]:
-        levels = _LEVELS[name]
+    if name not in LEVELS:
+        raise InputError(f"there is no compression {name!r}", hint=f"There are: {', '.join(LEVELS)}.")
+    if level is not None and level not in LEVELS[name]:
+        levels = LEVELS[name]
         raise InputError(f"{name} has no level {level}", hint=f"It has {levels[0]} to {levels[-1]}.")
     if name == "none":
         return NoCodec()
-    kind = Gzip if name == "gzip" else Zstd
-    return kind() if level is None else kind(level)
+    return _KINDS[name]() if level is None else _KINDS[name](level)

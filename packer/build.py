@@ -16,7 +16,8 @@ from formats.format import Artefact, Order, format_module
 from formats.repository import repository_name, tag
 from formats.system import System
 from layers.blob import BlobCache, Workshop
-from layers.compress import Codec, codec
+from layers.codec import Codec
+from layers.compress import codec
 from layers.digest import Digest
 from layers.errors import PackError
 from layers.item import Closure

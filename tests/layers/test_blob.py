@@ -14,7 +14,8 @@ import zstandard
 
 from layers import tar
 from layers.blob import BlobCache, Layer, LayerRequest, Workshop, layer_key
-from layers.compress import Codec, Gzip, NoCodec, Zstd, codec
+from layers.codec import Codec
+from layers.compress import Gzip, NoCodec, Zstd, codec
 from layers.digest import Digest
 from layers.entry import Data, Entry, File, Meta, Slice
 from layers.errors import EntryError, PackError

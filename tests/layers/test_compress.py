@@ -1,5 +1,7 @@
+import bz2
 import gzip
 import io
+import lzma
 import subprocess
 import zlib
 from collections.abc import Callable
@@ -10,7 +12,8 @@ import pytest
 import zstandard
 
 from layers.blob import BlobWriter
-from layers.compress import Codec, codec
+from layers.codec import Codec
+from layers.compress import codec
 from layers.digest import Digest
 from layers.errors import InputError
 from layers.output import PendingFile
@@ -28,7 +31,14 @@ INPUTS = {
     "zeros": bytes(2 * CHUNK),
 }
 
-LEVELS = {"none": [0], "gzip": [1, 2, 3, 4, 6, 9], "zstd": [1, 3, 19]}
+LEVELS = {
+    "none": [0],
+    "gzip": [1, 2, 3, 4, 6, 9],
+    "zstd": [1, 3, 19],
+    "xz": [0, 6, 9],
+    "lzip": [0, 6, 9],
+    "bzip2": [1, 9],
+}
 
 
 def compressed(codec: Codec, data: bytes, folder: Path, workers: int = 2) -> bytes:
@@ -45,6 +55,16 @@ def compressed(codec: Codec, data: bytes, folder: Path, workers: int = 2) -> byt
         blob = file.file.read()
     assert found == [(Digest.of(data), Digest.of(blob), len(blob))]
     return blob
+
+
+_BLOBS: dict[tuple[str, str], bytes] = {}
+
+
+def _blob(name: str, given: str, folder: Path) -> bytes:
+    """An input, compressed once for all tests: xz takes its time."""
+    if (name, given) not in _BLOBS:
+        _BLOBS[name, given] = compressed(codec(name), INPUTS[given], folder)
+    return _BLOBS[name, given]
 
 
 def _through(*command: str) -> Callable[[bytes], bytes]:
@@ -65,6 +85,16 @@ READERS: list[tuple[str, str, Callable[[bytes], bytes]]] = [
     ("gzip", "python", gzip.decompress),
     ("zstd", "zstd(1)", _through("zstd", "-dcq")),
     ("zstd", "python-zstandard", _zstandard),
+    ("xz", "xz(1)", _through("xz", "-dc")),
+    ("xz", "xz(1) with threads", _through("xz", "-T4", "-dc")),
+    ("xz", "bsdcat", _through("bsdcat")),
+    ("xz", "python lzma", lzma.decompress),
+    ("lzip", "lzip(1)", _through("lzip", "-dc")),
+    ("lzip", "plzip", _through("plzip", "-dc")),
+    ("lzip", "bsdcat's lzip", _through("bsdcat")),
+    ("bzip2", "bzip2(1)", _through("bzip2", "-dc")),
+    ("bzip2", "bsdcat's bzip2", _through("bsdcat")),
+    ("bzip2", "python bz2", bz2.decompress),
 ]
 READER_NAMES = [reader for _, reader, _ in READERS]
 
@@ -74,32 +104,28 @@ READER_NAMES = [reader for _, reader, _ in READERS]
 def test_readers_get_back_what_was_given(
     name: str, reader: str, read: Callable[[bytes], bytes], given: str, tmp_path: Path
 ) -> None:
-    assert read(compressed(codec(name), INPUTS[given], tmp_path)) == INPUTS[given]
+    assert read(_blob(name, given, tmp_path)) == INPUTS[given]
 
 
 @pytest.mark.parametrize(("name", "reader", "read"), READERS, ids=READER_NAMES)
 def test_blobs_can_be_joined(name: str, reader: str, read: Callable[[bytes], bytes], tmp_path: Path) -> None:
-    joined = b"".join(compressed(codec(name), INPUTS[given], tmp_path) for given in INPUTS)
-    assert read(joined) == b"".join(INPUTS.values())
+    order = [*list(INPUTS)[1:], "empty"]  # bsdcat takes an empty member of lzip for the end
+    joined = b"".join(_blob(name, given, tmp_path) for given in order)
+    assert read(joined) == b"".join(INPUTS[given] for given in order)
 
 
-@pytest.mark.parametrize("level", LEVELS["gzip"])
-def test_every_level_of_gzip_is_read_back(level: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "level"), [(name, level) for name, levels in LEVELS.items() for level in levels])
+def test_every_level_is_read_back(name: str, level: int, tmp_path: Path) -> None:
     data = noise(CHUNK + 1)
-    assert gzip.decompress(compressed(codec("gzip", level), data, tmp_path)) == data
-
-
-@pytest.mark.parametrize("level", LEVELS["zstd"])
-def test_every_level_of_zstd_is_read_back(level: int, tmp_path: Path) -> None:
-    data = noise(CHUNK + 1)
-    assert _zstandard(compressed(codec("zstd", level), data, tmp_path)) == data
+    read = next(read for reader_of, _, read in READERS if reader_of == name)
+    assert read(compressed(codec(name, level), data, tmp_path)) == data
 
 
 @pytest.mark.parametrize("name", LEVELS)
 @pytest.mark.parametrize("workers", [1, 5])
 def test_the_number_of_workers_changes_no_byte(name: str, workers: int, tmp_path: Path) -> None:
     data = INPUTS["several chunks"]
-    assert compressed(codec(name), data, tmp_path, workers) == compressed(codec(name), data, tmp_path, 2)
+    assert compressed(codec(name), data, tmp_path, workers) == _blob(name, "several chunks", tmp_path)
 
 
 def test_gzip_is_one_member_without_a_time(tmp_path: Path) -> None:
@@ -124,11 +150,35 @@ def test_zstd_is_a_frame_a_chunk_with_its_size(tmp_path: Path) -> None:
     assert sizes == [CHUNK, CHUNK, 5]
 
 
+def test_xz_is_one_stream_of_blocks_with_their_sizes(tmp_path: Path) -> None:
+    """Sizes in the headers are what lets xz use several threads to decompress."""
+    (tmp_path / "file.xz").write_bytes(_blob("xz", "several chunks", tmp_path))
+    listing = subprocess.run(
+        ["xz", "--robot", "-lvv", tmp_path / "file.xz"], capture_output=True, text=True, check=True
+    ).stdout
+    rows = [line.split("\t") for line in listing.splitlines()]
+    (stream,) = (row for row in rows if row[0] == "stream")
+    blocks = [row for row in rows if row[0] == "block"]
+    assert stream[2] == "2"  # blocks
+    assert [int(block[7]) for block in blocks] == [4 * CHUNK, CHUNK + 12345]
+    assert {block[12] for block in blocks} == {"cu"}  # both sizes are there
+    assert {block[9] for block in blocks} == {"CRC32"}
+
+
+def test_lzip_is_a_member_a_chunk(tmp_path: Path) -> None:
+    (tmp_path / "file.lz").write_bytes(_blob("lzip", "several chunks", tmp_path))
+    done = subprocess.run(["lzip", "-lvv", tmp_path / "file.lz"], capture_output=True, text=True, check=True)
+    assert " 2 " in done.stdout, done.stdout
+    assert subprocess.run(["lzip", "-t", tmp_path / "file.lz"], check=False).returncode == 0
+
+
 def test_size_of_gzip_is_modulo_4_gib() -> None:
     assert codec("gzip").end(0, 2**32 + 7)[-4:] == (7).to_bytes(4, "little")
 
 
-@pytest.mark.parametrize(("name", "level"), [("none", 0), ("gzip", 3), ("zstd", 3)])
+@pytest.mark.parametrize(
+    ("name", "level"), [("none", 0), ("gzip", 3), ("zstd", 3), ("xz", 6), ("lzip", 6), ("bzip2", 9)]
+)
 def test_defaults(name: str, level: int) -> None:
     found = codec(name)
     assert (found.name, found.level) == (name, level)
@@ -144,15 +194,18 @@ def test_the_library_that_makes_the_bytes_is_named() -> None:
 @pytest.mark.parametrize(
     ("name", "level", "complaint"),
     [
-        ("xz", None, "no compression 'xz'"),
+        ("lzma", None, "no compression 'lzma'"),
         ("", None, "no compression ''"),
-        ("GZIP", None, "There are: none, gzip, zstd"),
+        ("GZIP", None, "There are: none, gzip, zstd, xz, lzip, bzip2"),
         ("none", 1, "none has no level 1"),
         ("gzip", 0, "gzip has no level 0"),
         ("gzip", 10, "It has 1 to 9"),
         ("gzip", -1, "gzip has no level -1"),
         ("zstd", 0, "zstd has no level 0"),
         ("zstd", 20, "It has 1 to 19"),
+        ("xz", 10, "It has 0 to 9"),
+        ("lzip", -1, "lzip has no level -1"),
+        ("bzip2", 0, "It has 1 to 9"),
     ],
 )
 def test_what_there_is_not_is_refused(name: str, level: int | None, complaint: str) -> None:
