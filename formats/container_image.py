@@ -67,6 +67,54 @@ class ContainerImage:
         return f"{self.repository}:{self.tag}"
 
 
+@dataclass(frozen=True, slots=True)
+class ImageArtefact:
+    """An artefact that holds one image.
+
+    Attributes:
+        path: where it is.
+        reference: repository and tag.
+        digest: of the image's manifest: what a registry calls it.
+        image_id: digest of the image's configuration: what docker calls it.
+        layers: lowest first, the customization layer last.
+    """
+
+    path: str
+    reference: str
+    digest: Digest
+    image_id: Digest
+    layers: tuple[Layer, ...]
+
+    @classmethod
+    def of(cls, image: ContainerImage, path: str) -> "ImageArtefact":
+        """The artefact at a path that holds an image."""
+        return cls(path, image.reference, Digest.of(image.manifest), Digest.of(image.config), image.layers)
+
+    @property
+    def summary(self) -> str:
+        """See `formats.format.Artefact`."""
+        return f"{self.reference} {self.digest} ({len(self.layers)} layers)"
+
+    @property
+    def facts(self) -> Json:
+        """See `formats.format.Artefact`."""
+        return {
+            "reference": self.reference,
+            "digest": str(self.digest),
+            "image-id": str(self.image_id),
+            "layers": [_layer_facts(layer) for layer in self.layers],
+        }
+
+
+def _layer_facts(layer: Layer) -> Json:
+    return {
+        "diff-id": str(layer.diff_id),
+        "digest": str(layer.digest),
+        "size": layer.size,
+        "compression": layer.compression,
+    }
+
+
 def layer_requests(order: Order) -> list[LayerRequest]:
     """The layers of an image, lowest first, the customization layer last."""
     return [*(_group_request(order, group) for group in order.plan.groups), _customization_request(order)]

@@ -5,8 +5,8 @@ blobs. `docker load` with the classic image store and `podman load` read the lat
 default of Engine 29) the former. The archive itself is not compressed: its layers are.
 """
 
-from formats.container_image import ContainerImage, canonical_json
-from formats.format import Artefact, Order
+from formats.container_image import ContainerImage, ImageArtefact, canonical_json
+from formats.format import Order
 from formats.image_layout import ArchiveLayout, blob_path, write_layout
 from layers.archive import new_archive
 from layers.digest import Digest
@@ -14,11 +14,11 @@ from layers.digest import Digest
 SUMMARY = "one archive for docker load, podman load and skopeo"
 
 
-def default_output(stem: str) -> str:  # noqa: D103
+def default_output(stem: str, options: None) -> str:  # noqa: ARG001, D103
     return f"{stem}.docker.tar"
 
 
-def write(order: Order) -> Artefact:
+def write(order: Order) -> ImageArtefact:
     """Write the archive; see `formats.format.Format`."""
     if order.workshop.codec.name == "zstd":
         order.workshop.progress.warn(
@@ -26,7 +26,7 @@ def write(order: Order) -> Artefact:
         )
     with new_archive(order.output, order.workshop.epoch) as archive:
         image = write_layout(order, ArchiveLayout(archive), _docker_manifest)
-    return Artefact(order.output, image.reference, Digest.of(image.manifest), Digest.of(image.config), image.layers)
+    return ImageArtefact.of(image, order.output)
 
 
 def _docker_manifest(image: ContainerImage) -> dict[str, bytes]:

@@ -1,16 +1,17 @@
 """What a format is, and which there are: one a file; the file's name is its name on the command line."""
 
 import importlib
-from dataclasses import dataclass
-from typing import Protocol, cast
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, cast
 
 from formats.system import System
-from layers.blob import Layer, Workshop
+from layers.blob import Workshop
 from layers.digest import Digest
 from layers.plan import LayerPlan
 
 #: Every format, in the order in which people are told of them.
-NAMES = ("docker", "oci")
+NAMES = ("docker", "oci", "tarball")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,40 +23,78 @@ class Order:
         plan: which items share a layer.
         workshop: what layers are made with.
         output: path of the artefact.
+        options: the `Options` of the format's module, if it has any.
     """
 
     system: System
     plan: LayerPlan
     workshop: Workshop
     output: str
+    options: Any = None
+
+
+class Artefact(Protocol):
+    """What was made."""
+
+    @property
+    def path(self) -> str:
+        """Where it is."""
+        ...
+
+    @property
+    def summary(self) -> str:
+        """What people are told of it, on one line."""
+        ...
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What programs are told of it besides its path, as JSON takes it; keys are in kebab case."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
-class Artefact:
-    """What was made.
+class FileArtefact:
+    """An artefact that is one file.
 
     Attributes:
         path: where it is.
-        reference: repository and tag.
-        digest: of the image's manifest: what a registry calls it.
-        image_id: digest of the image's configuration: what docker calls it.
-        layers: lowest first, the customization layer last.
+        digest: of the file.
+        size: bytes.
+        more: facts besides these.
     """
 
     path: str
-    reference: str
     digest: Digest
-    image_id: Digest
-    layers: tuple[Layer, ...]
+    size: int
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def summary(self) -> str:
+        """See `Artefact`."""
+        return f"{self.digest} ({self.size / (1 << 20):.1f} MiB)"
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """See `Artefact`."""
+        return {"digest": str(self.digest), "size": self.size, **self.more}
 
 
 class Format(Protocol):
-    """A module of this package that makes one kind of artefact."""
+    """A module of this package that makes one kind of artefact.
+
+    One that can be made in several ways has a frozen dataclass `Options`; the table of os.toml that is named as the
+    format makes it.
+    """
 
     SUMMARY: str
 
-    def default_output(self, stem: str) -> str:
-        """File name of the artefact of a system whose name and version make the stem."""
+    def default_output(self, stem: str, options: Any) -> str:
+        """File name of the artefact.
+
+        Args:
+            stem: name and version of the system.
+            options: as in `Order`.
+        """
         ...
 
     def write(self, order: Order) -> Artefact:

@@ -2,28 +2,27 @@
 
 import os
 
-from formats.container_image import ContainerImage
-from formats.format import Artefact, Order
+from formats.container_image import ContainerImage, ImageArtefact
+from formats.format import Order
 from formats.image_layout import ArchiveLayout, FolderLayout, write_layout
 from layers.archive import STANDARD_OUTPUT, new_archive
-from layers.digest import Digest
 from layers.output import OutputError, PendingFolder
 
 SUMMARY = "an OCI image layout: a folder, or an archive with -o NAME.tar"
 
 
-def default_output(stem: str) -> str:  # noqa: D103
+def default_output(stem: str, options: None) -> str:  # noqa: ARG001, D103
     return f"{stem}.oci"
 
 
-def write(order: Order) -> Artefact:
+def write(order: Order) -> ImageArtefact:
     """Write the layout; see `formats.format.Format`.
 
     A folder that is an image layout is replaced; any other folder is left alone.
     """
     archive = order.output.endswith(".tar") or order.output == STANDARD_OUTPUT
     image = _write_archive(order) if archive else _write_folder(order)
-    return Artefact(order.output, image.reference, Digest.of(image.manifest), Digest.of(image.config), image.layers)
+    return ImageArtefact.of(image, order.output)
 
 
 def _write_archive(order: Order) -> ContainerImage:

@@ -10,11 +10,12 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
 from formats.platform import Platform
-from layers.entry import Entry
+from layers.entry import Entry, parents
 from layers.item import Closure, NarItem, StoreItem
 from layers.placement import Placement
 from layers.reader import Reader
-from layers.tree import Part, Tree, merge
+from layers.tar import TarWriter
+from layers.tree import Part, Tree, merge, overlay
 from layers.verify import verified
 
 
@@ -88,6 +89,32 @@ class System:
         tree = self.group_tree(items)
         hashed = {self.placed_root(item): item for item in items if isinstance(item, NarItem)}
         return verified(tree, reader, hashed, verify) if verify and hashed else iter(tree)
+
+    def root_entries(self, reader: Reader, verify: Executor | None, upper: Sequence[Entry] = ()) -> Iterator[Entry]:
+        """The entries of the whole root, in `tree_order`.
+
+        Args:
+            reader: reads their contents, each before the next entry is asked for.
+            verify: as in `group_entries`.
+            upper: entries that are laid over the root's, with their parents.
+
+        Raises:
+            CorruptError: an item is not what its store has hashed.
+        """
+        tree = overlay(self.tree, upper) if upper else self.tree
+        hashed = {self.placed_root(item): item for item in self.closure if isinstance(item, NarItem)}
+        if not verify or not hashed:
+            return iter(tree)
+        for entry in (*self.customization, *upper):
+            for path in (entry.path, *parents(entry.path)):
+                if item := hashed.pop(path, None):
+                    self._verify(item, reader, verify)
+        return verified(tree, reader, hashed, verify)
+
+    def _verify(self, item: NarItem, reader: Reader, executor: Executor) -> None:
+        """Compare an item that something is laid over: the root does not have it as its store has hashed it."""
+        writer = TarWriter(lambda _: None, self.epoch, reader)
+        writer.add_all(self.group_entries([item], reader, executor))
 
     def placed_root(self, item: NarItem) -> bytes:
         """Where an item of a Nix or Guix store lands."""

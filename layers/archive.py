@@ -63,6 +63,24 @@ class ArchiveWriter:
 
 
 @contextlib.contextmanager
+def new_output(path: str) -> Iterator[PendingFile | StreamedFile]:
+    """A file that appears when the block ends without an error; or a stream.
+
+    Args:
+        path: the file, or `STANDARD_OUTPUT`.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    if path == STANDARD_OUTPUT:
+        yield StreamedFile(_DESCRIPTOR)
+        return
+    with PendingFile(os.path.dirname(path) or ".") as output:
+        yield output
+        output.publish(os.path.basename(path))
+
+
+@contextlib.contextmanager
 def new_archive(path: str, epoch: int) -> Iterator[ArchiveWriter]:
     """An archive that appears when the block ends without an error.
 
@@ -73,18 +91,10 @@ def new_archive(path: str, epoch: int) -> Iterator[ArchiveWriter]:
     Raises:
         OutputError: the archive cannot be written.
     """
-    with contextlib.ExitStack() as stack:
-        reader = stack.enter_context(Reader())
-        if path == STANDARD_OUTPUT:
-            writer = ArchiveWriter(StreamedFile(_DESCRIPTOR), epoch, reader)
-            yield writer
-            writer.close()
-            return
-        output = stack.enter_context(PendingFile(os.path.dirname(path) or "."))
+    with new_output(path) as output, Reader() as reader:
         writer = ArchiveWriter(output, epoch, reader)
         yield writer
         writer.close()
-        output.publish(os.path.basename(path))
 
 
 def write_archive(path: str, entries: Iterable[Entry], epoch: int) -> None:

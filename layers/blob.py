@@ -23,7 +23,7 @@ from layers.codec import Codec
 from layers.digest import Digest, DigestError
 from layers.entry import Entry
 from layers.hashing import ParallelHash
-from layers.output import Buffer, PendingFile, make_cache
+from layers.output import Buffer, PendingFile, StreamedFile, make_cache
 from layers.pipeline import Pipeline
 from layers.progress import Progress
 from layers.reader import Reader
@@ -245,7 +245,11 @@ class BlobWriter:
     """
 
     def __init__(
-        self, codec: Codec, file: PendingFile, pipeline: Pipeline, done: Callable[[Digest, Digest, int], None]
+        self,
+        codec: Codec,
+        file: PendingFile | StreamedFile,
+        pipeline: Pipeline,
+        done: Callable[[Digest, Digest, int], None],
     ) -> None:
         self._codec = codec
         self._file = file

@@ -11,7 +11,7 @@ class Progress(Protocol):
         ...
 
     def advance(self, what: str, size: int) -> None:
-        """A piece of the task is done."""
+        """A piece of the task is done; one that has no name of its own is counted only."""
         ...
 
     def end(self) -> None:

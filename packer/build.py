@@ -11,13 +11,13 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Any
 
 from formats.format import Artefact, Order, format_module
 from formats.repository import repository_name, tag
 from formats.system import System
 from layers.blob import BlobCache, Workshop
 from layers.codec import Codec
-from layers.compress import codec
 from layers.digest import Digest
 from layers.errors import PackError
 from layers.item import Closure
@@ -75,6 +75,21 @@ class Production:
     codec: Codec
 
 
+@dataclass(frozen=True, slots=True)
+class Output:
+    """An artefact to be made.
+
+    Attributes:
+        format: its name.
+        path: where it goes.
+        options: what the format's table of os.toml says.
+    """
+
+    format: str
+    path: str
+    options: Any = None
+
+
 def produce(declaration: Declaration, settings: Settings) -> Production:
     """Read the closure, assemble the system, plan its layers.
 
@@ -92,7 +107,7 @@ def produce(declaration: Declaration, settings: Settings) -> Production:
     system = _system(declaration, store, closure, settings)
     layers = declaration.layers
     planned = plan(closure, strategy(layers.strategy), layers.max_layers)
-    return Production(system, planned, codec(layers.compression.codec, layers.compression.level))
+    return Production(system, planned, layers.compression.made())
 
 
 def pin(declaration: Declaration, settings: Settings) -> Lock:
@@ -110,12 +125,12 @@ def pin(declaration: Declaration, settings: Settings) -> Lock:
     return lock.made(declaration, items, Ids({**kept.users, **new.users}, {**kept.groups, **new.groups}))
 
 
-def build(production: Production, outputs: Sequence[tuple[str, str]], settings: Settings) -> list[Artefact]:
+def build(production: Production, outputs: Sequence[Output], settings: Settings) -> list[Artefact]:
     """Make artefacts.
 
     Args:
         production: of what.
-        outputs: (format, path) of each.
+        outputs: which of them.
         settings: with what.
 
     Raises:
@@ -123,8 +138,10 @@ def build(production: Production, outputs: Sequence[tuple[str, str]], settings: 
     """
     with open_workshop(production, settings) as workshop:
         return [
-            format_module(name).write(Order(production.system, production.plan, workshop, path))
-            for name, path in outputs
+            format_module(output.format).write(
+                Order(production.system, production.plan, workshop, output.path, output.options)
+            )
+            for output in outputs
         ]
 
 
@@ -148,7 +165,7 @@ def open_workshop(production: Production, settings: Settings) -> Iterator[Worksh
         )
 
 
-def check(production: Production, outputs: Sequence[tuple[str, str]], settings: Settings) -> list[Artefact]:
+def check(production: Production, outputs: Sequence[Output], settings: Settings) -> list[Artefact]:
     """Make artefacts, make them again without the cache, and compare.
 
     Raises:
@@ -158,15 +175,16 @@ def check(production: Production, outputs: Sequence[tuple[str, str]], settings: 
     first = build(production, outputs, settings)
     with tempfile.TemporaryDirectory(prefix="check-", dir=settings.cache) as folder:
         again = [
-            (name, os.path.join(folder, str(rank), os.path.basename(path))) for rank, (name, path) in enumerate(outputs)
+            replace(output, path=os.path.join(folder, str(rank), os.path.basename(output.path)))
+            for rank, output in enumerate(outputs)
         ]
-        for _, path in again:
-            os.mkdir(os.path.dirname(path))
+        for output in again:
+            os.mkdir(os.path.dirname(output.path))
         build(production, again, replace(settings, cache=os.path.join(folder, "cache")))
         differing = [
-            path
-            for (_, path), (_, second) in zip(outputs, again, strict=True)
-            if _fingerprint(path) != _fingerprint(second)
+            output.path
+            for output, second in zip(outputs, again, strict=True)
+            if _fingerprint(output.path) != _fingerprint(second.path)
         ]
     if differing:
         raise DifferenceError(
@@ -176,11 +194,19 @@ def check(production: Production, outputs: Sequence[tuple[str, str]], settings: 
     return first
 
 
-def default_outputs(declaration: Declaration, formats: Iterable[str], folder: str) -> list[tuple[str, str]]:
-    """Where the artefacts of some formats go when nothing else is said: NAME-VERSION.FORMAT in a folder."""
+def outputs(declaration: Declaration, formats: Iterable[str], settings: Settings, folder: str) -> list[Output]:
+    """The artefacts of some formats, where they go when nothing else is said: NAME-VERSION.FORMAT in a folder.
+
+    Raises:
+        InputError: a file that a format's table names cannot be used.
+    """
     name = repository_name(declaration.name).replace("/", "-")
     stem = f"{name}-{tag(declaration.version)}" if declaration.version else name
-    return [(kind, os.path.join(folder, format_module(kind).default_output(stem))) for kind in formats]
+    made = []
+    for kind in formats:
+        options = declaration.format_options(kind, settings.folder)
+        made.append(Output(kind, os.path.join(folder, format_module(kind).default_output(stem, options)), options))
+    return made
 
 
 def _ids(settings: Settings) -> Ids:

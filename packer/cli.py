@@ -9,7 +9,7 @@ the help.
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -105,7 +105,7 @@ def _closure_options(command: Command) -> Command:
         click.option("--max-layers", type=int, metavar="N", help="Most layers, the customization layer included."),
         click.option("--force-layers", is_flag=True, help="Allow more layers than docker can run."),
         click.option("--strategy", type=click.Choice(strategies.NAMES), help="How items are put into layers."),
-        click.option("--compression", metavar="CODEC[:LEVEL]", help="none, gzip or zstd; gzip:6 names a level."),
+        click.option("--compression", metavar="CODEC[:LEVEL]", help="For example gzip or zstd; gzip:6 names a level."),
         click.option(
             "-j", "--jobs", type=click.IntRange(1), metavar="N", help="Chunks compressed at a time (all processors)."
         ),
@@ -137,24 +137,34 @@ def _common(file: str, options: dict[str, Any]) -> _Common:
 
 
 def _format_command(name: str) -> click.Command:
-    @click.command(
-        name, help=f"Make {formats.format_module(name).SUMMARY}.", short_help=formats.format_module(name).SUMMARY
-    )
+    summary = formats.format_module(name).SUMMARY
+
+    @click.command(name, help=f"Make {summary}.", short_help=summary)
     @click.argument("arguments", nargs=-1, metavar="[TYPE]... [OS_TOML]")
-    @click.option(
-        "-o", "--output", metavar="PATH", help="The artefact (NAME-VERSION.TYPE in this folder); - is standard output."
-    )
-    @click.option("--check", is_flag=True, help="Build twice, the second time without the cache, and compare.")
-    @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
-    @_closure_options
-    def command(arguments: tuple[str, ...], output: str | None, check: bool, as_json: bool, **options: Any) -> None:
-        from packer.console import ConsoleProgress
-
+    @_output_options
+    def command(arguments: tuple[str, ...], **options: Any) -> None:
         names, file = _split_arguments(name, arguments)
-        common = _common(file, options)
-        with ConsoleProgress(common.verbosity) as progress:
-            _build(names, common, output, progress, check=check, as_json=as_json)
+        _build(file, options, names)
 
+    return command
+
+
+def _output_options(command: Command) -> Command:
+    """Add the options of every command that makes artefacts."""
+    options = (
+        click.option(
+            "-o",
+            "--output",
+            metavar="PATH",
+            help="The artefact (NAME-VERSION.TYPE in this folder); - is standard output.",
+        ),
+        click.option("--check", is_flag=True, help="Build twice, the second time without the cache, and compare."),
+        click.option("--json", "as_json", is_flag=True, help="Answer in JSON."),
+        click.option("--root-name", metavar="NAME", help="tarball: the folder of the tar that everything is in."),
+    )
+    command = _closure_options(command)
+    for option in reversed(options):
+        command = option(command)
     return command
 
 
@@ -171,8 +181,32 @@ def _split_arguments(first: str, arguments: tuple[str, ...]) -> tuple[list[str],
     return names, rest[0] if rest else _DECLARATION
 
 
-def _build(
-    names: list[str], common: _Common, output: str | None, progress: "ConsoleProgress", *, check: bool, as_json: bool
+def _build(file: str, options: dict[str, Any], names: Sequence[str] = ()) -> None:
+    """Make artefacts of some types; without any, of those that os.toml names."""
+    from packer.config import load
+    from packer.console import ConsoleProgress
+
+    common = _common(file, options)
+    declaration = load(file)
+    names = names or declaration.outputs
+    if not names:
+        raise InputError(f"{file} names no outputs", hint='Add outputs = ["docker"], or say `ocipack docker`.')
+    if options["root_name"] and "tarball" not in names:
+        raise click.UsageError("--root-name goes with tarball")
+    changed = _changed(declaration, common, names, {"tarball": {"root-name": options["root_name"]}})
+    with ConsoleProgress(common.verbosity) as progress:
+        _make(changed, names, common, options["output"], progress, check=options["check"], as_json=options["as_json"])
+
+
+def _make(
+    declaration: "Declaration",
+    names: Sequence[str],
+    common: _Common,
+    output: str | None,
+    progress: "ConsoleProgress",
+    *,
+    check: bool,
+    as_json: bool,
 ) -> None:
     from packer import build, report
 
@@ -180,8 +214,10 @@ def _build(
         raise click.UsageError("--output goes with one type only")
     if output == STANDARD_OUTPUT and (check or as_json):
         raise click.UsageError("an archive on standard output goes neither with --check nor with --json")
-    declaration, settings = _declaration(common), _settings(common, progress)
-    outputs = [(names[0], _output(output))] if output else build.default_outputs(declaration, names, os.getcwd())
+    settings = _settings(common, progress)
+    outputs = build.outputs(declaration, names, settings, os.getcwd())
+    if output:
+        outputs = [replace(outputs[0], path=_output(output))]
     production = build.produce(declaration, settings)
     artefacts = (build.check if check else build.build)(production, outputs, settings)
     if output == STANDARD_OUTPUT:
@@ -190,7 +226,7 @@ def _build(
         click.echo(report.artefacts_json(list(zip(names, artefacts, strict=True))))
     else:
         for artefact in artefacts:
-            progress.tell(f"{artefact.reference} {artefact.digest} ({len(artefact.layers)} layers)")
+            progress.tell(artefact.summary)
             click.echo(artefact.path)
 
 
@@ -202,23 +238,34 @@ def _output(path: str) -> str:
     return path
 
 
-def _declaration(common: _Common) -> "Declaration":
-    """os.toml, with what the command line says instead."""
-    from packer.config import load, override
+def _changed(
+    declaration: "Declaration", common: _Common, names: Iterable[str], said: Mapping[str, Mapping[str, Any]]
+) -> "Declaration":
+    """os.toml, with what the command line says instead.
 
-    declaration = load(common.file)
-    changes: dict[str, Any] = {}
-    if common.max_layers is not None:
-        changes["max-layers"] = common.max_layers
-    if common.force_layers:
-        changes["force"] = True
-    if common.strategy:
-        changes["strategy"] = common.strategy
+    Args:
+        declaration: os.toml.
+        common: options of every command.
+        names: of the formats that are made.
+        said: what the command line says to the tables of formats, by table and key.
+    """
+    from packer.config import override
+    from packer.declaration import OWN_TABLES
+
+    layers = {"max-layers": common.max_layers, "force": common.force_layers or None, "strategy": common.strategy}
+    changes: dict[str, dict[str, Any]] = {
+        table: {key: value for key, value in keys.items() if value is not None}
+        for table, keys in {"layers": layers, **said}.items()
+    }
     if common.compression:
-        changes["compression"] = _compression(common.compression)
-    if not changes:
-        return declaration
-    return replace(declaration, layers=override(declaration.layers, changes, "command line"))
+        for name in names:
+            changes.setdefault(name if name in OWN_TABLES else "layers", {})["compression"] = _compression(
+                common.compression
+            )
+    tables = {
+        table: override(getattr(declaration, table), keys, "command line") for table, keys in changes.items() if keys
+    }
+    return replace(declaration, **tables) if tables else declaration
 
 
 def _compression(text: str) -> dict[str, Any]:
@@ -277,6 +324,14 @@ def _cache_folder() -> str:
     return os.path.join(base, "ocipack")
 
 
+@ocipack.command("build")
+@click.argument("file", metavar="[OS_TOML]", default=_DECLARATION)
+@_output_options
+def build_outputs(file: str, **options: Any) -> None:
+    """Make all that os.toml names as its outputs, from one reading."""
+    _build(file, options)
+
+
 @ocipack.command()
 @click.argument("file", metavar="[OS_TOML]", default=_DECLARATION)
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
@@ -284,11 +339,12 @@ def _cache_folder() -> str:
 def plan(file: str, as_json: bool, **options: Any) -> None:
     """Show the layers, what is in them, and why."""
     from packer import build, report
+    from packer.config import load
     from packer.console import ConsoleProgress
 
     common = _common(file, options)
     with ConsoleProgress(common.verbosity) as progress:
-        production = build.produce(_declaration(common), _settings(common, progress))
+        production = build.produce(_changed(load(file), common, ["docker"], {}), _settings(common, progress))
     click.echo(report.plan_json(production) if as_json else report.plan_text(production))
 
 

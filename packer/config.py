@@ -1,15 +1,16 @@
 """os.toml to records: all mistakes at once, with their keys and what to do about them."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from packer import document, sentences
 from packer.declaration import Declaration
 from packer.mistakes import ConfigError
-from packer.record import keys
-from packer.tables.layers import Layers
+from packer.record import Record, keys
+
+Table = TypeVar("Table", bound=Record)
 
 
 def load(path: str) -> Declaration:
@@ -36,19 +37,20 @@ def parse(text: str, origin: str) -> Declaration:
     return declaration
 
 
-def override(layers: Layers, changes: Mapping[str, Any], origin: str) -> Layers:
-    """The table `[layers]` with other values for some keys.
+def override(table: Table, changes: Mapping[str, Any], origin: str) -> Table:
+    """A table with other values for some keys.
 
     Args:
-        layers: as os.toml has it.
+        table: as os.toml has it.
         changes: values by key, such as `{"max-layers": 60, "compression": {"codec": "gzip", "level": 6}}`.
         origin: where the changes come from, for messages.
 
     Raises:
         ConfigError: the changes have mistakes.
     """
-    before = {key: getattr(layers, key.replace("-", "_")) for key in keys(Layers)}
-    changed: Layers = _checked(Layers, before | dict(changes), origin)
+    record = type(table)
+    before = {key: getattr(table, key.replace("-", "_")) for key in keys(record)}
+    changed: Table = _checked(record, before | dict(changes), origin)
     return changed
 
 

@@ -55,7 +55,7 @@ class ConsoleProgress:
 
     def advance(self, what: str, size: int) -> None:
         """See `layers.progress.Progress`."""
-        if self._verbosity == VERBOSE:
+        if self._verbosity == VERBOSE and what:
             self._console.print(f"  {what}: {_mebibytes(size)}")
         if self._bar:
             self._bar.advance(self._task, size)

@@ -4,18 +4,25 @@ The tables are those of the file, one module of `packer.tables` each; the record
 `Options`. Whoever adds a store adds a file to `packer.stores`, and nothing here.
 """
 
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
+from pydantic_core import InitErrorDetails
 
+from formats.format import NAMES
 from formats.platform import PLATFORMS, Platform
 from packer import forms
-from packer.record import Record
+from packer.record import Record, failure, mistake
 from packer.tables.container import Container
 from packer.tables.layers import Layers
 from packer.tables.operating_system import OperatingSystem
 from packer.tables.store import StoreTable
+from packer.tables.tarball import Tarball
+
+#: The formats that have a table of their own.
+OWN_TABLES = ("tarball",)
 
 _ANNOTATIONS = (
     *("title", "description", "version", "revision", "licenses"),
@@ -59,17 +66,44 @@ licenses = "Apache-2.0"
     authors: str = Field(default="", description="Who is responsible for it, and how to reach them.")
     licenses: str = Field(default="", description='Licences of what is in it, as an SPDX expression: `"MIT OR 0BSD"`.')
     revision: str = Field(default="", description="The revision of the source code, such as a commit's hash.")
+    outputs: tuple[Annotated[str, forms.Choice("type of artefact", {name: name for name in NAMES})], ...] = Field(
+        default=(),
+        description="The types of artefact that `ocipack build` makes, all from one reading.",
+        json_schema_extra={"uniqueItems": True},
+    )
     store: Annotated[Any, StoreTable()] = Field(
         description="Where packages come from, and which of them.", examples=['[store] with type = "debian"']
     )
     os: OperatingSystem = Field(default=OperatingSystem(), description="What the root file system has besides.")
     container: Container = Field(default=Container(), description="How a container is run.")
     layers: Layers = Field(default=Layers(), description="How packages are put into layers.")
+    tarball: Tarball = Field(default=Tarball(), description="How the root file system becomes one tar.")
+
+    @classmethod
+    def cross_checks(cls, table: Mapping[str, Any]) -> Iterable[InitErrorDetails]:
+        """No type of artefact twice."""
+        outputs = table.get("outputs")
+        if isinstance(outputs, tuple):
+            for place, name in enumerate(outputs):
+                if name in outputs[:place]:
+                    yield failure(mistake(f"{name!r} is named twice", hint="keep one of them"), "outputs", place)
 
     @property
     def target_platform(self) -> Platform:
         """The platform as everybody who has to know calls it."""
         return PLATFORMS[self.platform]
+
+    def format_options(self, name: str, folder: str) -> Any:
+        """What the table of a format tells it; nothing for formats without a table of their own.
+
+        Args:
+            name: of the format, which is the table's.
+            folder: of os.toml: relative paths start there.
+
+        Raises:
+            InputError: a file that the table names cannot be used.
+        """
+        return getattr(self, name).options(folder) if name in OWN_TABLES else None
 
     @property
     def oci_annotations(self) -> dict[str, str]:

@@ -125,6 +125,7 @@ HOSTNAME = Form(
     "a host name: letters, digits and '-', in parts of up to 63 joined by '.', 64 in all",
 )
 PATH = Form(rf"/|(?:/{_NAME})+", "an absolute path without '.', '..', '//' or a '/' at its end", check=_check_names)
+ARCHIVE_FOLDER = Form(rf"{_NAME}(?:/{_NAME})*", "a relative path without '.', '..' or '//'", check=_check_names)
 NOT_EMPTY = Form(r"[^\x00]+", "a text without NUL")
 ENVIRONMENT_NAME = Form(r"[^=\x00-\x1f\x7f]+", "a name of a variable: not empty, and without '='")
 MODE = Form("[0-7]{3}|0?[0-7]{4}", 'permissions in octal, such as "0644" or "4755"')

@@ -5,11 +5,13 @@ from typing import Any
 
 from packer import schema, stores
 from packer.declaration import Declaration
+from packer.tables.compression import Compression, LayerCompression
 from packer.tables.container import Container
 from packer.tables.files import FileDeclaration
-from packer.tables.layers import Compression, Layers
+from packer.tables.layers import Layers
 from packer.tables.operating_system import OperatingSystem
 from packer.tables.store import store_record
+from packer.tables.tarball import Tarball
 
 _INTRODUCTION = """\
 # os.toml
@@ -37,7 +39,10 @@ def text() -> str:
 
 def _examples() -> dict[str, str]:
     """Examples by the names that the schema has for records."""
-    fixed: tuple[type[Any], ...] = (Declaration, OperatingSystem, FileDeclaration, Container, Layers, Compression)
+    fixed: tuple[type[Any], ...] = (
+        *(Declaration, OperatingSystem, FileDeclaration, Container),
+        *(Layers, LayerCompression, Tarball, Compression),
+    )
     return {record.__name__: record.EXAMPLE for record in (*fixed, *map(store_record, stores.NAMES))}
 
 

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from formats.format import Artefact
-from layers.blob import Layer
 from packer.build import Production
 from packer.registry.push import Outcome, Pushed
 
@@ -14,26 +13,7 @@ _CUSTOMIZATION = "customization"
 
 def artefacts_json(artefacts: Sequence[tuple[str, Artefact]]) -> str:
     """What was made, by format."""
-    return _json({"artefacts": [{"format": name, **_artefact(artefact)} for name, artefact in artefacts]})
-
-
-def _artefact(artefact: Artefact) -> dict[str, Any]:
-    return {
-        "path": artefact.path,
-        "reference": artefact.reference,
-        "digest": str(artefact.digest),
-        "image-id": str(artefact.image_id),
-        "layers": [_layer(layer) for layer in artefact.layers],
-    }
-
-
-def _layer(layer: Layer) -> dict[str, Any]:
-    return {
-        "diff-id": str(layer.diff_id),
-        "digest": str(layer.digest),
-        "size": layer.size,
-        "compression": layer.compression,
-    }
+    return _json({"artefacts": [{"format": name, "path": made.path, **made.facts} for name, made in artefacts]})
 
 
 def pushed_json(pushed: Pushed) -> str:

@@ -1,6 +1,7 @@
 """`[layers]`: how packages are put into layers, and how these are compressed."""
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
@@ -8,67 +9,13 @@ from pydantic.dataclasses import dataclass
 from pydantic_core import InitErrorDetails
 
 from layers import strategies
-from layers.compress import codec
 from layers.errors import InputError
 from layers.plan import DEFAULT_MAX_LAYERS, MOST_LAYERS, checked_max_layers
 from packer import forms
-from packer.document import quoted
-from packer.record import Record, failure, mistake, refusal, settings
+from packer.record import Record, failure, mistake, settings
+from packer.tables.compression import LAYER_CODECS, LayerCompression, short_form
 
 _DEFAULT_STRATEGY = "size"
-_DEFAULT_CODEC = "gzip"
-
-#: The codecs that `layers.compress.codec` has, with their levels.
-CODECS = {"none": range(1), "gzip": range(1, 10), "zstd": range(1, 20)}
-
-
-def _level_schema(name: str, levels: range) -> dict[str, Any]:
-    named = {"properties": {"codec": {"const": name}}}
-    condition = named if name == _DEFAULT_CODEC else {**named, "required": ["codec"]}
-    return {"if": condition, "then": {"properties": {"level": {"minimum": levels[0], "maximum": levels[-1]}}}}
-
-
-@dataclass(
-    frozen=True,
-    slots=True,
-    kw_only=True,
-    config=settings({"allOf": [_level_schema(name, levels) for name, levels in CODECS.items()]}),
-)
-class Compression(Record):
-    """How layers are compressed."""
-
-    EXAMPLE: ClassVar[str] = """\
-[layers.compression]
-codec = "gzip"
-level = 6
-"""
-
-    codec: Annotated[str, forms.Choice("compression", {name: name for name in CODECS})] = Field(
-        default=_DEFAULT_CODEC, description="The codec's name. Podman and containerd take zstd; docker 20.10 does not."
-    )
-    level: int | None = Field(
-        default=None, description="The codec's own scale, 3 without it: gzip 1 to 9, zstd 1 to 19."
-    )
-
-    @classmethod
-    def cross_checks(cls, table: Mapping[str, Any]) -> Iterable[InitErrorDetails]:
-        """A level that the codec has."""
-        name, level = table.get("codec", _DEFAULT_CODEC), table.get("level")
-        if not isinstance(name, str) or name not in CODECS or type(level) is not int:
-            return
-        try:
-            codec(name, level)
-        except InputError as error:
-            yield failure(refusal(error), "level")
-
-
-def _compression(value: object) -> object:
-    """The short form: a codec's name alone."""
-    if isinstance(value, str):
-        if value not in CODECS:
-            raise mistake(f"there is no compression {quoted(value)}", given=value, names=CODECS)
-        return {"codec": value}
-    return value
 
 
 @dataclass(
@@ -106,9 +53,12 @@ compression = { codec = "zstd", level = 9 }
         "`single`: one layer for all.",
     )
     compression: Annotated[
-        Compression, BeforeValidator(_compression, json_schema_input_type=Literal[tuple(CODECS)] | Compression)
+        LayerCompression,
+        BeforeValidator(
+            partial(short_form, LAYER_CODECS), json_schema_input_type=Literal[LAYER_CODECS] | LayerCompression
+        ),
     ] = Field(
-        default=Compression(),
+        default=LayerCompression(),
         description='A codec\'s name, `"none"`, `"gzip"` or `"zstd"`, or a table with a level.',
     )
 

@@ -9,8 +9,8 @@ import pytest
 
 from formats import docker as docker_format
 from formats import oci
-from formats.container_image import layer_requests
-from formats.format import Artefact, Order
+from formats.container_image import ImageArtefact, layer_requests
+from formats.format import Order
 from formats.system import RunConfiguration
 from layers.output import OutputError
 from layers.plan import plan
@@ -22,7 +22,7 @@ _BUSYBOX = Path("/bin/busybox")
 _COMMAND = ("/bin/busybox", "cat", "/etc-motd", "/usr/share/leaf")
 
 
-def _write(tmp_path: Path, compression: str = "gzip", max_layers: int = 100) -> Artefact:
+def _write(tmp_path: Path, compression: str = "gzip", max_layers: int = 100) -> ImageArtefact:
     items = [item("busybox", {"bin/busybox": _BUSYBOX.read_bytes()}), item("leaf", {"usr/share/leaf": b"leaf\n"})]
     # Enough layers to meet docker's limit.
     items += [item(f"item{number:03}", {f"usr/lib/{number}": b"%d" % number}) for number in range(max_layers)]

@@ -9,14 +9,15 @@ import pytest
 from pydantic import ValidationError
 
 from formats.platform import PLATFORMS
-from layers.compress import codec
+from layers.compress import LEVELS, codec
 from layers.errors import InputError
 from layers.plan import DEFAULT_MAX_LAYERS
 from packer.config import load, override, parse
 from packer.declaration import Declaration
 from packer.mistakes import ConfigError, Mistake
+from packer.tables.compression import LayerCompression
 from packer.tables.files import FileDeclaration
-from packer.tables.layers import CODECS, Compression, Layers
+from packer.tables.layers import Layers
 from tests.support import fake_store
 
 HEAD = 'name = "hello"\nplatform = "x86_64-linux"\n'
@@ -56,7 +57,7 @@ def test_the_least() -> None:
     assert declaration.os.files == ()
     assert declaration.container.entrypoint == ()
     assert (declaration.layers.max_layers, declaration.layers.strategy) == (DEFAULT_MAX_LAYERS, "size")
-    assert declaration.layers.compression == Compression(codec="gzip")
+    assert declaration.layers.compression == LayerCompression(codec="gzip")
     assert declaration.oci_annotations == {}
 
 
@@ -114,7 +115,7 @@ def test_everything() -> None:
     assert declaration.container.ports == ("80", "81/tcp", "53/udp")
     assert declaration.container.user == "1000"
     assert declaration.layers == Layers(
-        max_layers=200, force=True, strategy="single", compression=Compression(codec="zstd", level=19)
+        max_layers=200, force=True, strategy="single", compression=LayerCompression(codec="zstd", level=19)
     )
     assert declaration.oci_annotations == {
         "org.opencontainers.image.licenses": "0BSD",
@@ -413,12 +414,12 @@ def test_records_check_what_code_gives_them() -> None:
 
 def test_override() -> None:
     layers = override(Layers(max_layers=9), {"strategy": "single", "compression": "none"}, "command line")
-    assert layers == Layers(max_layers=9, strategy="single", compression=Compression(codec="none"))
+    assert layers == Layers(max_layers=9, strategy="single", compression=LayerCompression(codec="none"))
     with pytest.raises(ConfigError, match=r"^command line: max-layers: docker refuses .*\ncommand line: compression"):
         override(layers, {"max-layers": 126, "compression": {"codec": "gzip", "level": 77}}, "command line")
 
 
-@pytest.mark.parametrize("name", CODECS)
+@pytest.mark.parametrize("name", LEVELS)
 def test_codecs_and_levels_are_those_that_there_are(name: str) -> None:
     def there_is(level: int) -> bool:
         try:
@@ -427,13 +428,13 @@ def test_codecs_and_levels_are_those_that_there_are(name: str) -> None:
             return False
         return True
 
-    assert [level for level in range(-3, 30) if there_is(level)] == list(CODECS[name])
+    assert [level for level in range(-3, 30) if there_is(level)] == list(LEVELS[name])
 
 
 def test_no_codec_is_forgotten() -> None:
     with pytest.raises(InputError) as caught:
         codec("x")
-    assert caught.value.hint == f"There are: {', '.join(CODECS)}."
+    assert caught.value.hint == f"There are: {', '.join(LEVELS)}."
 
 
 def frozen(value: Any) -> Iterator[bool]:

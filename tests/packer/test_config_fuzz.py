@@ -11,9 +11,10 @@ from packer.config import parse
 from packer.declaration import Declaration
 from packer.mistakes import ConfigError
 from packer.record import keys
+from packer.tables.compression import LayerCompression
 from packer.tables.container import Container
 from packer.tables.files import FileDeclaration
-from packer.tables.layers import Compression, Layers
+from packer.tables.layers import Layers
 from tests.support import fake_store
 
 HEAD = 'name = "hello"\nplatform = "x86_64-linux"\n'
@@ -54,7 +55,7 @@ KNOWN = {
     "store": st.just('{ type = "fake", packages = ["bash"] }') | table([], VALUES),
     "os": lists(table(keys(FileDeclaration), VALUES)).map(lambda files: f"{{ hostname = 'a', files = {files} }}"),
     "container": table(keys(Container), VALUES),
-    "layers": table(keys(Layers), VALUES) | table(keys(Compression), SCALARS).map("{{ compression = {} }}".format),
+    "layers": table(keys(Layers), VALUES) | table(keys(LayerCompression), SCALARS).map("{{ compression = {} }}".format),
     "name": st.just('"a"'),
     "platform": st.just('"s390x-linux"'),
 }
