@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from formats.format import FileArtefact, Order
 from layers.archive import new_output
-from layers.blob import BlobWriter
 from layers.codec import Codec
+from layers.compressed import CompressedWriter
 from layers.digest import Digest
 from layers.entry import Directory, Entry, File, Hardlink, parents
 from layers.pipeline import Pipeline
@@ -34,25 +34,24 @@ def write_root(order: Order, codec: Codec, *, upper: Sequence[Entry] = (), root_
     """
     workshop, found = order.workshop, list[FileArtefact]()
 
-    def done(stream: Digest, digest: Digest, size: int) -> None:
-        compression = f"{codec.name} level {codec.level}, {codec.library}"
-        more = {"compression": compression, "tar-digest": str(stream)}
+    def done(digest: Digest, size: int) -> None:
+        more = {"compression": f"{codec.name} level {codec.level}, {codec.library}"}
         found.append(FileArtefact(order.output, digest, size, more))
 
     workshop.progress.begin("tar", _size(order.system.tree))
     pipeline = Pipeline(workshop.executor, window=2 * workshop.jobs + 2)
     with new_output(order.output) as output, Reader() as reader:
-        blob = BlobWriter(codec, output, pipeline, done)
+        compressed = CompressedWriter(codec, output, pipeline, done)
 
         def sink(piece: bytearray) -> None:
-            blob.write(piece)
+            compressed.write(piece)
             workshop.progress.advance("", len(piece))
 
         writer = TarWriter(sink, workshop.epoch, reader)
         entries = order.system.root_entries(reader, workshop.executor if workshop.verify else None, upper)
         writer.add_all(_below(root_name, entries) if root_name else entries)
         writer.close()
-        blob.close()
+        compressed.close()
         pipeline.drain()
     workshop.progress.end()
     return found[0]

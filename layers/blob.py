@@ -16,14 +16,13 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
-from isal import isal_zlib
-
 from layers import tar
 from layers.codec import Codec
+from layers.compressed import CompressedWriter
 from layers.digest import Digest, DigestError
 from layers.entry import Entry
 from layers.hashing import ParallelHash
-from layers.output import Buffer, PendingFile, StreamedFile, make_cache
+from layers.output import Buffer, PendingFile, make_cache
 from layers.pipeline import Pipeline
 from layers.progress import Progress
 from layers.reader import Reader
@@ -245,58 +244,21 @@ class BlobWriter:
     """
 
     def __init__(
-        self,
-        codec: Codec,
-        file: PendingFile | StreamedFile,
-        pipeline: Pipeline,
-        done: Callable[[Digest, Digest, int], None],
+        self, codec: Codec, file: PendingFile, pipeline: Pipeline, done: Callable[[Digest, Digest, int], None]
     ) -> None:
-        self._codec = codec
-        self._file = file
-        self._pipeline = pipeline
         self._done = done
-        self._input = hashlib.sha256()
-        self._output = hashlib.sha256()
-        self._checksum = 0
-        self._chunk = bytearray()
-        self._records = bytearray()
-        self._read = 0
-        self._written = 0
-        self._emit(codec.start())
+        self._input = None if codec.name == "none" else hashlib.sha256()  # what is not compressed is hashed once
+        self._output = CompressedWriter(codec, file, pipeline, self._finish)
 
     def write(self, piece: bytearray) -> None:
         """Take the next `CHUNK` bytes of the input; only the last piece may be shorter."""
-        self._input.update(piece)
-        self._checksum = isal_zlib.crc32(piece, self._checksum)
-        self._read += len(piece)
-        self._chunk = self._chunk + piece if self._chunk else piece
-        if len(self._chunk) >= self._codec.chunk:
-            self._submit()
+        if self._input:
+            self._input.update(piece)
+        self._output.write(piece)
 
     def close(self) -> None:
         """The input ended."""
-        if self._chunk:
-            self._submit()
-        diff_id = Digest(self._input.hexdigest())
-        self._pipeline.after(lambda: self._finish(diff_id))
+        self._output.close()
 
-    def _submit(self) -> None:
-        chunk, self._chunk = self._chunk, bytearray()
-        self._pipeline.submit(self._codec.compress, chunk, self._emit_chunk)
-
-    def _emit_chunk(self, compressed: bytes | bytearray) -> None:
-        self._records += self._codec.record(compressed)
-        self._emit(compressed)
-
-    def _finish(self, diff_id: Digest) -> None:
-        self._emit(self._codec.end(self._checksum, self._read, bytes(self._records)))
-        if self._codec.name == "none":
-            self._done(diff_id, diff_id, self._written)
-        else:
-            self._done(diff_id, Digest(self._output.hexdigest()), self._written)
-
-    def _emit(self, data: bytes | bytearray) -> None:
-        if self._codec.name != "none":
-            self._output.update(data)
-        self._file.write(data)
-        self._written += len(data)
+    def _finish(self, digest: Digest, size: int) -> None:
+        self._done(Digest(self._input.hexdigest()) if self._input else digest, digest, size)

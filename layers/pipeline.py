@@ -12,16 +12,19 @@ class Pipeline:
 
     At most `window` pieces of work are under way, which bounds memory. The queue outlives a blob: while the last
     chunk of one is compressed, the next blob is read already.
+
+    Attributes:
+        executor: does the work.
     """
 
     def __init__(self, executor: Executor, window: int) -> None:
-        self._executor = executor
+        self.executor = executor
         self._window = window
         self._waiting: deque[tuple[Future[Buffer], Callable[[Buffer], None]]] = deque()
 
     def submit(self, work: Callable[[bytearray], Buffer], chunk: bytearray, take: Callable[[Buffer], None]) -> None:
         """Have `work(chunk)` done; `take` gets its result after all earlier ones were taken."""
-        self._waiting.append((self._executor.submit(work, chunk), take))
+        self._waiting.append((self.executor.submit(work, chunk), take))
         while len(self._waiting) > self._window:
             self._take_first()
 
