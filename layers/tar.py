@@ -19,12 +19,14 @@ The format is POSIX.1-2001 (pax), "pax Interchange Format" and "ustar Interchang
 Choices that keep every reader of one opinion: no user or group names, no sparse files, no
 global headers, a folder's name ends in a slash; a number that ustar cannot hold stands in a pax record *and*, as
 GNU's base-256 number, in the header, so that no reader can see another size (CVE-2025-62518). Extended
-attributes are `SCHILY.xattr.NAME` records, which GNU tar, bsdtar, Go and every container runtime restore.
+attributes are `SCHILY.xattr.NAME` records, which GNU tar, bsdtar, Go and every container runtime restore; access
+control lists are `SCHILY.acl` records, too, without which GNU tar and bsdtar leave them out.
 """
 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from layers import acl
 from layers.entry import FILE, Content, Data, Device, DeviceKind, Directory, Entry, File, Hardlink, Meta, Slice, Symlink
 from layers.errors import EntryError
 
@@ -246,6 +248,8 @@ def _meta_records(meta: Meta) -> dict[bytes, bytes]:
         if not name or set(name) & set(b"=\n\0"):
             raise EntryError(f"tar cannot hold an extended attribute with the name {name!r}")
         records[b"SCHILY.xattr." + name] = value
+        if name in acl.RECORDS:
+            records[acl.RECORDS[name]] = acl.acl_text(value)
     return records
 
 

@@ -16,7 +16,7 @@ from layers.errors import ChangedError, EntryError, InputError, PackError
 from layers.output import said
 from layers.reader import state
 
-_XATTRS = (b"security.capability", b"user.")
+_XATTRS = (b"security.capability", b"system.posix_acl_", b"user.")
 _LINK = 0o777  # whatever a file system says of links, which have no permissions
 
 

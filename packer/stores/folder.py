@@ -27,9 +27,9 @@ _SUB_FOLDERS = "sub-folders"
 class Options(Record):
     """A folder of this machine: a root file system, or what is to be added to an empty one.
 
-    Permissions are the file system's. Owners and extended attributes (`security.capability`, `user.*`) are, too, if
-    the folder itself belongs to root; else everything in it is root's, because the number of whoever works on a
-    machine means nothing in an image. A manifest says what is to be different.
+    Permissions are the file system's. Owners and extended attributes (`security.capability`, `user.*`, access control
+    lists) are, too, if the folder itself belongs to root; else everything in it is root's, because the number of
+    whoever works on a machine means nothing in an image. A manifest says what is to be different.
     """
 
     EXAMPLE: ClassVar[str] = """\

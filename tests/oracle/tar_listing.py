@@ -102,7 +102,7 @@ def by_gnu_tar(archive: Path) -> list[Member]:
 
 
 _BSD = re.compile(
-    rb"(?P<kind>.)(?P<mode>.{9}) +\d+ +(?P<uid>\d+) +(?P<gid>\d+) +(?:(?P<major>\d+),)?(?P<size>\d+)"
+    rb"(?P<kind>.)(?P<mode>.{9})\+? +\d+ +(?P<uid>\d+) +(?P<gid>\d+) +(?:(?P<major>\d+),)?(?P<size>\d+)"
     rb" \w+ +\d+ +[\d:]+ (?P<path>.*?)(?: (?:->|link to) (?P<target>.*))?"
 )
 
