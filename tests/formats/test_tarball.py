@@ -31,8 +31,8 @@ from tests.support.nar_items import nar_item
 from tests.support.processes import as_nobody, needs_root, public_folder
 from tests.support.systems import system
 
-#: user::rw-, user:1000:r--, group::r--, mask::rw-, other::---
-_ACL = bytes.fromhex("0200000001000600ffffffff02000400e803000004000400ffffffff10000600ffffffff20000000ffffffff")
+#: user::rw-, user:1000:r--, group::rw-, mask::rw-, other::---
+_ACL = bytes.fromhex("0200000001000600ffffffff02000400e803000004000600ffffffff10000600ffffffff20000000ffffffff")
 _LISTS: tuple[Entry, ...] = (
     Directory(b"lists", Meta(0o755, xattrs=((b"system.posix_acl_default", _ACL),))),
     File(
