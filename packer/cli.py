@@ -238,6 +238,13 @@ def _output(path: str) -> str:
     return path
 
 
+def _declaration(common: _Common) -> "Declaration":
+    """os.toml for an image, with what the command line says instead."""
+    from packer.config import load
+
+    return _changed(load(common.file), common, ["oci"], {})
+
+
 def _changed(
     declaration: "Declaration", common: _Common, names: Iterable[str], said: Mapping[str, Mapping[str, Any]]
 ) -> "Declaration":
@@ -339,12 +346,11 @@ def build_outputs(file: str, **options: Any) -> None:
 def plan(file: str, as_json: bool, **options: Any) -> None:
     """Show the layers, what is in them, and why."""
     from packer import build, report
-    from packer.config import load
     from packer.console import ConsoleProgress
 
     common = _common(file, options)
     with ConsoleProgress(common.verbosity) as progress:
-        production = build.produce(_changed(load(file), common, ["docker"], {}), _settings(common, progress))
+        production = build.produce(_declaration(common), _settings(common, progress))
     click.echo(report.plan_json(production) if as_json else report.plan_text(production))
 
 
