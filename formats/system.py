@@ -35,6 +35,19 @@ class RunConfiguration:
 
 
 @dataclass(frozen=True, slots=True)
+class Boot:
+    """How a machine starts the system.
+
+    Attributes:
+        init: path of the first program; empty for the kernel's own choice.
+        kernel_arguments: what the boot loader tells the kernel, in this order.
+    """
+
+    init: str = ""
+    kernel_arguments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class System:
     """A root file system and how it is run.
 
@@ -49,6 +62,7 @@ class System:
         omitted: item's path -> placed paths of the entries that another item replaces.
         tree: the whole root file system.
         customization: entries that belong to no item, with their parents, sorted; they win over the items'.
+        boot: how a machine starts it.
         run: how it is run as a container.
         annotations: what is known about the whole, by OCI's keys (image-spec, annotations.md).
     """
@@ -63,6 +77,7 @@ class System:
     omitted: Mapping[str, frozenset[bytes]]
     tree: Tree
     customization: tuple[Entry, ...]
+    boot: Boot = field(default_factory=Boot)
     run: RunConfiguration = field(default_factory=RunConfiguration)
     annotations: Mapping[str, str] = field(default_factory=dict)
 

@@ -7,7 +7,7 @@ accounts, links); what os.toml declares.
 from collections.abc import Iterable
 from dataclasses import replace
 
-from formats.system import RunConfiguration, System
+from formats.system import Boot, RunConfiguration, System
 from layers.entry import Directory, Entry, tree_order
 from layers.errors import ConflictError
 from layers.item import Closure
@@ -16,11 +16,22 @@ from layers.tree import Part, Tree, add_parents, merge, overlay
 from packer.account_files import PATHS, AccountFiles
 from packer.accounts import PEOPLE, SYSTEM, Ids
 from packer.declaration import Declaration
-from packer.operating_system import declared_entries
+from packer.operating_system import declare
 from packer.stores import Store
 
+_NEW = Ids()
 
-def assemble(declaration: Declaration, store: Store, closure: Closure, *, epoch: int, folder: str) -> System:
+
+def assemble(
+    declaration: Declaration,
+    store: Store,
+    closure: Closure,
+    *,
+    epoch: int,
+    folder: str,
+    file: str = "os.toml",
+    ids: Ids = _NEW,
+) -> System:
     """The system that os.toml declares.
 
     Args:
@@ -29,8 +40,11 @@ def assemble(declaration: Declaration, store: Store, closure: Closure, *, epoch:
         closure: the items.
         epoch: the time of everything in the system, in seconds since 1970.
         folder: of os.toml: relative sources start there.
+        file: where os.toml is, for messages.
+        ids: the numbers that accounts keep.
 
     Raises:
+        ConfigError: `[os]` asks for what does not fit to the image.
         PackError: items conflict, or an entry cannot be made.
     """
     parts = {item.path: tuple(store.placement.entries(item.contents.entries())) for item in closure}
@@ -38,8 +52,11 @@ def assemble(declaration: Declaration, store: Store, closure: Closure, *, epoch:
     omitted = {item.path: paths for item, paths in merged.omitted.items()}
     made = _by_path(merged.tree, [*merged.settled, *store.system_entries(closure, merged.tree, omitted)])
     lower = overlay(merged.tree, made.values())
-    declared = _by_path(lower, declared_entries(declaration.os, lower, folder))
-    customization = made | declared
+    declared = declare(declaration.os, lower, merged.tree, folder=folder, file=file, ids=ids)
+    if declared.removed:
+        made = {path: entry for path, entry in made.items() if path not in declared.removed}
+        lower = overlay(merged.tree, made.values())
+    customization = made | _by_path(lower, declared.entries)
     add_parents(customization, lower)
     upper = tuple(customization[path] for path in sorted(customization, key=tree_order))
     return System(
@@ -53,6 +70,7 @@ def assemble(declaration: Declaration, store: Store, closure: Closure, *, epoch:
         omitted=omitted,
         tree=overlay(lower, upper),
         customization=upper,
+        boot=Boot(declaration.os.init or "", declaration.os.kernel_arguments),
         run=_run_configuration(declaration),
         annotations=declaration.oci_annotations,
     )

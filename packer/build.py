@@ -52,6 +52,7 @@ class Settings:
         progress: is told what is done.
         lock: the items that a store has to give, and the numbers that accounts keep.
         lock_file: where the lock is, for messages.
+        file: where os.toml is, for messages.
     """
 
     folder: str
@@ -64,6 +65,7 @@ class Settings:
     progress: Progress
     lock: Lock | None = None
     lock_file: str = ""
+    file: str = "os.toml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +222,8 @@ def _system(declaration: Declaration, store: Store, closure: Closure, settings: 
         closure,
         epoch=settings.epoch,
         folder=settings.folder,
+        file=settings.file,
+        ids=_ids(settings),
     )
 
 

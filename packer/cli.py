@@ -297,6 +297,7 @@ def _settings(common: _Common, progress: "ConsoleProgress") -> "Settings":
         progress=progress,
         lock=lock.read(_lock_file(common.file)),
         lock_file=_lock_file(common.file),
+        file=common.file,
     )
 
 
@@ -391,6 +392,7 @@ def lock_items(file: str, refresh: bool, quiet: bool, verbose: bool) -> None:
             progress=progress,
             lock=_lock_before(output, progress),
             lock_file=output,
+            file=file,
         )
         locked = build.pin(load(file), settings)
         with PendingFile(os.path.dirname(output) or ".") as pending:

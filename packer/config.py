@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 from packer import document, sentences
 from packer.declaration import Declaration
 from packer.mistakes import ConfigError
-from packer.record import Record, keys
+from packer.record import Record
 
 Table = TypeVar("Table", bound=Record)
 
@@ -48,9 +48,7 @@ def override(table: Table, changes: Mapping[str, Any], origin: str) -> Table:
     Raises:
         ConfigError: the changes have mistakes.
     """
-    record = type(table)
-    before = {key: getattr(table, key.replace("-", "_")) for key in keys(record)}
-    changed: Table = _checked(record, before | dict(changes), origin)
+    changed: Table = _checked(type(table), table.table() | dict(changes), origin)
     return changed
 
 

@@ -9,14 +9,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
 from layers.entry import checked_path
-from layers.errors import EntryError
+from layers.errors import EntryError, InputError
+from packer.authorized_keys import authorized_key
 from packer.document import quoted
-from packer.record import mistake
+from packer.record import mistake, refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +29,14 @@ class Form:
         wanted: the pattern in words, after "is not".
         numbers: the integers that may stand for a text, as when a port is written without quotes.
         check: raises a `mistake` for what no pattern can tell.
+        secret: whether no message may show the value.
     """
 
     pattern: str
     wanted: str
     numbers: range = range(0)
     check: Callable[[str], None] | None = None
+    secret: bool = False
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Pydantic's hook: how a value is checked."""
@@ -56,7 +59,7 @@ class Form:
         if not value and not re.fullmatch(self.pattern, value):
             raise mistake("must not be empty")
         if not re.fullmatch(self.pattern, value):
-            raise mistake(f"{quoted(value)} is not {self.wanted}")
+            raise mistake(f"is not {self.wanted}" if self.secret else f"{quoted(value)} is not {self.wanted}")
         if value and self.check:
             self.check(value)
         return value
@@ -103,6 +106,23 @@ def _check_names(path: str) -> None:
         raise mistake(f"a name in {quoted(path)} is longer than 255 bytes") from None
 
 
+def _check_authorized_key(line: str) -> None:
+    try:
+        authorized_key(line)
+    except InputError as error:
+        raise refusal(error) from None
+
+
+#: Hashes of passwords that a C library of today checks (crypt(5)); `!` locks. Anything else may be a password.
+_HASHES = (
+    "!",
+    r"\$g?y\$[./A-Za-z0-9]+\$[./A-Za-z0-9]{1,86}\$[./A-Za-z0-9]{43}",
+    r"\$7\$[./A-Za-z0-9]{11,97}\$[./A-Za-z0-9]{43}",
+    r"\$2[aby]\$[0-9]{2}\$[./A-Za-z0-9]{53}",
+    r"\$6\$(?:rounds=[1-9][0-9]{2,8}\$)?[^$:\s\x00-\x1f\x7f]{1,16}\$[./A-Za-z0-9]{86}",
+    r"\$5\$(?:rounds=[1-9][0-9]{2,8}\$)?[^$:\s\x00-\x1f\x7f]{1,16}\$[./A-Za-z0-9]{43}",
+)
+
 _VISIBLE = r"[^\x00-\x1f\x7f]"
 _NAME = r"(?!\.{1,2}(?:/|$))[^/\x00-\x1f\x7f]+"
 _LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -139,6 +159,29 @@ ACCOUNT_NAME = replace(
     wanted="a name of a user or group: a letter or '_', then up to 31 letters, digits and '_.-'",
     numbers=range(0),
 )
+ACCOUNT_NUMBER = Field(ge=0, lt=(1 << 32) - 1)
+ACCOUNT_TEXT = Form(r"[^:\x00-\x1f\x7f]+", "a text on one line without ':'")  # passwd(5) ends fields with it
+ACCOUNT_PATH = Form(r"/|(?:/(?!\.{1,2}(?:/|$))[^:/\x00-\x1f\x7f]+)+", PATH.wanted + ", nor ':'", check=_check_names)
+PASSWORD = Form(
+    "|".join(_HASHES),
+    "a hash of a password, as `mkpasswd` prints it, nor '!'",
+    secret=True,
+)
+AUTHORIZED_KEY = Form(rf"(?:{_VISIBLE}|\t)+", "a public key of ssh", check=_check_authorized_key)
+UNIT = Form(
+    r"[A-Za-z0-9:_.\\-]+(?:@[A-Za-z0-9:_.\\-]*)?\."  # systemd.unit(5)
+    "(?:service|socket|target|timer|path|mount|automount|swap|slice|device|scope)",
+    "the name of a unit, such as ssh.service",
+)
+TIME_ZONE = Form(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+)*", "a time zone, such as Europe/Paris")
+LOCALE = Form(r"[A-Za-z0-9_]+(?:\.[A-Za-z0-9_-]+)?(?:@[A-Za-z0-9]+)?", "a locale, such as de_DE.UTF-8")
+KEYMAP = Form(r"[A-Za-z0-9][A-Za-z0-9_.+-]*", "a keymap, such as de-latin1")
+MOUNT_POINT = Form(f"none|{PATH.pattern}", "an absolute path, or none", check=_check_names)
+NOT_EMPTY_LINE = Form(rf"{_VISIBLE}+", "a text on one line")
+FILE_SYSTEM_UUID = Form(r"[0-9A-Fa-f]+(?:-[0-9A-Fa-f]+)*", "a UUID of a file system, as blkid prints it")
+FILE_SYSTEM = Form(r"[a-z0-9][a-z0-9._-]*", "a type of file system, such as ext4")
+MOUNT_OPTION = Form(r"[^\s,\x00-\x1f\x7f]+", "one option of mount, without ',' and spaces")
+KERNEL_ARGUMENT = Form(r"(?:[!#-~]|\"[ -!#-~]*\")+", "one argument: ASCII, with spaces in double quotes only")
 CONTAINER_USER = Form(
     r"[^\s:]+(?::[^\s:]+)?",  # image-spec, config.md, User
     "a user: a name or number, with ':' and a group if need be",

@@ -6,10 +6,12 @@ know about another is said by `cross_checks`, and reported together with all oth
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass as plain_dataclass
 from typing import Any, ClassVar
 
-from pydantic import ConfigDict, GetCoreSchemaHandler, ValidationError
+from pydantic import ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
+from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import ArgsKwargs, CoreSchema, ErrorDetails, InitErrorDetails, PydanticCustomError, core_schema
 
 from layers.errors import InputError
@@ -68,6 +70,10 @@ class Record:
     #: The table as TOML, for the reference.
     EXAMPLE: ClassVar[str] = ""
 
+    def table(self) -> dict[str, Any]:
+        """The values by key."""
+        return {key: getattr(self, key.replace("-", "_")) for key in keys(type(self))}
+
     @classmethod
     def cross_checks(cls, table: Mapping[str, Any]) -> Iterable[InitErrorDetails]:
         """What is wrong with the keys together.
@@ -89,6 +95,35 @@ class Record:
             return _validated(source, value, check)
 
         return core_schema.no_info_wrap_validator_function(validated, handler(source))
+
+
+@plain_dataclass(frozen=True, slots=True)
+class Short:
+    """Put into `typing.Annotated`, gives a table a short form: what is no table stands for one key of it.
+
+    Attributes:
+        record: the table's.
+        key: the field that the short form is.
+        form: type of the short form.
+    """
+
+    record: type[Any]
+    key: str
+    form: Any
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Pydantic's hook: how a value is checked."""
+        return core_schema.no_info_plain_validator_function(self._checked)
+
+    def __get_pydantic_json_schema__(self, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Pydantic's hook: what the JSON schema says."""
+        return handler(core_schema.union_schema([TypeAdapter(form).core_schema for form in (self.form, self.record)]))
+
+    def _checked(self, value: Any) -> Any:
+        if isinstance(value, dict | self.record):
+            return TypeAdapter(self.record).validate_python(value)
+        checked = TypeAdapter(self.form, config=ConfigDict(strict=True)).validate_python(value)
+        return self.record(**{self.key: checked})
 
 
 def _validated(record: type[Any], value: Any, check: Callable[[Any], Any]) -> Any:

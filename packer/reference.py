@@ -8,10 +8,14 @@ from packer.declaration import Declaration
 from packer.tables.compression import Compression, LayerCompression
 from packer.tables.container import Container
 from packer.tables.files import FileDeclaration
+from packer.tables.groups import GroupDeclaration
 from packer.tables.layers import Layers
+from packer.tables.mounts import Mount
 from packer.tables.operating_system import OperatingSystem
+from packer.tables.services import Services
 from packer.tables.store import store_record
 from packer.tables.tarball import Tarball
+from packer.tables.users import AuthorizedKey, UserDeclaration
 
 _INTRODUCTION = """\
 # os.toml
@@ -39,10 +43,9 @@ def text() -> str:
 
 def _examples() -> dict[str, str]:
     """Examples by the names that the schema has for records."""
-    fixed: tuple[type[Any], ...] = (
-        *(Declaration, OperatingSystem, FileDeclaration, Container),
-        *(Layers, LayerCompression, Tarball, Compression),
-    )
+    of_os = (OperatingSystem, UserDeclaration, AuthorizedKey, GroupDeclaration, Services, Mount, FileDeclaration)
+    of_formats = (Container, Layers, LayerCompression, Tarball, Compression)
+    fixed: tuple[type[Any], ...] = (Declaration, *of_os, *of_formats)
     return {record.__name__: record.EXAMPLE for record in (*fixed, *map(store_record, stores.NAMES))}
 
 
@@ -51,7 +54,7 @@ def _sections(record: Schema, records: Mapping[str, Schema], path: str, name: st
     yield _section(record, path, _examples()[name])
     for key, value in record["properties"].items():
         for below in _tables(value):
-            where = f"{path}.{key}" if path else key
+            where = f"{path.strip('[]')}.{key}" if path else key
             yield from _sections(records[below], records, f"[{where}]" if "items" in value else where, below)
 
 
@@ -76,7 +79,7 @@ def _default(value: Any) -> str:
     if value in (None, "", [], {}):
         return ""
     if isinstance(value, dict):
-        return ", ".join(map(_default, value.values()))
+        return ", ".join(filter(None, map(_default, value.values())))
     return f"`{_toml(value)}`"
 
 

@@ -1,27 +1,87 @@
-"""The operating system: what `[os]` of os.toml declares, as entries; one module for each of its nouns."""
+"""The operating system: what `[os]` of os.toml declares, as entries; one module for each of its nouns.
 
-from collections.abc import Iterator
+Each noun reads the image so far. Users and groups come first, because files belong to them; then files, because units,
+shells and what homes are made from may be among them; then everything else. What a file says wins.
+"""
 
-from layers.entry import Data, Entry, File
+from dataclasses import dataclass
+
+from layers.entry import Entry
+from layers.reader import Reader
 from layers.tree import Tree
-from packer.operating_system import files
+from packer.account_files import AccountFiles
+from packer.accounts import Ids
+from packer.mistakes import ConfigError
+from packer.operating_system import (
+    files,
+    homes,
+    hostname,
+    init,
+    keymap,
+    locale,
+    machine_id,
+    mounts,
+    services,
+    timezone,
+    users,
+)
+from packer.operating_system.image import Image
 from packer.tables.operating_system import OperatingSystem
 
-_HOSTS = "127.0.0.1\tlocalhost\n127.0.1.1\t{name}\n::1\t\tlocalhost ip6-localhost ip6-loopback\n"
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What `[os]` asks for.
+
+    Attributes:
+        entries: what is laid over the image; of two at one path the last one wins.
+        removed: paths of what stores made and is not to be there.
+    """
+
+    entries: tuple[Entry, ...]
+    removed: frozenset[bytes]
 
 
-def declared_entries(declared: OperatingSystem, lower: Tree, folder: str) -> Iterator[Entry]:
+def declare(declared: OperatingSystem, lower: Tree, items: Tree, *, folder: str, file: str, ids: Ids) -> Declared:
     """What `[os]` asks for.
 
     Args:
         declared: the table.
-        lower: what is in the image already: owners are looked up there.
+        lower: what is in the image already.
+        items: what of that packages ship.
         folder: where relative sources start.
+        file: where os.toml is, for messages.
+        ids: the numbers that accounts keep.
 
     Raises:
-        InputError: a source cannot be read, or an owner does not exist in the image.
+        ConfigError: something does not fit to the image; all mistakes are told.
+        PackError: a file of the image cannot be read.
     """
-    if declared.hostname:
-        yield File(b"etc/hostname", Data(f"{declared.hostname}\n".encode()))
-        yield File(b"etc/hosts", Data(_HOSTS.format(name=declared.hostname).encode()))
-    yield from files.entries(declared.files, lower, folder)
+    with Reader() as reader:
+        before = Image(lower, reader, folder)
+        known = AccountFiles.read(lower, reader)
+        accounts = users.accounts(declared.users, declared.groups, known.accounts, ids, before)
+        wanted = files.entries(declared.files, before, accounts, homes.owners(declared.users, accounts))
+        image = before.with_entries(wanted)
+        users.check_shells(declared.users, image)
+        init.check(declared.init, image)
+        links = services.links(declared.services, image, items)
+        has_accounts = bool(declared.users or declared.groups)
+        new = [user for user in accounts.users if has_accounts and known.accounts.user(user.name) is None]
+        entries = (
+            *hostname.entries(declared.hostname),
+            *timezone.entries(declared.timezone, image),
+            *locale.entries(declared.locale, image),
+            *keymap.entries(declared.keymap, image),
+            *machine_id.entries(image, declared.init),
+            *mounts.entries(declared.mounts, before),
+            *(known.entries(accounts) if has_accounts else ()),
+            *known.subordinate_entries(new),
+            *homes.entries(new, image),
+            *homes.key_entries(declared.users, accounts, image),
+            *links.made,
+            *wanted,
+        )
+    if before.mistakes:
+        raise ConfigError(file, tuple(before.mistakes))
+    return Declared(entries, links.removed)

@@ -4,33 +4,58 @@ What comes from a folder of the host is the same on every machine: permissions a
 be executed, owners are those that os.toml names, and the order is that of the names.
 """
 
+import glob
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 
-from layers.entry import FILE, FOLDER, PROGRAM, Data, Directory, Entry, File, Meta, Slice, Symlink
-from layers.errors import InputError
+from layers.entry import FILE, FOLDER, PROGRAM, Data, Directory, Entry, File, Meta, Slice, Symlink, parents
 from layers.output import said
-from layers.reader import Reader
-from layers.tree import Tree
+from packer.accounts import Accounts
+from packer.operating_system.image import Image, suggestion
 from packer.tables.files import FileDeclaration
 
+#: Folder -> uid and gid of the user whose home it is.
+Homes = Mapping[bytes, tuple[int, int]]
 
-def entries(files: Iterable[FileDeclaration], lower: Tree, folder: str) -> Iterator[Entry]:
-    """What `files` of `[os]` asks for.
+
+def entries(files: Iterable[FileDeclaration], image: Image, accounts: Accounts, homes: Homes) -> list[Entry]:
+    """What `files` of `[os]` asks for; what is wrong with them is told to the image.
 
     Args:
         files: the declarations.
-        lower: what is in the image already: owners are looked up there.
-        folder: where relative sources start.
-
-    Raises:
-        InputError: a source cannot be read, or an owner does not exist in the image.
+        image: what is in the image already.
+        accounts: who may own files.
+        homes: what is below one of them is its user's, if nothing else is said.
     """
+    found: dict[bytes, tuple[str, Entry]] = {}
     for place, file in enumerate(files):
-        yield from _Declared(file, f"os.files[{place}]", lower, folder).entries()
+        declared = _Declared(file, f"os.files[{place}]", image, accounts, homes)
+        for entry in declared.entries():
+            path = image.tree.real(entry.path)
+            key, before = found.get(path, ("", entry))
+            if not (isinstance(entry, Directory) and isinstance(before, Directory)) and key:
+                message = f"/{os.fsdecode(path)} comes from {key} already"
+                image.wrong(declared.key, message, "keep one of them")
+            found[path] = (declared.key, entry)
+    made = [entry for _, entry in found.values()]
+    return [*_folders_in_homes(made, image, homes), *made]
+
+
+def _folders_in_homes(entries: Iterable[Entry], image: Image, homes: Homes) -> Iterator[Entry]:
+    """The folders that are missing between homes and files in them: users must be able to write there."""
+    for entry in entries:
+        owner = _home_owner(entry.path, homes)
+        for path in parents(entry.path):
+            if owner is None or path in homes:
+                break
+            if path not in image.tree:
+                yield Directory(path, Meta(FOLDER.mode, *owner))
+
+
+def _home_owner(path: bytes, homes: Homes) -> tuple[int, int] | None:
+    return next((homes[above] for above in parents(path) if above in homes), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,81 +64,74 @@ class _Declared:
 
     file: FileDeclaration
     key: str
-    lower: Tree
-    folder: str
+    image: Image
+    accounts: Accounts
+    homes: Homes
 
     def entries(self) -> Iterator[Entry]:
         file, target = self.file, os.fsencode(self.file.target.strip("/"))
-        if file.source is not None:
-            yield from self._copied(os.path.realpath(os.path.join(self.folder, file.source)), target)
+        owner = self._owner(target)
+        if file.source is not None and glob.has_magic(file.source):
+            yield from self._matching(file.source, target, owner)
+        elif file.source is not None:
+            yield from self._copied(os.path.realpath(os.path.join(self.image.folder, file.source)), target, owner)
         elif file.text is not None:
-            yield File(target, Data(file.text.encode()), self._meta(FILE))
+            yield File(target, Data(file.text.encode()), self._meta(FILE, owner))
         elif file.symlink is not None:
-            yield Symlink(target, os.fsencode(file.symlink), self._owned(0o777))
+            yield Symlink(target, os.fsencode(file.symlink), Meta(0o777, *owner))
         else:
-            yield Directory(target, self._meta(FOLDER))
+            yield Directory(target, self._meta(FOLDER, owner))
 
-    def _copied(self, source: str, target: bytes) -> Iterator[Entry]:
-        status = self._status(source)
+    def _matching(self, pattern: str, target: bytes, owner: tuple[int, int]) -> Iterator[Entry]:
+        """What a pattern matches, in the folder `target`, which stays as it is if it is there."""
+        found = sorted(glob.glob(os.path.join(glob.escape(self.image.folder), pattern)), key=os.fsencode)
+        if not found:
+            self.image.wrong(f"{self.key}.source", f"nothing matches {pattern!r}", "a relative path starts at os.toml")
+        if target and self.image.follow(target) is None:
+            yield Directory(target, Meta(FOLDER.mode, *owner))
+        for path in found:
+            name = os.fsencode(os.path.basename(path.rstrip("/")))
+            yield from self._copied(path.rstrip("/"), target + b"/" + name if target else name, owner)
+
+    def _copied(self, source: str, target: bytes, owner: tuple[int, int]) -> Iterator[Entry]:
+        try:
+            status = os.lstat(source)
+            names = sorted(os.listdir(source)) if stat.S_ISDIR(status.st_mode) else []
+            link = os.readlink(source) if stat.S_ISLNK(status.st_mode) else ""
+        except OSError as error:
+            hint = "a relative path starts at the folder of os.toml"
+            self.image.wrong(f"{self.key}.source", f"{source}: {said(error)}", hint)
+            return
         if stat.S_ISREG(status.st_mode):
-            meta = self._meta(PROGRAM if status.st_mode & stat.S_IXUSR else FILE)
+            meta = self._meta(PROGRAM if status.st_mode & stat.S_IXUSR else FILE, owner)
             yield File(target, Slice(source, 0, status.st_size), meta)
-        elif stat.S_ISLNK(status.st_mode):
-            yield Symlink(target, os.fsencode(os.readlink(source)), self._owned(0o777))
+        elif link:
+            yield Symlink(target, os.fsencode(link), Meta(0o777, *owner))
         elif stat.S_ISDIR(status.st_mode):
-            yield Directory(target, self._owned(FOLDER.mode))
-            for name in sorted(self._names(source)):
+            yield Directory(target, Meta(FOLDER.mode, *owner))
+            for name in names:
                 below = os.fsencode(name)
-                yield from self._copied(os.path.join(source, name), target + b"/" + below if target else below)
+                yield from self._copied(os.path.join(source, name), target + b"/" + below if target else below, owner)
         else:
-            raise InputError(f"{self.key}.source: {source} is neither a file, a folder nor a symbolic link")
+            message = f"{source} is neither a file, a folder nor a symbolic link"
+            self.image.wrong(f"{self.key}.source", message)
 
-    def _status(self, path: str) -> os.stat_result:
-        try:
-            return os.lstat(path)
-        except OSError as error:
-            raise self._unreadable(path, error) from error
-
-    def _names(self, path: str) -> list[str]:
-        try:
-            return os.listdir(path)
-        except OSError as error:
-            raise self._unreadable(path, error) from error
-
-    def _unreadable(self, path: str, error: OSError) -> InputError:
-        return InputError(
-            f"{self.key}.source: {path}: {said(error)}", hint="A relative path starts at the folder of os.toml."
-        )
-
-    def _meta(self, usual: Meta) -> Meta:
+    def _meta(self, usual: Meta, owner: tuple[int, int]) -> Meta:
         permissions = self.file.permissions
-        return self._owned(usual.mode if permissions is None else permissions)
+        return Meta(usual.mode if permissions is None else permissions, *owner)
 
-    def _owned(self, mode: int) -> Meta:
+    def _owner(self, target: bytes) -> tuple[int, int]:
         user, group = self.file.user, self.file.group
         if user is None or group is None:
-            return Meta(mode)
-        return Meta(mode, self._number(user, "user", b"etc/passwd"), self._number(group, "group", b"etc/group"))
+            return _home_owner(target, self.homes) or self.homes.get(target, (0, 0))
+        users = {known.name: known.uid for known in self.accounts.users}
+        groups = {known.name: known.gid for known in self.accounts.groups}
+        return self._number(user, "user", users), self._number(group, "group", groups)
 
-    def _number(self, account: int | str, key: str, path: bytes) -> int:
+    def _number(self, account: int | str, kind: str, known: Mapping[str, int]) -> int:
         if isinstance(account, int):
             return account
-        known = _accounts(self.lower, path)
         if account not in known:
-            near = get_close_matches(account, known, n=1)
-            raise InputError(
-                f"{self.key}.{key}: there is no {key} {account!r} in the image",
-                hint=f"Did you mean {near[0]!r}?" if near else "Give its number, or add the package that makes it.",
-            )
-        return known[account]
-
-
-def _accounts(tree: Tree, path: bytes) -> dict[str, int]:
-    """Names and numbers of passwd(5) or group(5): both have the number in the third field."""
-    entry = tree.follow(path)
-    if not isinstance(entry, File):
-        return {"root": 0}
-    with Reader() as reader:
-        lines = reader.read(entry.content).decode(errors="replace").splitlines()
-    fields = (line.split(":") for line in lines)
-    return {field[0]: int(field[2]) for field in fields if len(field) > 2 and field[2].isdecimal()}
+            hint = suggestion(account, known, f"give its number, or add it to os.{kind}s")
+            self.image.wrong(f"{self.key}.{kind}", f"there is no {kind} {account!r} in the image", hint)
+        return known.get(account, 0)

@@ -1,5 +1,6 @@
 """Files: what `files` of `[os]` puts into the image besides the packages."""
 
+import glob
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar
 
@@ -8,7 +9,6 @@ from pydantic.dataclasses import dataclass
 from pydantic_core import InitErrorDetails
 
 from packer import forms
-from packer.document import quoted
 from packer.record import Record, failure, mistake, settings
 
 #: What a file can be made from; a declaration has exactly one of them.
@@ -54,8 +54,9 @@ listen = 8080
     )
     source: Annotated[str, forms.NOT_EMPTY] | None = Field(
         default=None,
-        description="A file on this machine, or a folder, which is copied with all that is in it; "
-        "a relative path starts at the folder of os.toml.",
+        description="A file on this machine, or a folder, which is copied with all that is in it, or a pattern such as "
+        "`site/*.html`: all that matches is copied into the folder `target`. A relative path starts at the folder of "
+        "os.toml.",
     )
     text: str | None = Field(default=None, description="The file's content.")
     symlink: Annotated[str, forms.NOT_EMPTY] | None = Field(
@@ -68,10 +69,12 @@ listen = 8080
         "executed, 0644 for all other files. Of a folder that is copied, these are the permissions of its files.",
     )
     user: Annotated[int | str, forms.ACCOUNT] | None = Field(
-        default=None, description="Who owns it: a name or a number; `root` without it. Goes with `group`."
+        default=None,
+        description="Who owns it: a name or a number. Without it: root, or below the home of a user of `[os]` "
+        "that user. Goes with `group`.",
     )
     group: Annotated[int | str, forms.ACCOUNT] | None = Field(
-        default=None, description="Its group: a name or a number; `root` without it. Goes with `user`."
+        default=None, description="Its group: a name or a number. Goes with `user`."
     )
 
     @property
@@ -96,18 +99,6 @@ listen = 8080
             yield failure(mistake("the root is there already", hint="only a source folder can go there"), "target")
 
 
-def duplicate_targets(files: Iterable[Any]) -> Iterable[InitErrorDetails]:
-    """Targets that an earlier file has, as the mistakes of a table with the key `files`.
-
-    Args:
-        files: tables and records of which nothing is checked yet.
-    """
-    places: dict[str, int] = {}
-    for place, file in enumerate(files):
-        target = file.get("target") if isinstance(file, Mapping) else getattr(file, "target", None)
-        if not isinstance(target, str):
-            continue
-        if target in places:
-            message = f"{quoted(target)} is the target of os.files[{places[target]}] already"
-            yield failure(mistake(message, hint="keep one of them"), "files", place, "target")
-        places.setdefault(target, place)
+def is_glob(table: Mapping[str, Any]) -> bool:
+    """Whether the source is a pattern: what matches it goes into the target, a folder that others fill too."""
+    return isinstance(source := table.get("source"), str) and glob.has_magic(source)

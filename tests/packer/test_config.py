@@ -1,5 +1,6 @@
 """os.toml to records: what is accepted, and every mistake in words."""
 
+import subprocess
 from collections.abc import Iterator
 from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
 from pathlib import Path
@@ -154,6 +155,189 @@ TOO_MANY = (
     " (take 125 or less, or add force = true for a runtime that can do more)"
 )
 
+NUMBER = "os.users[0].uid: must be"
+NAME = "is not a name of a user or group: a letter or '_', then up to 31 letters, digits and '_.-'"
+NO_HASH = "os.users[0].password: is not a hash of a password, as `mkpasswd` prints it, nor '!'"
+KEY = "os.users[0].authorized-keys[0]"
+
+OF_ACCOUNTS = [
+    ("[os]", "users = {}", "os.users: must be an array, not a table (put it into brackets: [{ this = 1 }])"),
+    ("[[os.users]]", "", 'os.users[0].name: is missing (add it, for example "ada")'),
+    ("[[os.users]]", 'name = "a b"', f"os.users[0].name: 'a b' {NAME}"),
+    ("[[os.users]]", 'name = "1a"', f"os.users[0].name: '1a' {NAME}"),
+    ("[[os.users]]", 'name = "a"\nuid = -1', f"{NUMBER} at least 0"),
+    ("[[os.users]]", 'name = "a"\nuid = 4294967295', f"{NUMBER} less than 4294967295"),
+    ("[[os.users]]", 'name = "a"\nuid = "1"', f"{NUMBER} an integer, not a string (leave the quotes out)"),
+    (
+        "[[os.users]]",
+        'name = "a"\ngroups = "sudo"',
+        ('os.users[0].groups: must be an array, not a string (put it into brackets: ["this"])'),
+    ),
+    ("[[os.users]]", 'name = "a"\ncomment = "a:b"', "os.users[0].comment: 'a:b' is not a text on one line without ':'"),
+    ("[[os.users]]", 'name = "a"\nhome = "a"', f"os.users[0].home: 'a' {PATH}, nor ':'"),
+    ("[[os.users]]", 'name = "a"\nhome = "/a:b"', f"os.users[0].home: '/a:b' {PATH}, nor ':'"),
+    ("[[os.users]]", 'name = "a"\nshell = ""', "os.users[0].shell: must not be empty"),
+    ("[[os.users]]", 'name = "a"\npassword = ""', "os.users[0].password: must not be empty"),
+    ("[[os.users]]", 'name = "a"\npassword = "secret"', NO_HASH),
+    ("[[os.users]]", 'name = "a"\npassword = "$6$salt$short"', NO_HASH),
+    ("[[os.users]]", 'name = "a"\npassword = "$1$salt$aaaaaaaaaaaaaaaaaaaaaa"', NO_HASH),
+    ("[[os.users]]", 'name = "a"\npassword = "*"', NO_HASH),
+    (
+        "[[os.users]]",
+        'name = "a"\nauthorized-keys = [1]',
+        f"{KEY}: must be a string, not an integer (put it into quotes)",
+    ),
+    ("[[os.users]]", 'name = "a"\nauthorized-keys = [""]', f"{KEY}: must not be empty"),
+    ("[[os.users]]", 'name = "a"\nauthorized-keys = [{}]', f"{KEY}: needs either key or source (add one of them)"),
+    (
+        "[[os.users]]",
+        'name = "a"\nauthorized-keys = [{ sauce = "x" , source = "y" }]',
+        f"{KEY}.sauce: there is no such key (did you mean 'source'?)",
+    ),
+    ("[[os.groups]]", 'name = ""', "os.groups[0].name: must not be empty"),
+    (
+        "[[os.groups]]",
+        'name = "a"\nmembers = [1]',
+        ("os.groups[0].members[0]: must be a string, not an integer (put it into quotes)"),
+    ),
+]
+
+OF_SYSTEMS = [
+    ("[os]", 'timezone = "../x"', "os.timezone: '../x' is not a time zone, such as Europe/Paris"),
+    ("[os]", 'locale = "de DE"', "os.locale: 'de DE' is not a locale, such as de_DE.UTF-8"),
+    ("[os]", 'keymap = "-x"', "os.keymap: '-x' is not a keymap, such as de-latin1"),
+    ("[os]", 'init = "init"', f"os.init: 'init' {PATH}"),
+    (
+        "[os]",
+        'kernel-arguments = ["a b"]',
+        ("os.kernel-arguments[0]: 'a b' is not one argument: ASCII, with spaces in double quotes only"),
+    ),
+    (
+        "[os]",
+        'services = "ssh.service"',
+        'os.services: must be an array, not a string (put it into brackets: ["this"])',
+    ),
+    ("[os]", 'services = ["ssh"]', "os.services[0]: 'ssh' is not the name of a unit, such as ssh.service"),
+    (
+        "[os.services]",
+        'enable = ["ssh"]',
+        "os.services.enable[0]: 'ssh' is not the name of a unit, such as ssh.service",
+    ),
+    ("[os.services]", "start = []", "os.services.start: there is no such key (there are: enable, disable, mask)"),
+    (
+        "[[os.mounts]]",
+        'mount-point = "/a"\ntype = "ext4"',
+        ("os.mounts[0]: does not say what is mounted (add one of device, label, uuid)"),
+    ),
+    (
+        "[[os.mounts]]",
+        'mount-point = "/a"\ntype = "ext4"\nlabel = "a"\nuuid = "0"',
+        ("os.mounts[0]: label and uuid exclude each other (keep one of them)"),
+    ),
+    (
+        "[[os.mounts]]",
+        'mount-point = "a"\ntype = "ext4"\nlabel = "a"',
+        ("os.mounts[0].mount-point: 'a' is not an absolute path, or none"),
+    ),
+    ("[[os.mounts]]", 'mount-point = "/a"\nlabel = "a"', 'os.mounts[0].type: is missing (add it, for example "ext4")'),
+    (
+        "[[os.mounts]]",
+        'mount-point = "/a"\ntype = "ext4"\nlabel = "a"\noptions = []',
+        ("os.mounts[0].options: must not be empty"),
+    ),
+    (
+        "[[os.mounts]]",
+        'mount-point = "/a"\ntype = "ext4"\nlabel = "a"\noptions = ["ro,noatime"]',
+        ("os.mounts[0].options[0]: 'ro,noatime' is not one option of mount, without ',' and spaces"),
+    ),
+    (
+        "[[os.mounts]]",
+        'mount-point = "/a"\ntype = "ext4"\nuuid = "x"',
+        ("os.mounts[0].uuid: 'x' is not a UUID of a file system, as blkid prints it"),
+    ),
+]
+
+#: What is wrong between tables, which no schema says.
+TWICE = [
+    ('users = [{ name = "a" }, { name = "a" }]', ["os.users[1].name: 'a' is the name of os.users[0] already"]),
+    (
+        'users = [{ name = "a", uid = 1 }, { name = "b", uid = 1 }]',
+        ["os.users[1].uid: 1 is the uid of os.users[0] already"],
+    ),
+    (
+        'groups = [{ name = "a", gid = 1 }, { name = "b", gid = 1 }]',
+        ["os.groups[1].gid: 1 is the gid of os.groups[0] already"],
+    ),
+    (
+        'services = { enable = ["a.service"], mask = ["b.service", "a.service"] }',
+        ["os.services.mask[1]: 'a.service' is os.services.enable[0] already"],
+    ),
+    ('services = ["a.service", "a.service"]', ["os.services.enable[1]: 'a.service' is os.services.enable[0] already"]),
+    (
+        'mounts = [{ mount-point = "/a", uuid = "0", type = "vfat" }, { mount-point = "/a", uuid = "1", type = "x" }]',
+        ["os.mounts[1].mount-point: '/a' is the mount-point of os.mounts[0] already"],
+    ),
+    (
+        'mounts = [{ mount-point = "none", uuid = "0", type = "swap" }]',
+        [],
+    ),
+    ('files = [{ target = "/a", source = "x/*" }, { target = "/a", source = "y/*" }]', []),
+    ('files = [{ target = "/etc/passwd", text = "" }]', []),
+    (
+        'users = [{ name = "a" }]\nfiles = [{ target = "/etc/passwd", text = "" }]',
+        ["os.files[0].target: is written from os.users and os.groups"],
+    ),
+    ('kernel-arguments = ["quiet", "init=/bin/sh"]', ["os.kernel-arguments[1]: says what os.init is for"]),
+    (
+        'users = [{ name = "a", home = "", authorized-keys = [{ source = "x" }] }]',
+        ["os.users[0].authorized-keys: needs a home to be in"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("table", "lines"), TWICE)
+def test_what_two_keys_say(table: str, lines: list[str]) -> None:
+    if lines:
+        assert [line.partition(" (")[0] for line in told(f"[os]\n{table}")] == lines
+    else:
+        declared(f"[os]\n{table}")
+
+
+def test_a_password_is_never_shown() -> None:
+    assert "hunter2" not in "".join(told('[[os.users]]\nname = "a"\npassword = "hunter2"'))
+
+
+HASHES = [
+    "!",
+    f"$y$j9T$salt${'a' * 43}",
+    f"$gy$j9T$salt${'a' * 43}",
+    f"$7$CU..../....salt${'a' * 43}",
+    f"$2b$12${'a' * 53}",
+    f"$6$salt${'a' * 86}",
+    f"$6$rounds=5000$salt${'a' * 86}",
+    f"$5$salt${'a' * 43}",
+]
+
+
+@pytest.mark.parametrize("password", HASHES)
+def test_hashes_of_passwords(password: str) -> None:
+    (user,) = declared(f"[[os.users]]\nname = 'a'\npassword = '{password}'").os.users
+    assert user.password == password
+
+
+def test_hashes_that_openssl_makes() -> None:
+    for option in ("-5", "-6"):
+        made = subprocess.run(["openssl", "passwd", option, "secret"], capture_output=True, text=True, check=True)
+        declared(f"[[os.users]]\nname = 'a'\npassword = '{made.stdout.strip()}'")
+
+
+def test_short_forms_are_the_long_ones() -> None:
+    short, long = (
+        declared(f"[os]\nservices = {value}").os for value in ('["a.service"]', '{ enable = ["a.service"] }')
+    )
+    assert short == long
+
+
 IN_TABLES = [
     ("[os]", 'hostname = ""', "os.hostname: must not be empty"),
     ("[os]", 'hostname = "a_b"', f"os.hostname: 'a_b' {HOST}"),
@@ -219,6 +403,8 @@ IN_TABLES = [
         'target = "/a"\ntext = ""\ngroup = -1\nuser = "a"',
         "os.files[0].group: -1 is not the name or number of an account",
     ),
+    *OF_ACCOUNTS,
+    *OF_SYSTEMS,
     (
         "[container]",
         "entrypoint = '/bin/sh'",

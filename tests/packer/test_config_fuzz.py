@@ -14,7 +14,11 @@ from packer.record import keys
 from packer.tables.compression import LayerCompression
 from packer.tables.container import Container
 from packer.tables.files import FileDeclaration
+from packer.tables.groups import GroupDeclaration
 from packer.tables.layers import Layers
+from packer.tables.mounts import Mount
+from packer.tables.operating_system import OperatingSystem
+from packer.tables.users import UserDeclaration
 from tests.support import fake_store
 
 HEAD = 'name = "hello"\nplatform = "x86_64-linux"\n'
@@ -50,10 +54,15 @@ def table(names: Iterable[str], values: st.SearchStrategy[str]) -> st.SearchStra
     return pairs.map(lambda pairs: "{" + ", ".join(f'"{key}" = {value}' for key, value in pairs.items()) + "}")
 
 
+#: Arrays of tables in `[os]`.
+RECORDS = (("files", FileDeclaration), ("users", UserDeclaration), ("groups", GroupDeclaration), ("mounts", Mount))
 VALUES = st.recursive(SCALARS, lambda below: lists(below) | table(["codec", "level", "target"], below), max_leaves=6)
 KNOWN = {
     "store": st.just('{ type = "fake", packages = ["bash"] }') | table([], VALUES),
-    "os": lists(table(keys(FileDeclaration), VALUES)).map(lambda files: f"{{ hostname = 'a', files = {files} }}"),
+    "os": table(keys(OperatingSystem), VALUES)
+    | st.sampled_from(RECORDS).flatmap(
+        lambda pair: lists(table(keys(pair[1]), VALUES)).map(f"{{{{ {pair[0]} = {{}} }}}}".format)
+    ),
     "container": table(keys(Container), VALUES),
     "layers": table(keys(Layers), VALUES) | table(keys(LayerCompression), SCALARS).map("{{ compression = {} }}".format),
     "name": st.just('"a"'),

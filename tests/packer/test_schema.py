@@ -37,6 +37,10 @@ RIGHT = [
     '[container]\nuser = "a:b"\nstop-signal = "SIGRTMAX-1"\nworkdir = ""',
     '[os]\nfiles = [{ target = "/", source = "x" }, { target = "/a/..b/.c", text = "", directory = false }]',
     '[os]\nhostname = "a-b.c"\nfiles = [{ target = "/a", directory = true, user = 0, group = "_x$", mode = "755" }]',
+    '[os]\nservices = ["a@b.service"]\nusers = [{ name = "a", comment = "", authorized-keys = [{ source = "x" }] }]',
+    '[os]\nservices = { mask = ["a.socket"] }\nmounts = [{ mount-point = "none", device = "/x", type = "swap" }]',
+    '[os]\ntimezone = "UTC"\nlocale = "C"\nkeymap = "us"\ninit = "/i"\nkernel-arguments = ["a=\\"b c\\""]\n',
+    '[os]\ngroups = [{ name = "a", gid = 0, members = ["b"] }]\nusers = [{ name = "b", password = "!", uid = 7 }]',
 ]
 
 

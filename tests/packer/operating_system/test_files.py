@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from layers.entry import Data, Directory, Entry, File, Slice, Symlink
+from layers.entry import Data, Directory, Entry, File, Meta, Slice, Symlink
 from layers.errors import InputError
 from layers.tree import Tree
+from packer.accounts import Ids
 from packer.config import parse
-from packer.operating_system import declared_entries
+from packer.operating_system import declare
 
 _ACCOUNTS = {
     b"etc/passwd": File(b"etc/passwd", Data(b"root:x:0:0::/root:/bin/sh\nwww-data:x:33:33::/var/www:/bin/false\n")),
@@ -19,8 +20,9 @@ _ACCOUNTS = {
 
 def _entries(tmp_path: Path, table: str, tree: dict[bytes, Entry] | None = None) -> dict[bytes, Entry]:
     text = f'name = "x"\nplatform = "x86_64-linux"\n[store]\ntype = "debian"\npackages = ["bash"]\n[os]\n{table}'
-    declared = declared_entries(parse(text, "os.toml").os, Tree(_ACCOUNTS if tree is None else tree), str(tmp_path))
-    return {entry.path: entry for entry in declared}
+    lower = Tree(_ACCOUNTS if tree is None else tree)
+    declared = declare(parse(text, "os.toml").os, lower, lower, folder=str(tmp_path), file="os.toml", ids=Ids())
+    return {entry.path: entry for entry in declared.entries}
 
 
 def _facts(entry: Entry) -> tuple[object, ...]:
@@ -109,3 +111,68 @@ def test_what_cannot_be_had(tmp_path: Path, file: str, message: str) -> None:
 def test_without_accounts_there_is_root(tmp_path: Path) -> None:
     table = 'files = [{ target = "/a", text = "", user = "root", group = "root" }]'
     assert _facts(_entries(tmp_path, table, tree={})[b"a"])[2:4] == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [("site/*.html", ["a.html", "b.html"]), ("site/[b]*", ["b.html"]), ("site/*", ["a.html", "b.html", "sub"])],
+)
+def test_what_matches_a_pattern_goes_into_the_target(tmp_path: Path, pattern: str, names: list[str]) -> None:
+    (tmp_path / "site/sub").mkdir(parents=True)
+    for name in ("b.html", "a.html", ".hidden", "sub/page"):
+        (tmp_path / "site" / name).write_text(name)
+    table = f'files = [{{ target = "/srv", source = "{pattern}", mode = "0600", user = 1, group = 2 }}]'
+    found = _entries(tmp_path, table)
+    assert [os.fsdecode(path) for path in found if path.count(b"/") == 1] == [f"srv/{name}" for name in names]
+    assert _facts(found[b"srv"]) == ("folder", "0o755", 1, 2)
+    assert _facts(found[b"srv/b.html"]) == ("file", "0o600", 1, 2, b"b.html")
+
+
+def test_a_folder_that_is_there_stays_as_it_is_when_a_pattern_fills_it(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a")
+    tree: dict[bytes, Entry] = {b"tmp": Directory(b"tmp", Meta(0o1777))}
+    for target, path in (("/tmp", b"tmp/a.txt"), ("/", b"a.txt")):
+        assert list(_entries(tmp_path, f'files = [{{ target = "{target}", source = "*.txt" }}]', tree)) == [path]
+
+
+def test_two_patterns_may_fill_one_folder(tmp_path: Path) -> None:
+    for name in ("a/x", "b/y"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(name)
+    files = '{ target = "/d", source = "a/*" }, { target = "/d", source = "b/*" }'
+    assert sorted(_entries(tmp_path, f"files = [{files}]")) == [b"d", b"d/x", b"d/y"]
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        '{ target = "/", source = "a" }, { target = "/x", text = "" }',
+        '{ target = "/", source = "a" }, { target = "/", source = "b/*" }',
+        '{ target = "/bin/x", text = "" }, { target = "/usr/bin/x", text = "" }',
+        '{ target = "/d", directory = true }, { target = "/", source = "d" }',
+    ],
+)
+def test_nothing_comes_from_two_declarations(tmp_path: Path, files: str) -> None:
+    for name in ("a/x", "b/x", "d/d"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(name)
+    tree: dict[bytes, Entry] = {b"bin": Symlink(b"bin", b"usr/bin")}
+    with pytest.raises(
+        InputError, match=r"os\.files\[1\]: /\S+ comes from os\.files\[0\] already \(keep one of them\)"
+    ):
+        _entries(tmp_path, f"files = [{files}]", tree)
+
+
+def test_a_pattern_that_matches_nothing(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"os\.files\[0\]\.source: nothing matches 'x/\*' "):
+        _entries(tmp_path, 'files = [{ target = "/a", source = "x/*" }]')
+
+
+def test_declared_users_and_groups_own_files(tmp_path: Path) -> None:
+    shell: dict[bytes, Entry] = {b"bin/sh": File(b"bin/sh", Data(b""), Meta(0o755))}
+    table = """
+    users = [{ name = "ada" }]
+    groups = [{ name = "dev" }]
+    files = [{ target = "/a", text = "", user = "ada", group = "dev" }]
+    """
+    assert _facts(_entries(tmp_path, table, shell)[b"a"])[2:4] == (1000, 1001)

@@ -1,0 +1,75 @@
+"""What the modules of `[os]` read: the image so far. What is wrong with os.toml is told to it, to be said at once."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+
+from layers.entry import Entry, File
+from layers.errors import EntryError, InputError
+from layers.reader import Reader
+from layers.tree import Tree
+from packer.mistakes import Mistake
+
+_EXECUTABLE = 0o111
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image that is being made.
+
+    Attributes:
+        tree: what is in it.
+        reader: reads its files.
+        folder: of os.toml: relative sources start there.
+        mistakes: what was found wrong so far.
+    """
+
+    tree: Tree
+    reader: Reader
+    folder: str
+    mistakes: list[Mistake] = field(default_factory=list)
+
+    def wrong(self, key: str, message: str, hint: str = "") -> None:
+        """Remember a mistake: the key, the rest of a sentence that starts with it, and what to do."""
+        self.mistakes.append(Mistake(key, message, hint))
+
+    def refused(self, key: str, error: InputError) -> None:
+        """Remember what somebody else has found wrong."""
+        self.wrong(key, str(error.args[0]), error.hint[:1].lower() + error.hint[1:].removesuffix("."))
+
+    def follow(self, path: str | bytes) -> Entry | None:
+        """What is at a path, all links followed; nothing if they lead in a circle."""
+        try:
+            return self.tree.follow(os.fsencode(path).strip(b"/"))
+        except EntryError:
+            return None
+
+    def text(self, path: str | bytes) -> str:
+        """The content of a file, or nothing if it is not there.
+
+        Raises:
+            PackError: it cannot be read.
+        """
+        entry = self.follow(path)
+        return self.reader.read(entry.content).decode(errors="replace") if isinstance(entry, File) else ""
+
+    def has_program(self, path: str | bytes) -> bool:
+        """Whether a path leads to a file that may be executed."""
+        entry = self.follow(path)
+        return isinstance(entry, File) and bool(entry.meta.mode & _EXECUTABLE)
+
+    def is_debian(self) -> bool:
+        """Whether dpkg looks after it."""
+        return self.follow("/var/lib/dpkg/status") is not None
+
+    def with_entries(self, entries: Iterable[Entry]) -> "Image":
+        """The image with more in it."""
+        added = {path: replace(entry, path=path) for entry in entries if (path := self.tree.real(entry.path))}
+        return replace(self, tree=Tree(self.tree.by_path() | added)) if added else self
+
+
+def suggestion(given: str, names: Iterable[str], otherwise: str = "") -> str:
+    """A hint: what somebody may have meant, or else something more general."""
+    near = get_close_matches(given, sorted(names), n=1)
+    return f"did you mean {near[0]!r}?" if near else otherwise
