@@ -73,19 +73,42 @@ class PendingFile:
         """Bytes so far."""
         return self.file.tell()
 
-    def overwrite(self, offset: int, data: Buffer) -> None:
-        """Write over bytes that are there already.
+    def overwrite(self, offset: int, data: Buffer | memoryview) -> None:
+        """Write at a place of its own: over bytes that are there already, or beyond the end.
 
         Raises:
-            OutputError: the disk is broken.
+            OutputError: the disk is full, or broken.
         """
         with _explained(self._folder):
-            os.pwrite(self.file.fileno(), data, offset)
+            view = memoryview(data)
+            while view:
+                count = os.pwrite(self.file.fileno(), view, offset)
+                view, offset = view[count:], offset + count
 
     def cut(self, size: int) -> None:
         """Forget what comes after the first `size` bytes."""
         self.file.seek(size)
         self.file.truncate()
+
+    def extend(self, size: int) -> None:
+        """Have at least this many bytes; those that nobody wrote are zeros that take no room on disk.
+
+        Raises:
+            OutputError: the disk has no files of that size.
+        """
+        with _explained(self._folder):
+            if os.fstat(self.file.fileno()).st_size < size:
+                self.file.truncate(size)
+
+    def copy_at(self, offset: int, source: int, start: int, size: int) -> None:
+        """Write a range of an open file at a place of its own; the kernel copies, or shares the blocks.
+
+        Raises:
+            OutputError: the disk is full, or the source is shorter.
+        """
+        with _explained(self._folder):
+            self.file.seek(offset)
+            _copy_range(source, self.file.fileno(), start, size)
 
     def copy(self, source: str, offset: int, size: int) -> None:
         """Append a range of a file of the host; the kernel copies, or shares the blocks.

@@ -36,6 +36,23 @@ class Reader:
         """Have somebody see all bytes that `read_into` reads from now on; who reads must leave them as they are."""
         self._observer = observer
 
+    @property
+    def observed(self) -> bool:
+        """Whether somebody sees what is read: then all of a content must be read, with `read_into`, in order."""
+        return self._observer is not None
+
+    def descriptor(self, content: Slice) -> int:
+        """The slice's file, for what the kernel does with it alone; open until another one is read.
+
+        Raises:
+            ChangedError: the file is gone, or was written to.
+            PackError: the file cannot be opened.
+        """
+        if content.path != self._path:
+            self.close()
+            self._open(content)
+        return self._descriptor
+
     def read_into(self, content: Slice, start: int, buffer: memoryview) -> None:
         """Fill the buffer from the slice, beginning at byte `start` of it.
 
@@ -43,13 +60,11 @@ class Reader:
             ChangedError: the file is shorter than it was, is gone, or was written to.
             PackError: the file cannot be read.
         """
-        if content.path != self._path:
-            self.close()
-            self._open(content)
+        descriptor = self.descriptor(content)
         offset, done = content.offset + start, 0
         try:
             while done < len(buffer):
-                count = os.preadv(self._descriptor, [buffer[done:]], offset + done)
+                count = os.preadv(descriptor, [buffer[done:]], offset + done)
                 if not count:
                     raise ChangedError(f"{content.path} became shorter while it was being packed")
                 done += count
@@ -81,7 +96,7 @@ class Reader:
         path, descriptor, seen = self._path, self._descriptor, self._seen
         if descriptor < 0:
             return
-        changed = _state(descriptor) != seen
+        changed = _state(os.fstat(descriptor)) != seen
         self._forget()
         if changed:
             raise ChangedError(f"{path} was written to while it was being packed")
@@ -99,8 +114,9 @@ class Reader:
             raise ChangedError(f"{path} vanished while it was being packed") from error
         except OSError as error:
             raise PackError(f"cannot read {path}: {error.strerror}") from error
-        self._path, self._seen = path, _state(self._descriptor)
-        if content.state and content.state != state(os.fstat(self._descriptor)):
+        status = os.fstat(self._descriptor)
+        self._path, self._seen = path, _state(status)
+        if content.state and content.state != state(status):
             self._forget()
             raise ChangedError(f"{path} was written to while it was being packed")
 
@@ -110,6 +126,5 @@ def state(status: os.stat_result) -> tuple[int, ...]:
     return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def _state(descriptor: int) -> tuple[int, ...]:
-    status = os.fstat(descriptor)
+def _state(status: os.stat_result) -> tuple[int, ...]:
     return status.st_size, status.st_mtime_ns, status.st_ino

@@ -1,0 +1,101 @@
+"""The contents of files as pieces: small ones together, large ones copied by the kernel."""
+
+from collections.abc import Iterator, Mapping
+
+from formats.filesystem import Through
+from formats.filesystem.ext4.extents import Extent
+from formats.filesystem.ext4.nodes import Nodes
+from formats.filesystem.ext4.placement import Mapped
+from formats.filesystem.ext4.structures import BLOCK
+from formats.filesystem.pieces import Bytes, Copy, Piece
+from layers.entry import Content, Data, File
+from layers.reader import Reader
+
+_BATCH = 256 << 10  # bytes: they stay in the processor's cache between reading and writing
+_COPIED = 1 << 20  # contents of so many bytes and more are left to the kernel
+
+
+def file_pieces(nodes: Nodes, mapped: Mapping[int, Mapped], reader: Reader, through: Through) -> Iterator[Piece]:
+    """All contents, in the order of the tree, which is that of their blocks.
+
+    Args:
+        nodes: of the tree.
+        mapped: number of an inode -> its blocks.
+        reader: reads them.
+        through: sees the entries pass.
+    """
+    files = {node.entry.path: node for node in nodes.files}
+    batch = _Batch()
+    for entry in through(nodes.tree):
+        node = files.get(entry.path)
+        if node is None or not isinstance(entry, File) or not isinstance(node.entry, File):
+            continue
+        content = node.entry.content
+        position = 0
+        for extent in mapped[node.number].extents:
+            start, end = extent.logical * BLOCK, min((extent.logical + extent.length) * BLOCK, content.size)
+            if reader.observed and start > position:
+                _pass(content, position, start, reader)
+            position = end
+            yield from _extent_pieces(content, start, end, extent, reader, batch)
+        if reader.observed and position < content.size:
+            _pass(content, position, content.size, reader)
+    yield from batch.rest()
+
+
+def _extent_pieces(
+    content: Content, start: int, end: int, extent: Extent, reader: Reader, batch: "_Batch"
+) -> Iterator[Piece]:
+    offset = extent.physical * BLOCK
+    if isinstance(content, Data):
+        yield from batch.rest()
+        yield Bytes(offset, memoryview(content.data)[start:end])
+    elif end - start >= _COPIED and not reader.observed:
+        yield from batch.rest()
+        yield Copy(offset, content, start, end - start)
+    else:
+        while start < end:
+            size = min(_BATCH, end - start)
+            yield from batch.make_room(offset, size)
+            reader.read_into(content, start, batch.room(size))
+            start, offset = start + size, offset + size
+
+
+def _pass(content: Content, start: int, end: int, reader: Reader) -> None:
+    """Show a hole to who observes the reader."""
+    if isinstance(content, Data):
+        return
+    while start < end:
+        size = min(_BATCH, end - start)
+        reader.read_into(content, start, memoryview(bytearray(size)))
+        start += size
+
+
+class _Batch:
+    """Contents whose blocks follow each other, to be written at once."""
+
+    def __init__(self) -> None:
+        self._buffer = memoryview(bytearray(_BATCH))
+        self._offset = 0
+        self._filled = 0
+
+    def make_room(self, offset: int, size: int) -> Iterator[Piece]:
+        """Hand on what is there unless the next so many bytes follow it and fit."""
+        if offset != self._offset + self._filled or self._filled + size > _BATCH:
+            yield from self.rest()
+            self._offset = offset
+
+    def room(self, size: int) -> memoryview:
+        """For the next content; what is left of its last block is zeros."""
+        start = self._filled
+        end = start + size
+        self._filled = -(-end // BLOCK) * BLOCK
+        if end < self._filled:
+            self._buffer[end : self._filled] = bytes(self._filled - end)
+        return self._buffer[start:end]
+
+    def rest(self) -> Iterator[Piece]:
+        """Hand on what is there."""
+        if self._filled:
+            yield Bytes(self._offset, self._buffer[: self._filled])
+            self._filled = 0

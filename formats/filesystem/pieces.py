@@ -1,0 +1,67 @@
+"""Volumes as a sparse stream: pieces in the order of their offsets, zeros between them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from layers.entry import Slice
+
+if TYPE_CHECKING:
+    from layers.output import Buffer, PendingFile
+    from layers.reader import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Bytes:
+    """Bytes at a place.
+
+    Attributes:
+        offset: in the volume.
+        data: they may change when the next piece is asked for.
+    """
+
+    offset: int
+    data: "Buffer | memoryview"
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A range of a file of the host at a place; the kernel can copy it.
+
+    Attributes:
+        offset: in the volume.
+        content: the file.
+        start: where the range begins in the content.
+        size: number of bytes.
+    """
+
+    offset: int
+    content: Slice
+    start: int
+    size: int
+
+
+Piece = Bytes | Copy
+
+
+def write_pieces(pieces: Iterable[Piece], output: "PendingFile", offset: int, size: int, reader: "Reader") -> None:
+    """Write a volume into a file; what is zero takes no room on disk.
+
+    Args:
+        pieces: of the volume.
+        output: nobody has written yet where the volume goes.
+        offset: where the volume begins in the output.
+        size: of the volume in bytes.
+        reader: from which the pieces come.
+
+    Raises:
+        OutputError: the disk is full.
+        ChangedError: a content was written to meanwhile.
+    """
+    for piece in pieces:
+        if isinstance(piece, Bytes):
+            output.overwrite(offset + piece.offset, piece.data)
+        else:
+            source = reader.descriptor(piece.content)
+            output.copy_at(offset + piece.offset, source, piece.content.offset + piece.start, piece.size)
+    output.extend(offset + size)
