@@ -9,18 +9,18 @@ the help.
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from formats import format as formats
-from layers import strategies
 from layers.archive import STANDARD_OUTPUT
 from layers.errors import InputError, PackError
 from layers.output import PendingFile, said
+from packer.options import Common, artefact_options, changed, closure_options, common_options, output_options
 
 if TYPE_CHECKING:
     from packer.build import Settings
@@ -84,87 +84,16 @@ def ocipack() -> None:
     """Pack an operating system, declared in os.toml, into an artefact."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Common:
-    """Options of every command that reads a closure."""
-
-    file: str
-    max_layers: int | None
-    force_layers: bool
-    strategy: str | None
-    compression: str | None
-    jobs: int
-    refresh: bool
-    verify: bool
-    verbosity: int
-
-
-def _closure_options(command: Command) -> Command:
-    """Add the options of `_Common`, all but the file."""
-    options = (
-        click.option("--max-layers", type=int, metavar="N", help="Most layers, the customization layer included."),
-        click.option("--force-layers", is_flag=True, help="Allow more layers than docker can run."),
-        click.option("--strategy", type=click.Choice(strategies.NAMES), help="How items are put into layers."),
-        click.option("--compression", metavar="CODEC[:LEVEL]", help="For example gzip or zstd; gzip:6 names a level."),
-        click.option(
-            "-j", "--jobs", type=click.IntRange(1), metavar="N", help="Chunks compressed at a time (all processors)."
-        ),
-        click.option("--refresh", is_flag=True, help="Fetch the lists of packages again."),
-        click.option("--no-verify", is_flag=True, help="Do not compare items with what their store has hashed."),
-        click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors."),
-        click.option("-v", "--verbose", is_flag=True, help="Say more."),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def _common(file: str, options: dict[str, Any]) -> _Common:
-    from packer.console import NORMAL, QUIET, VERBOSE
-
-    verbosity = VERBOSE if options["verbose"] else QUIET if options["quiet"] else NORMAL
-    return _Common(
-        file=file,
-        max_layers=options["max_layers"],
-        force_layers=options["force_layers"],
-        strategy=options["strategy"],
-        compression=options["compression"],
-        jobs=options["jobs"] or len(os.sched_getaffinity(0)),
-        refresh=options["refresh"],
-        verify=not options["no_verify"],
-        verbosity=verbosity,
-    )
-
-
 def _format_command(name: str) -> click.Command:
     summary = formats.format_module(name).SUMMARY
 
     @click.command(name, help=f"Make {summary}.", short_help=summary)
     @click.argument("arguments", nargs=-1, metavar="[TYPE]... [OS_TOML]")
-    @_output_options
+    @output_options
     def command(arguments: tuple[str, ...], **options: Any) -> None:
         names, file = _split_arguments(name, arguments)
         _build(file, options, names)
 
-    return command
-
-
-def _output_options(command: Command) -> Command:
-    """Add the options of every command that makes artefacts."""
-    options = (
-        click.option(
-            "-o",
-            "--output",
-            metavar="PATH",
-            help="The artefact (NAME-VERSION.TYPE in this folder); - is standard output.",
-        ),
-        click.option("--check", is_flag=True, help="Build twice, the second time without the cache, and compare."),
-        click.option("--json", "as_json", is_flag=True, help="Answer in JSON."),
-        click.option("--root-name", metavar="NAME", help="tarball: the folder of the tar that everything is in."),
-    )
-    command = _closure_options(command)
-    for option in reversed(options):
-        command = option(command)
     return command
 
 
@@ -186,22 +115,24 @@ def _build(file: str, options: dict[str, Any], names: Sequence[str] = ()) -> Non
     from packer.config import load
     from packer.console import ConsoleProgress
 
-    common = _common(file, options)
+    common = common_options(file, options, _processors())
     declaration = load(file)
     names = names or declaration.outputs
     if not names:
         raise InputError(f"{file} names no outputs", hint='Add outputs = ["docker"], or say `ocipack docker`.')
     if options["root_name"] and "tarball" not in names:
         raise click.UsageError("--root-name goes with tarball")
-    changed = _changed(declaration, common, names, {"tarball": {"root-name": options["root_name"]}})
+    declaration = changed(declaration, common, names, {"tarball": {"root-name": options["root_name"]}})
     with ConsoleProgress(common.verbosity) as progress:
-        _make(changed, names, common, options["output"], progress, check=options["check"], as_json=options["as_json"])
+        _make(
+            declaration, names, common, options["output"], progress, check=options["check"], as_json=options["as_json"]
+        )
 
 
 def _make(
     declaration: "Declaration",
     names: Sequence[str],
-    common: _Common,
+    common: Common,
     output: str | None,
     progress: "ConsoleProgress",
     *,
@@ -238,51 +169,14 @@ def _output(path: str) -> str:
     return path
 
 
-def _declaration(common: _Common) -> "Declaration":
+def _declaration(common: Common) -> "Declaration":
     """os.toml for an image, with what the command line says instead."""
     from packer.config import load
 
-    return _changed(load(common.file), common, ["oci"], {})
+    return changed(load(common.file), common, ["oci"], {})
 
 
-def _changed(
-    declaration: "Declaration", common: _Common, names: Iterable[str], said: Mapping[str, Mapping[str, Any]]
-) -> "Declaration":
-    """os.toml, with what the command line says instead.
-
-    Args:
-        declaration: os.toml.
-        common: options of every command.
-        names: of the formats that are made.
-        said: what the command line says to the tables of formats, by table and key.
-    """
-    from packer.config import override
-    from packer.declaration import OWN_TABLES
-
-    layers = {"max-layers": common.max_layers, "force": common.force_layers or None, "strategy": common.strategy}
-    changes: dict[str, dict[str, Any]] = {
-        table: {key: value for key, value in keys.items() if value is not None}
-        for table, keys in {"layers": layers, **said}.items()
-    }
-    if common.compression:
-        for name in names:
-            changes.setdefault(name if name in OWN_TABLES else "layers", {})["compression"] = _compression(
-                common.compression
-            )
-    tables = {
-        table: override(getattr(declaration, table), keys, "command line") for table, keys in changes.items() if keys
-    }
-    return replace(declaration, **tables) if tables else declaration
-
-
-def _compression(text: str) -> dict[str, Any]:
-    name, _, level = text.partition(":")
-    if level and not level.isdecimal():
-        raise InputError(f"--compression {text}: the level is not a number", hint="Say for example gzip:6.")
-    return {"codec": name, "level": int(level)} if level else {"codec": name}
-
-
-def _settings(common: _Common, progress: "ConsoleProgress") -> "Settings":
+def _settings(common: Common, progress: "ConsoleProgress") -> "Settings":
     from packer import lock
     from packer.build import Settings
 
@@ -299,6 +193,10 @@ def _settings(common: _Common, progress: "ConsoleProgress") -> "Settings":
         lock_file=_lock_file(common.file),
         file=common.file,
     )
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0))
 
 
 def _environment() -> dict[str, str]:
@@ -334,7 +232,7 @@ def _cache_folder() -> str:
 
 @ocipack.command("build")
 @click.argument("file", metavar="[OS_TOML]", default=_DECLARATION)
-@_output_options
+@output_options
 def build_outputs(file: str, **options: Any) -> None:
     """Make all that os.toml names as its outputs, from one reading."""
     _build(file, options)
@@ -343,13 +241,13 @@ def build_outputs(file: str, **options: Any) -> None:
 @ocipack.command()
 @click.argument("file", metavar="[OS_TOML]", default=_DECLARATION)
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
-@_closure_options
+@closure_options
 def plan(file: str, as_json: bool, **options: Any) -> None:
     """Show the layers, what is in them, and why."""
     from packer import build, report
     from packer.console import ConsoleProgress
 
-    common = _common(file, options)
+    common = common_options(file, options, _processors())
     with ConsoleProgress(common.verbosity) as progress:
         production = build.produce(_declaration(common), _settings(common, progress))
     click.echo(report.plan_json(production) if as_json else report.plan_text(production))
@@ -429,7 +327,7 @@ def _lock_before(path: str, progress: "ConsoleProgress") -> "Lock | None":
     help="Give up after this long without progress (120).",
 )
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
-@_closure_options
+@closure_options
 def push(arguments: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Push an image to a registry: built from os.toml on the way, or built before."""
     from formats.stored_layout import is_layout
@@ -441,7 +339,7 @@ def push(arguments: tuple[str, ...], as_json: bool, **options: Any) -> None:
         raise click.UsageError(f"one image and one reference, not {' and '.join(arguments)}")
     file = arguments[0] if len(arguments) == 2 else _DECLARATION
     target = _target(arguments[-1], options)
-    common = _common(file, options)
+    common = common_options(file, options, _processors())
     with ConsoleProgress(common.verbosity) as progress:
         if is_layout(file):
             pushed = push_stored(os.path.abspath(file), target, progress)
@@ -482,22 +380,10 @@ def _password() -> str:
     return password
 
 
-def _artefact_options(command: Command) -> Command:
-    """Options of commands that read artefacts."""
-    options = (
-        click.option("--image", default="", metavar="NAME", help="Which of several images: name, platform or digest."),
-        click.option("--json", "as_json", is_flag=True, help="Answer in JSON."),
-        click.option("-v", "--verbose", is_flag=True, help="No list ends before its end."),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
 @ocipack.command()
 @click.argument("artefact")
 @click.option("--files", is_flag=True, help="List the entries.")
-@_artefact_options
+@artefact_options
 def inspect(artefact: str, files: bool, image: str, as_json: bool, verbose: bool) -> None:
     """Show what an artefact holds: image, layers, items, users, special files."""
     from packer.inspection import facts, inspection, text
@@ -516,7 +402,7 @@ def inspect(artefact: str, files: bool, image: str, as_json: bool, verbose: bool
 @ocipack.command()
 @click.argument("before")
 @click.argument("after")
-@_artefact_options
+@artefact_options
 def diff(before: str, after: str, image: str, as_json: bool, verbose: bool) -> int:
     """Show how two artefacts differ, and which item is the cause; 0: they do not, 1: they do."""
     from packer.inspection import difference, facts, inspection, text

@@ -1,0 +1,152 @@
+"""Options that several commands have, and what they say instead of os.toml."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from layers import strategies
+from layers.errors import InputError
+
+if TYPE_CHECKING:
+    from packer.declaration import Declaration
+
+Command = Callable[..., Any]
+
+
+def _with(command: Command, *options: Command) -> Command:
+    """A command with more options, in the order in which its help shows them."""
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """Options of every command that reads a closure.
+
+    Attributes:
+        file: os.toml.
+        max_layers, force_layers, strategy: what `[layers]` says otherwise.
+        compression: codec, and a level after a colon.
+        jobs: how many chunks are compressed at a time.
+        refresh: fetch lists of packages again.
+        verify: compare items with what their store has hashed.
+        verbosity: of `packer.console`.
+    """
+
+    file: str
+    max_layers: int | None
+    force_layers: bool
+    strategy: str | None
+    compression: str | None
+    jobs: int
+    refresh: bool
+    verify: bool
+    verbosity: int
+
+
+def closure_options(command: Command) -> Command:
+    """Add the options of `Common`, all but the file."""
+    return _with(
+        command,
+        click.option("--max-layers", type=int, metavar="N", help="Most layers, the customization layer included."),
+        click.option("--force-layers", is_flag=True, help="Allow more layers than docker can run."),
+        click.option("--strategy", type=click.Choice(strategies.NAMES), help="How items are put into layers."),
+        click.option("--compression", metavar="CODEC[:LEVEL]", help="For example gzip or zstd; gzip:6 names a level."),
+        click.option(
+            "-j", "--jobs", type=click.IntRange(1), metavar="N", help="Chunks compressed at a time (all processors)."
+        ),
+        click.option("--refresh", is_flag=True, help="Fetch the lists of packages again."),
+        click.option("--no-verify", is_flag=True, help="Do not compare items with what their store has hashed."),
+        click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors."),
+        click.option("-v", "--verbose", is_flag=True, help="Say more."),
+    )
+
+
+def output_options(command: Command) -> Command:
+    """Add the options of every command that makes artefacts."""
+    return _with(
+        closure_options(command),
+        click.option(
+            "-o",
+            "--output",
+            metavar="PATH",
+            help="The artefact (NAME-VERSION.TYPE in this folder); - is standard output.",
+        ),
+        click.option("--check", is_flag=True, help="Build twice, the second time without the cache, and compare."),
+        click.option("--json", "as_json", is_flag=True, help="Answer in JSON."),
+        click.option("--root-name", metavar="NAME", help="tarball: the folder of the tar that everything is in."),
+    )
+
+
+def artefact_options(command: Command) -> Command:
+    """Add the options of every command that reads artefacts."""
+    return _with(
+        command,
+        click.option("--image", default="", metavar="NAME", help="Which of several images: name, platform or digest."),
+        click.option("--json", "as_json", is_flag=True, help="Answer in JSON."),
+        click.option("-v", "--verbose", is_flag=True, help="No list ends before its end."),
+    )
+
+
+def common_options(file: str, options: Mapping[str, Any], processors: int) -> Common:
+    """The options of a command.
+
+    Args:
+        file: os.toml.
+        options: as click gives them.
+        processors: that there are.
+    """
+    from packer.console import NORMAL, QUIET, VERBOSE
+
+    verbosity = VERBOSE if options["verbose"] else QUIET if options["quiet"] else NORMAL
+    return Common(
+        file=file,
+        max_layers=options["max_layers"],
+        force_layers=options["force_layers"],
+        strategy=options["strategy"],
+        compression=options["compression"],
+        jobs=options["jobs"] or processors,
+        refresh=options["refresh"],
+        verify=not options["no_verify"],
+        verbosity=verbosity,
+    )
+
+
+def changed(
+    declaration: "Declaration", common: Common, names: Iterable[str], said: Mapping[str, Mapping[str, Any]]
+) -> "Declaration":
+    """os.toml, with what the command line says instead.
+
+    Args:
+        declaration: os.toml.
+        common: options of every command.
+        names: of the formats that are made.
+        said: what the command line says to the tables of formats, by table and key.
+    """
+    from packer.config import override
+    from packer.declaration import OWN_TABLES
+
+    layers = {"max-layers": common.max_layers, "force": common.force_layers or None, "strategy": common.strategy}
+    changes: dict[str, dict[str, Any]] = {
+        table: {key: value for key, value in keys.items() if value is not None}
+        for table, keys in {"layers": layers, **said}.items()
+    }
+    if common.compression:
+        for name in names:
+            changes.setdefault(name if name in OWN_TABLES else "layers", {})["compression"] = _compression(
+                common.compression
+            )
+    tables = {
+        table: override(getattr(declaration, table), keys, "command line") for table, keys in changes.items() if keys
+    }
+    return replace(declaration, **tables) if tables else declaration
+
+
+def _compression(text: str) -> dict[str, Any]:
+    name, _, level = text.partition(":")
+    if level and not level.isdecimal():
+        raise InputError(f"--compression {text}: the level is not a number", hint="Say for example gzip:6.")
+    return {"codec": name, "level": int(level)} if level else {"codec": name}
