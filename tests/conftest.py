@@ -9,6 +9,8 @@ from hypothesis import settings
 
 from tests.oracle.runtimes import Docker, Podman, docker_daemon
 from tests.support.nix_store import SmallStore, small_store
+from tests.support.server import Server
+from tests.support.server import server as packed_server
 
 # The same examples in every run, and no failure because a machine is busy.
 settings.register_profile("ocipack", derandomize=True, deadline=None, database=None)
@@ -26,6 +28,13 @@ def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
 def nix_store(tmp_path_factory: pytest.TempPathFactory) -> SmallStore:
     """A Nix store for the whole run; whoever changes it copies it."""
     return small_store(tmp_path_factory.mktemp("nix-store"))
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of Debian packages for the whole run; whoever changes it makes a copy."""
+    with packed_server(tmp_path_factory.mktemp("server")) as packed:
+        yield packed
 
 
 @pytest.fixture

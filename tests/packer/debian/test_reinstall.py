@@ -1,0 +1,145 @@
+"""The strongest check of a base: every package is installed over it, by dpkg and with its own scripts.
+
+Once as if it had been unpacked and never configured, as on a new machine; and once again, as by --reinstall. Whatever
+a script makes and the base has not, or has in another way, is a difference. What may differ is written down.
+"""
+
+import os
+import re
+import shutil
+import stat
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from formats.platform import PLATFORMS
+from layers.entry import Slice
+from layers.progress import NoProgress
+from packer.config import load
+from packer.debian.package import DebianItem
+from packer.stores import StoreContext
+from packer.stores.debian import open_store
+from tests.oracle.runtimes import output
+from tests.support.server import Server
+
+#: What a script makes that an image must not have, need not have, or that names the time.
+EXPECTED = re.compile(
+    "|".join(
+        (
+            r"/etc/\.pwd\.lock",
+            r"/etc/ld\.so\.cache",  # see packer/debian/root.py
+            r"/etc/machine-id",  # every machine its own
+            r"/etc/(group|gshadow|passwd|shadow|subgid|subuid)-",  # what was there before
+            r"/etc/runit(/.*)?",  # dh_runit: of another init
+            r"/etc/ssh/ssh_host_.*",  # every machine its own
+            r"/(etc|usr/local/share|var/lib)/(sgml|sgml-base|xml|xml-core)(/.*)?",  # catalogs of documents
+            r"/usr/lib/udev/hwdb\.bin",  # names the root that it was made in
+            r"/var/lib/systemd/catalog(/.*)?",
+            r"/var/cache/(ldconfig|debconf)(/.*)?",
+            r"/var/lib/dpkg/(info/.*|lock|lock-frontend|status-old|triggers/File)",  # in another order
+            r"/var/log/(alternatives|dpkg)\.log",
+            r"/(dev|proc|run|sys|tmp)/.*",
+        )
+    )
+)
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="dpkg needs root")
+
+
+@pytest.fixture(scope="module", params=["configure", "reinstall"])
+def difference(request: pytest.FixtureRequest, server: Server) -> Iterator[Mapping[str, str]]:
+    """Path -> what became of it."""
+    with server.copy() as root:
+        before = listing(root)
+        if request.param == "configure":
+            configure(root)
+        else:
+            install_again(server, root)
+        after = listing(root)
+    yield {
+        path: f"{before.get(path)} -> {after.get(path)}"
+        for path in sorted(before.keys() | after.keys())
+        if before.get(path) != after.get(path)
+    }
+
+
+def listing(root: Path) -> dict[str, tuple[object, ...]]:
+    found: dict[str, tuple[object, ...]] = {}
+    for path in root.rglob("*"):
+        status = path.lstat()
+        kind = stat.S_IFMT(status.st_mode)
+        content = os.readlink(path) if path.is_symlink() else path.read_bytes() if kind == stat.S_IFREG else ""
+        attributes = tuple(name for name in os.listxattr(path, follow_symlinks=False) if "posix_acl" not in name)
+        short = content if len(content) < 100_000 else hash(content)
+        owned = (oct(status.st_mode), status.st_uid, status.st_gid)
+        found["/" + str(path.relative_to(root))] = (*owned, attributes, short)
+    return found
+
+
+def configure(root: Path) -> None:
+    status = root / "var/lib/dpkg/status"
+    status.write_text(status.read_text().replace("Status: install ok installed\n", "Status: install ok unpacked\n"))
+    dpkg(root, "--configure --pending")
+
+
+def install_again(server: Server, root: Path) -> None:
+    debs = root / "debs"
+    debs.mkdir()
+    for item in packages(server):
+        write_deb(item, debs / f"{item.name}_{item.architecture}.deb")
+    dpkg(root, "--install /debs/*.deb")
+    shutil.rmtree(debs)
+
+
+def dpkg(root: Path, action: str) -> None:
+    """Run dpkg in the root; no service is started."""
+    policy = root / "usr/sbin/policy-rc.d"
+    policy.write_text("#!/bin/sh\nexit 101\n")
+    policy.chmod(0o755)
+    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
+    script = f"mount -t proc proc /proc && dpkg --force-confold --force-unsafe-io {action} && umount /proc"
+    output("mount", "--bind", "/dev", root / "dev")
+    try:
+        command = ["unshare", "--mount", "chroot", str(root), "sh", "-ec", script]
+        done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
+    finally:
+        output("umount", root / "dev")
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    policy.unlink()
+
+
+def packages(server: Server) -> Iterator[DebianItem]:
+    declaration = load(str(server.declaration))
+    context = StoreContext(
+        PLATFORMS["x86_64-linux"], str(server.cache / "ocipack"), "/", 1, False, {"PATH": os.environ["PATH"]},
+        NoProgress(),
+    )  # fmt: skip
+    for item in open_store(declaration.store, context).closure():
+        assert isinstance(item, DebianItem)
+        yield item
+
+
+def write_deb(item: DebianItem, path: Path) -> None:
+    """The package again as a .deb, of the two archives that ocipack has kept (deb(5))."""
+    member = next(iter(item.members.values()))
+    assert isinstance(member, Slice)
+    folder = Path(member.path).parent
+    parts = {"debian-binary": b"2.0\n", **{name: (folder / name).read_bytes() for name in ("control.tar", "data.tar")}}
+    with path.open("wb") as file:
+        file.write(b"!<arch>\n")
+        for name, data in parts.items():
+            file.write(f"{name:<16}{0:<12}{0:<6}{0:<6}{100644:<8}{len(data):<10}`\n".encode())
+            file.write(data + b"\n" * (len(data) % 2))
+
+
+def test_the_scripts_change_nothing(difference: Mapping[str, str]) -> None:
+    surprises = {path: change for path, change in difference.items() if not EXPECTED.fullmatch(path)}
+    assert not surprises
+
+
+def test_the_scripts_were_run(difference: Mapping[str, str]) -> None:
+    assert "/etc/ssh/ssh_host_ed25519_key" in difference
+    assert "/etc/ld.so.cache" in difference
+    assert "/var/lib/systemd/catalog/database" in difference
