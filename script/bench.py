@@ -149,7 +149,7 @@ def entries(folder: Path) -> None:
 
 
 def memory(folder: Path) -> None:
-    """Peak memory and processors while 1 GiB of items is packed for the first time."""
+    """Peak memory and processors while 1 GiB of items is packed for the first time, and while the image is read."""
     bench = Bench(folder)
     declaration = folder / "os.toml"
     declaration.write_text(
@@ -161,6 +161,12 @@ def memory(folder: Path) -> None:
     bench.forget_layers()
     tell("ocipack docker, a large closure, no layer kept", timed(command, bench.environment))
     tell("ocipack docker, a large closure, all layers kept", timed(command, bench.environment))
+    blobs = f"cat {bench.cache}/blobs/sha256/* | zcat | sha256sum"
+    inspect: list[str | Path] = [_OCIPACK, "inspect", bench.output]
+    runs = [(timed(blobs, bench.environment), timed(inspect, bench.environment)) for _ in range(3)]
+    peer, ours = (median(list(each)) for each in zip(*runs, strict=True))
+    tell("zcat | sha256sum of its layers", peer)
+    tell("ocipack inspect", ours, peer)
 
 
 @dataclass(frozen=True)

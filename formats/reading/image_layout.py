@@ -70,6 +70,7 @@ def _images(files: Files, index: Json, where: str, names: tuple[str, ...], depth
         elif blob and descriptor.is_index and depth < _DEEPEST:
             below = f"index {descriptor.digest} of {files.origin}"
             nested = documents.table(_document(files, descriptor, below), below)
+            _refuse_two_minds(nested, descriptor, "layers", below)
             yield from _images(files, nested, below, known or names, depth + 1)
 
 
@@ -81,6 +82,7 @@ def read_image(files: Files, found: FoundImage) -> tuple[StoredImage, tuple[Stor
     """
     origin = files.origin
     manifest = documents.table(_document(files, found.descriptor, f"manifest of {origin}"), f"manifest of {origin}")
+    _refuse_two_minds(manifest, found.descriptor, "manifests", f"manifest of {origin}")
     described = documents.descriptor(manifest.get("config"), f"manifest of {origin}: config")
     if described.media_type.endswith("empty.v1+json"):
         raise ArtefactError(f"{origin} holds something else than an image: {manifest.get('artifactType')!r}")
@@ -96,6 +98,12 @@ def read_image(files: Files, found: FoundImage) -> tuple[StoredImage, tuple[Stor
         documents.platform(config, where),
     )
     return image, layers_of(_blobs(files, layers), layers, config, origin)
+
+
+def _refuse_two_minds(document: Json, descriptor: Descriptor, foreign: str, where: str) -> None:
+    """A document that is a manifest for some programs and an index for others (CVE-2021-41190)."""
+    if foreign in document or document.get("mediaType", descriptor.media_type) != descriptor.media_type:
+        raise ArtefactError(f"{where} is of another kind than what names it says")
 
 
 def _blobs(files: Files, layers: Sequence[Descriptor]) -> list[FileBlob]:

@@ -75,6 +75,23 @@ def test_three_readers_agree_on_every_layer(packed: Packed, tmp_path: Path, name
     assert layers > 15
 
 
+@pytest.mark.parametrize("name", ["hello", "nginx", "python", "folder"])
+def test_inspect_says_what_skopeo_says(packed: Packed, name: str) -> None:
+    found = json.loads(output(OCIPACK, "inspect", "--json", packed.archive(name)))
+    seen = json.loads(output("skopeo", "inspect", f"oci-archive:{packed.archive(name)}:1.0"))
+    assert (found["image"]["digest"], [layer["digest"] for layer in found["layers"]]) == (
+        seen["Digest"],
+        seen["Layers"],
+    )
+
+
+def test_inspect_names_the_packages_that_dpkg_names(packed: Packed, docker: Docker) -> None:
+    found = json.loads(output(OCIPACK, "inspect", "--json", packed.archive("hello")))
+    command = ("dpkg-query", "--show", "-f", "${Package} ${Version}\\n")
+    said = docker.run(docker.load(packed.archive("hello")), *command).splitlines()
+    assert [f"{item['name']} {item['version']}" for item in found["items"]] == said
+
+
 def test_folder_has_what_its_manifest_says(packed: Packed, tmp_path: Path) -> None:
     with tarfile.open(packed.archive("folder")) as archive:
         manifest = json.load(archive.extractfile("manifest.json") or pytest.fail("no manifest.json"))

@@ -227,6 +227,18 @@ _DAMAGE: dict[str, tuple[Callable[[Layout, dict[str, Any]], object], str]] = {
             "x", json.dumps({"rootfs": {"diff_ids": ["sha256:" + "0" * 64]}}).encode()))),
         "its diff_id is",
     ),
+    "a manifest that is an index, too": (
+        _with_manifest(lambda files, manifest: manifest.update(manifests=[])), "is of another kind",
+    ),
+    "a manifest of another type": (
+        _with_manifest(lambda files, manifest: manifest.update(mediaType=INDEX)), "is of another kind",
+    ),
+    "an index that is a manifest, too": (
+        lambda files, image: files.index(
+            files.described(INDEX, json.dumps({"manifests": [image], "layers": []}).encode())
+        ),
+        "is of another kind",
+    ),
     "fewer diff_ids": (
         _with_manifest(lambda files, manifest: manifest.update(config=files.described("x", b"{}"))), "1 layers, and 0",
     ),
