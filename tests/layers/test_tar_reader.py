@@ -83,7 +83,7 @@ def _by_tarfile(members: Iterable[tuple[tarfile.TarInfo, bytes]], tar_format: in
     with tarfile.open(fileobj=output, mode="w", format=tar_format) as archive:
         for info, data in members:
             info.size = len(data) if info.isreg() else info.size
-            archive.addfile(info, io.BytesIO(data))
+            archive.addfile(info, io.BytesIO(data) if info.isreg() else None)
     return output.getvalue()
 
 
@@ -154,8 +154,11 @@ def _records(records: bytes, kind: bytes = b"x") -> Callable[[], bytes]:
         (_patched(0, b"a/../../b\0"), "leads outside"),
         (_patched(156, b"S"), "a sparse file"),
         (_patched(156, b"M"), "a member of type"),
-        (_patched(156, b"2"), "a symbolic link to a path of 0 bytes"),
-        (_patched(156, b"1"), "a path of 0 bytes"),
+        (_patched(156, b"2"), "a link of 600 bytes"),
+        (_patched(156, b"5"), "a dir of 600 bytes"),
+        (_patched(156, b"6"), "a fifo of 600 bytes"),
+        (_header(type=tarfile.SYMTYPE), "a symbolic link to a path of 0 bytes"),
+        (_header(type=tarfile.LNKTYPE), "a path of 0 bytes"),
         (_header(name="a" * 300 + "/" + "b" * 256), "longer than 255"),
         (_header(name="/".join(["a"] * 2100)), "a path of 4199 bytes"),
         (_records(b"11 path=a/b"), "records of pax"),

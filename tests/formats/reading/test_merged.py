@@ -75,6 +75,7 @@ def test_without_layers_a_whiteout_is_a_file(tmp_path: Path) -> None:
 def test_bytes_that_nobody_sees_are_counted(tmp_path: Path) -> None:
     lower: list[Entry] = [_file("a", "1" * 100), _file("d/b", "2" * 30), Hardlink(b"d/c", b"d/b"), _file("e", "3" * 5)]
     assert _merged(tmp_path, lower, [_file("a", "4"), _file(".wh.d")]).hidden == 130
+    assert _merged(tmp_path, lower, [_file("e/f", "4")]).hidden == 5
 
 
 def test_hard_links_are_files_of_one_content(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from formats import docker as docker_format
 from formats import oci
 from formats.format import Order
 from formats.reading.artefact import ArtefactError, StoredArtefact
+from formats.reading.files import FolderFiles
 from formats.reading.listing import Budget, Listing, list_layer
 from formats.reading.merged import MergedTree, merge
 from formats.reading.open import open_artefact
@@ -285,6 +286,12 @@ def test_what_is_no_artefact_is_refused(tmp_path: Path, make: Callable[[Path], o
     make(tmp_path / "it")
     with pytest.raises(ArtefactError, match=message):
         _tree(tmp_path / "it")
+
+
+@pytest.mark.parametrize("name", ["it", "../it", "/etc/passwd", "blobs/sha256/../../it", "", "."])
+def test_a_layout_folder_has_only_a_layout_s_files(tmp_path: Path, name: str) -> None:
+    (tmp_path / "it").touch()
+    assert FolderFiles(str(tmp_path)).find(name) is None
 
 
 def test_a_layout_folder_with_links_leads_nowhere(tmp_path: Path) -> None:
