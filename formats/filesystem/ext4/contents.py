@@ -25,7 +25,7 @@ def file_pieces(nodes: Nodes, mapped: Mapping[int, Mapped], reader: Reader, thro
         through: sees the entries pass.
     """
     files = {node.entry.path: node for node in nodes.files}
-    batch = _Batch()
+    batch = _Batch(reader)
     for entry in through(nodes.tree):
         node = files.get(entry.path)
         if node is None or not isinstance(entry, File) or not isinstance(node.entry, File):
@@ -74,7 +74,8 @@ def _pass(content: Content, start: int, end: int, reader: Reader) -> None:
 class _Batch:
     """Contents whose blocks follow each other, to be written at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
         self._buffer = memoryview(bytearray(_BATCH))
         self._offset = 0
         self._filled = 0
@@ -99,3 +100,5 @@ class _Batch:
         if self._filled:
             yield Bytes(self._offset, self._buffer[: self._filled])
             self._filled = 0
+            if self._reader.observed:  # and so the bytes must stay as they are
+                self._buffer = memoryview(bytearray(_BATCH))

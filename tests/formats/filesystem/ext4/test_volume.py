@@ -283,7 +283,6 @@ def test_the_label_has_its_limit() -> None:
 def test_times_of_five_centuries(tmp_path: Path, epoch: int) -> None:
     volume = VOLUME.__class__(VOLUME.identity, epoch)
     path = write_volume(tmp_path / "volume", Ext4(volume), [File(b"file")])
-    assert complaints(path) == ""
     with mounted(path) as place:
         status = (place / "file").stat()
         assert (status.st_mtime, status.st_atime, status.st_ctime) == (epoch, epoch, epoch)
