@@ -1,5 +1,6 @@
 """`ocipack inspect` and `ocipack diff` as people run them, with other people's tools as a second opinion."""
 
+import gzip
 import json
 import os
 import re
@@ -206,7 +207,26 @@ def test_nothing_differs_between_the_forms_of_one_image(place: Workplace, tmp_pa
     assert (found["entries"], found["items"], found["configuration"]) == ([], [], {})
 
 
-def test_a_bind_of_a_tarball_and_its_image(place: Workplace, tmp_path: Path) -> None:
+@pytest.mark.parametrize("codec", ["none", "gzip", "xz", "zstd", "lzip", "bzip2"])
+def test_nothing_differs_between_an_image_and_a_tarball(place: Workplace, codec: str) -> None:
+    assert place.run("tarball", "-q", "--compression", codec, "-o", f"it.{codec}").code == 0
+    answer = place.run("diff", "it.tar", f"it.{codec}")
+    assert (answer.code, answer.out, answer.err) == (0, "", "")
+
+
+def test_a_distribution_for_wsl_is_known_by_what_is_in_it(place: Workplace, tmp_path: Path) -> None:
+    (tmp_path / "it").write_bytes(gzip.compress(tar_of([File(b"etc/wsl-distribution.conf", Data(b"[oobe]\n"))])))
+    assert _json(place.run("inspect", "--json", tmp_path / "it"))["kind"] == "wsl2"
+
+
+def test_an_image_archive_that_is_compressed_as_a_whole_is_told(place: Workplace, tmp_path: Path) -> None:
+    (tmp_path / "it").write_bytes(gzip.compress((place.folder / "it.tar").read_bytes(), 1))
+    answer = place.run("inspect", tmp_path / "it")
+    assert answer.code == 2
+    assert "an image archive that is compressed as a whole\n  Undo gzip's compression first." in answer.err
+
+
+def test_a_root_file_system_and_its_image(place: Workplace, tmp_path: Path) -> None:
     root = umoci_unpack(place.folder / "it.oci", "1.0", tmp_path / "bundle")
     subprocess.run(["tar", "-C", root, "-cf", tmp_path / "root.tar", "."], check=True)
     found = _json(place.run("diff", "--json", "it.tar", tmp_path / "root.tar"))
