@@ -24,6 +24,9 @@ packages = ["bash", "coreutils"]
 
 [os]
 # hostname = "hello"
+# timezone = "Europe/Paris"
+# services = ["ssh.service"]
+# users = [{ name = "ada", groups = ["sudo"], authorized-keys = [{ source = "ada.pub" }] }]
 # A file is made from text, from a source beside this file, or is a symlink or a directory.
 # files = [{ target = "/etc/motd", text = "Hello.\\n" }, { target = "/srv/data", directory = true, mode = "0700" }]
 

@@ -2,7 +2,8 @@
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 
 from layers.entry import Data, Directory, Entry, File, Hardlink, Meta, Symlink
 from layers.output import said
@@ -26,12 +27,13 @@ def owners(users: Iterable[UserDeclaration], known: Accounts) -> dict[bytes, tup
     return found
 
 
-def entries(new: Iterable[User], image: Image) -> Iterator[Entry]:
+def entries(new: Collection[User], image: Image) -> Iterator[Entry]:
     """The homes of new users; one that is there already is left alone.
 
     Services get an empty one that everybody may look into (adduser.conf(5): DIR_MODE, SYS_DIR_MODE).
     """
     made: set[bytes] = set()
+    skeleton = tuple(_skeleton(image)) if new else ()
     for user in new:
         path = _path(user)
         if user.home in _NONE or path in made or image.follow(path) is not None:
@@ -40,7 +42,7 @@ def entries(new: Iterable[User], image: Image) -> Iterator[Entry]:
         is_service = user.uid in SYSTEM
         yield Directory(path, Meta(0o755 if is_service else 0o700, user.uid, user.gid))
         if not is_service:
-            yield from _skeleton(user, image)
+            yield from (_owned(entry, path, user) for entry in skeleton)
 
 
 def key_entries(users: Iterable[UserDeclaration], known: Accounts, image: Image) -> Iterator[Entry]:
@@ -55,19 +57,17 @@ def _path(user: User) -> bytes:
     return os.fsencode(user.home.strip("/"))
 
 
-def _skeleton(user: User, image: Image) -> Iterator[Entry]:
+def _skeleton(image: Image) -> Iterator[File | Directory | Symlink]:
+    """What is in /etc/skel, as it is called there."""
     folder = image.tree.real(_SKELETON)
     for entry in image.tree.below(folder):
         found = image.tree.follow(entry.path) if isinstance(entry, Hardlink) else entry
         if isinstance(found, File | Directory | Symlink):
-            meta = Meta(found.meta.mode, user.uid, user.gid)
-            yield _moved(found, _path(user) + entry.path[len(folder) :], meta)
+            yield replace(found, path=entry.path[len(folder) + 1 :])
 
 
-def _moved(entry: File | Directory | Symlink, path: bytes, meta: Meta) -> Entry:
-    if isinstance(entry, File):
-        return File(path, entry.content, meta)
-    return Symlink(path, entry.target, meta) if isinstance(entry, Symlink) else Directory(path, meta)
+def _owned(entry: File | Directory | Symlink, home: bytes, user: User) -> Entry:
+    return replace(entry, path=home + b"/" + entry.path, meta=Meta(entry.meta.mode, user.uid, user.gid))
 
 
 def _keys(keys: Iterable[AuthorizedKey], user: User, image: Image, key: str) -> Iterator[Entry]:

@@ -14,6 +14,10 @@ from packer.authorized_keys import TYPES, KeyLineError, authorized_key, authoriz
 ED25519 = "ssh-ed25519 " + base64.b64encode(b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + bytes(range(32))).decode()
 
 
+#: A blob that says RSA behind the name of another type with as many parts.
+OTHER = "ecdsa-sha2-nistp256 " + base64.b64encode(b"\0\0\0\x07ssh-rsa\0\0\0\x01\3\0\0\0\x01\5").decode()
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -40,6 +44,7 @@ def test_good_lines(line: str) -> None:
         (ED25519[:-4], "damaged"),
         (ED25519[:-1] + "!", "no public key"),
         (ED25519.replace("ssh-ed25519 ", "ssh-rsa "), "damaged"),
+        (OTHER, "damaged"),
         ("ssh-ed25519 AAAA", "damaged"),
         ("ssh-ed25519 A", "damaged"),
         (f'command="unclosed {ED25519}', "no public key"),

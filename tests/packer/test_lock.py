@@ -278,6 +278,25 @@ def test_a_locked_number_that_another_account_has(place: Workplace) -> None:
     assert "os.lock keeps the number 33 for mm, and www-data has it now" in said
 
 
+def test_declared_users_keep_their_numbers_wherever_they_stand(place: Workplace) -> None:
+    place.declare('[os]\nusers = [{ name = "bob" }]')
+    place.run("lock")
+    place.declare('[os]\nusers = [{ name = "ada" }, { name = "bob" }]\ngroups = [{ name = "dev" }]')
+    plain = built(place)  # who is not in the lock gets a number too
+    assert place.run("lock").code == 0
+    assert locked(place)["users"] == {"ada": 1001, "bob": 1000}
+    assert locked(place)["groups"] == {"ada": 1001, "bob": 1000, "dev": 1002, "users": 100}
+    assert built(place) == plain
+
+
+def test_a_lock_is_not_made_of_what_does_not_fit(place: Workplace) -> None:
+    place.declare('[os]\nusers = [{ name = "bob", shell = "/bin/zsh" }]')
+    answer = place.run("lock")
+    assert answer.code == 2
+    assert "os.toml: os.users[0].shell: there is no program '/bin/zsh' in the image" in answer.err
+    assert not (place.folder / "os.lock").exists()
+
+
 @pytest.mark.parametrize("damage", [b"", b'{"version": 9}'])
 def test_a_damaged_lock_is_made_anew(place: Workplace, damage: bytes) -> None:
     (place.folder / "os.lock").write_bytes(damage)

@@ -83,6 +83,13 @@ def test_files_below_a_home_are_its_users() -> None:
     }
 
 
+def test_folders_that_are_there_stay_as_they_are() -> None:
+    there = {f"home/ada/{name}": Directory(f"home/ada/{name}".encode(), Meta(0o711, 7, 7)) for name in ("a", "a/b")}
+    table = _ADA + '\nfiles = [{ target = "/home/ada/a/b/c/d", text = "" }]'
+    found = {path: text for path, text in owners(table, {**SMALL, **there}).items() if path.startswith("home")}
+    assert found == {"home/ada/a/b/c": "755 1000:1000", "home/ada/a/b/c/d": "644 1000:1000"}
+
+
 def test_keys_are_read_by_ssh_keygen(keys: Path, tmp_path: Path) -> None:
     (keys / "more.pub").write_text(f"# of work\n\n  {(keys / 'rsa.pub').read_text().strip()}  \n")
     inline = (keys / "ecdsa.pub").read_text().strip()

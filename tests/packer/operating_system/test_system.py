@@ -95,16 +95,17 @@ def test_locales_that_are_not_there(locale: str, files: dict[str, str | bytes | 
 @pytest.mark.parametrize("as_slice", [False, True])
 def test_the_locales_of_an_archive_that_localedef_made(tmp_path: Path, as_slice: bool) -> None:
     (tmp_path / "usr/lib/locale").mkdir(parents=True)
-    for name in ("de_DE.utf8", "fr_FR.utf8"):
-        command = ["localedef", f"--prefix={tmp_path}", "--add-to-archive", f"/usr/lib/locale/{name}"]
-        subprocess.run(command, check=True, capture_output=True)
-    path = tmp_path / "usr/lib/locale/locale-archive"
-    content = Slice(str(path), 0, path.stat().st_size) if as_slice else Data(path.read_bytes())
+    for action, name in (("add-to", "de_DE.utf8"), ("add-to", "fr_FR.utf8"), ("delete-from", "de_DE.utf8")):
+        path = name if action == "delete-from" else f"/usr/lib/locale/{name}"
+        subprocess.run(["localedef", f"--prefix={tmp_path}", f"--{action}-archive", path], check=True)
+    archive = tmp_path / "usr/lib/locale/locale-archive"
+    content = Slice(str(archive), 0, archive.stat().st_size) if as_slice else Data(archive.read_bytes())
     files = {"usr/lib/locale/locale-archive": File(b"usr/lib/locale/locale-archive", content)}
     assert written('locale = "fr_FR.UTF-8"', files) == {"etc/locale.conf": "LANG=fr_FR.UTF-8\n"}
     assert mistakes('locale = "fr_FE.UTF-8"', files) == [
         "os.locale: there is no locale 'fr_FE.UTF-8' in the image (did you mean 'fr_FR.utf8'?)"
     ]
+    assert mistakes('locale = "de_DE.UTF-8"', files)  # it was there, and its name still is
 
 
 _MODELS = "# console layout model variant options\nde-latin1\tde\tpc105\tnodeadkeys\tterminate:ctrl\nuk gb - - -\n"
