@@ -30,6 +30,7 @@ from packer.accounts import Ids
 from packer.assemble import assemble, made_ids
 from packer.declaration import Declaration
 from packer.lock import Lock, LockedItem
+from packer.skipped import ScriptedStore, Skipped
 from packer.stores import Store, StoreContext, store_module
 
 
@@ -70,11 +71,19 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Production:
-    """A system, and how its layers are planned and compressed."""
+    """A system, and how its layers are planned and compressed.
+
+    Attributes:
+        system: all of it.
+        plan: which items share a layer.
+        codec: what compresses layers.
+        skipped: what scripts of packages would have done besides.
+    """
 
     system: System
     plan: LayerPlan
     codec: Codec
+    skipped: tuple[Skipped, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +118,8 @@ def produce(declaration: Declaration, settings: Settings) -> Production:
     system = _system(declaration, store, closure, settings)
     layers = declaration.layers
     planned = plan(closure, strategy(layers.strategy), layers.max_layers)
-    return Production(system, planned, layers.compression.made())
+    skipped = tuple(store.skipped) if isinstance(store, ScriptedStore) else ()
+    return Production(system, planned, layers.compression.made(), skipped)
 
 
 def pin(declaration: Declaration, settings: Settings) -> Lock:

@@ -245,12 +245,14 @@ def build_outputs(file: str, **options: Any) -> None:
 def plan(file: str, as_json: bool, **options: Any) -> None:
     """Show the layers, what is in them, and why."""
     from packer import build, report
-    from packer.console import ConsoleProgress
+    from packer.console import VERBOSE, ConsoleProgress
 
     common = common_options(file, options, _processors())
     with ConsoleProgress(common.verbosity) as progress:
         production = build.produce(_declaration(common), _settings(common, progress))
     click.echo(report.plan_json(production) if as_json else report.plan_text(production))
+    if common.verbosity == VERBOSE and not as_json and production.skipped:
+        click.echo(f"\n{report.skipped_text(production)}")
 
 
 @ocipack.command()

@@ -37,7 +37,7 @@ def pushed_text(pushed: Pushed) -> str:
 
 
 def plan_json(production: Production) -> str:
-    """The layers of a plan: items, sizes in bytes, reasons."""
+    """The layers of a plan: items, sizes in bytes, reasons; and what scripts would have done besides."""
     layers = [
         {
             "layer": rank,
@@ -50,7 +50,17 @@ def plan_json(production: Production) -> str:
         }
         for rank, group in enumerate(production.plan.groups, 1)
     ]
-    return _json({"layers": [*layers, _customization(production)]})
+    skipped = [
+        {
+            "package": one.package,
+            "script": one.script,
+            "command": one.command,
+            "reason": one.reason,
+            "reviewed": one.is_reviewed,
+        }
+        for one in production.skipped
+    ]
+    return _json({"layers": [*layers, _customization(production)], "skipped": skipped})
 
 
 def _customization(production: Production) -> dict[str, Any]:
@@ -74,6 +84,17 @@ def plan_text(production: Production) -> str:
     entries = f"{len(production.system.customization)} entries that belong to no item"
     rows.append((str(last["layer"]), _mebibytes(last["size"]), "0", _CUSTOMIZATION, entries))
     return table(rows, right=(0, 1, 2))
+
+
+def skipped_text(production: Production) -> str:
+    """What scripts of packages would have done besides, as a table; empty for nothing."""
+    if not production.skipped:
+        return ""
+    rows = [
+        (f"{one.package}.{one.script}", "yes" if one.is_reviewed else "no", one.command, one.reason)
+        for one in production.skipped
+    ]
+    return table([("script", "reviewed", "not done", "because"), *rows])
 
 
 def _names(names: Sequence[str], most: int = 3) -> str:

@@ -110,6 +110,13 @@ TABLE: Mapping[str, tuple[Effect, ...]] = {
     ),
     "bash": (Link("/bin/sh", "bash"),),
     "cron-daemon-common": (Attributes("/var/spool/cron/crontabs", 0o1730, group="crontab"),),
+    "ifupdown": (
+        Text(
+            "/etc/network/interfaces",
+            "# interfaces(5) file used by ifup(8) and ifdown(8)\n# Include files from /etc/network/interfaces.d:\n"
+            "source /etc/network/interfaces.d/*\n",
+        ),
+    ),
     "iputils-ping": (Attributes("/bin/ping", 0o755, capabilities=_NET_RAW, needs="/sbin/setcap", otherwise=0o4755),),
     "isc-dhcp-client": (Empty("/etc/resolv.conf"),),
     "libpam-modules": (Empty("/etc/environment"), Empty("/etc/security/opasswd", 0o600)),

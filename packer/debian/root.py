@@ -36,13 +36,15 @@ from packer.debian import (
     locales,
     name_service,
     pam,
+    review,
     services,
     shells,
     sysusers,
     ucf,
 )
 from packer.debian.package import DebianItem
-from packer.debian.unpacked import Skipped, Unpacked
+from packer.debian.unpacked import Unpacked
+from packer.skipped import Skipped
 from packer.systemd import tmpfiles
 
 
@@ -99,10 +101,11 @@ def base(closure: Closure, tree: Tree, omitted: Mapping[str, frozenset[bytes]], 
             if path not in chosen and path not in tree:
                 chosen[path] = replace(entry, path=path)
         ids = Ids({user.name: user.uid for user in known.users}, {group.name: group.gid for group in known.groups})
+        skipped = review.skipped(unpacked)
         temporary = tmpfiles.entries(overlay(unpacked.tree, chosen.values()), reader, ids)
     for changes in (temporary, handwritten.changes(unpacked, known), attributes.entries(unpacked, known, overrides)):
         chosen.update((entry.path, entry) for entry in changes)
-    return Base(tuple(chosen[path] for path in sorted(chosen)), known, tuple(sorted(set(unpacked.skipped))))
+    return Base(tuple(chosen[path] for path in sorted(chosen)), known, skipped)
 
 
 def _parts(unpacked: Unpacked, known: Accounts) -> Iterator[Entry]:

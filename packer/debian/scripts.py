@@ -15,6 +15,14 @@ _COMMENT = re.compile(r"(?:^|(?<=[\s;]))#.*$")
 _ASSIGNMENT = re.compile(r"(?:^|(?<=[\s;&|({]))([A-Za-z_]\w*)=(\"[^\"]*\"|'[^']*'|[^\s\"';|&()]*)")
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 _DPKG_ROOT = re.compile(r"\$(?:DPKG_ROOT\b|\{DPKG_ROOT(?::?[-+][^{}]*)?\})")  # empty unless --root: dpkg(1)
+_FUNCTION = re.compile(r"^\s*(?:function\s+)?([A-Za-z_][\w-]*)\s*\(\s*\)", re.MULTILINE)
+_PROGRAM = re.compile(r"[a-z][\w.+-]*")
+_BUILT_IN = frozenset((
+    "break", "case", "cd", "command", "continue", "done", "echo", "esac", "eval", "exit", "export", "false", "fi",
+    "for", "getopts", "local", "printf", "pwd", "read", "readonly", "return", "set", "shift", "test", "trap",
+    "true", "type", "umask", "unset", "wait",
+))  # fmt: skip
+_ARGUMENTS = frozenset(("abort-deconfigure", "abort-remove", "abort-upgrade", "configure", "triggered", "upgrade"))
 _WORD_BEFORE = frozenset(("!", "{", "do", "elif", "else", "exec", "if", "in_sysroot", "then", "until", "while"))
 _SET_BEFORE = re.compile(r"[A-Za-z_]\w*=.*", re.DOTALL)
 
@@ -75,6 +83,18 @@ def commands(script: Script, *programs: str) -> Iterator[Command]:
             yield from _calls(script, _expanded(line, constants), programs)
 
 
+def programs(script: Script) -> list[str]:
+    """The programs that a script calls, sorted; what the shell itself does and the script's functions are left out."""
+    own = frozenset(_FUNCTION.findall(script.text)) | _BUILT_IN | _ARGUMENTS
+    found = {
+        words[0].rpartition("/")[2]
+        for line, _ in _logical_lines(script.text)
+        for words in _simple_commands(_tokens(line) or [])
+        if words
+    }
+    return sorted(name for name in found if _PROGRAM.fullmatch(name) and name not in own)
+
+
 def heredocs(script: Script) -> Iterator[Heredoc]:
     """The here-documents of a script."""
     if "<<" not in script.text:
@@ -132,24 +152,36 @@ def _expanded(text: str, constants: Mapping[str, str]) -> str:
 
 
 def _calls(script: Script, line: str, programs: tuple[str, ...]) -> Iterator[Command]:
-    lexer = shlex.shlex(line, posix=True, punctuation_chars=";&|()<>")
-    lexer.whitespace_split = True
-    lexer.commenters = ""
-    try:
-        tokens = list(lexer)
-    except ValueError:  # a quotation that goes on in the next line
+    tokens = _tokens(line)
+    if tokens is None:
         yield Command(script, (line.strip(),), resolved=False)
         return
     for words in _simple_commands(tokens):
-        while words and (words[0] in _WORD_BEFORE or _SET_BEFORE.fullmatch(words[0])):
-            del words[0]
         if words and (program := words[0].rpartition("/")[2]) in programs:
             arguments = tuple(words[1:])
             yield Command(script, (program, *arguments), not any(set(word) & set("$`") for word in arguments))
 
 
+def _tokens(line: str) -> list[str] | None:
+    """The words and operators of a line; None for one with a quotation that goes on in the next line."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=";&|()<>")
+    lexer.whitespace_split = True
+    lexer.commenters = ""
+    try:
+        return list(lexer)
+    except ValueError:
+        return None
+
+
 def _simple_commands(tokens: list[str]) -> Iterator[list[str]]:
-    """Split at control operators and leave redirections out (POSIX.1, XCU 2.9.1)."""
+    """Split at control operators, without redirections and what may stand before a program (POSIX.1, XCU 2.9.1)."""
+    for words in _split(tokens):
+        while words and (words[0] in _WORD_BEFORE or _SET_BEFORE.fullmatch(words[0])):
+            del words[0]
+        yield words
+
+
+def _split(tokens: list[str]) -> Iterator[list[str]]:
     words: list[str] = []
     redirected = False
     for token in tokens:

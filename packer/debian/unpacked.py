@@ -5,7 +5,6 @@ cannot be followed without running it.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from layers.entry import Directory, Entry, File, Symlink
 from layers.reader import Reader
@@ -13,26 +12,7 @@ from layers.tree import Tree
 from packer.debian.package import DebianItem
 from packer.debian.placement import MERGED, RUNTIME
 from packer.debian.scripts import Script
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Skipped:
-    """Something that a maintainer script would have done and that is not done here.
-
-    Attributes:
-        package: whose script.
-        script: `preinst` or `postinst`.
-        command: as the script has it.
-        reason: why not.
-    """
-
-    package: str
-    script: str
-    command: str
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.package}.{self.script}: {self.command}: {self.reason}"
+from packer.skipped import Skipped
 
 
 def _links(tree: Tree) -> Iterator[Symlink]:

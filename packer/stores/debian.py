@@ -28,6 +28,7 @@ from packer.debian.sources import SNAPSHOT_PLACEHOLDER, Host, Sources
 from packer.fetch import Fetcher
 from packer.lock import LockedItem
 from packer.record import Record, failure, mistake, settings
+from packer.skipped import Skipped
 from packer.stores import StoreContext
 
 _DEFAULT_COMPONENTS = ("main",)
@@ -178,6 +179,7 @@ class DebianStore:
         self._locked = context.locked
         self._ids = context.ids
         self._resolved: tuple[Download, ...] = ()
+        self._skipped: Sequence[Skipped] = ()
         self._pool = Pool(sources.addresses, Fetcher(context.environment))
         self._apt = Apt(os.path.join(self._folder, "apt"), sources, context.platform.debian, context.environment)
 
@@ -220,7 +222,18 @@ class DebianStore:
         Raises:
             PackError: a file of a package cannot be read.
         """
-        return root.entries(closure, tree, omitted, self._ids)
+        base = root.base(closure, tree, omitted, self._ids)
+        self._skipped = base.skipped
+        unknown = {f"{skipped.package}.{skipped.script}" for skipped in base.skipped if not skipped.is_reviewed}
+        if unknown:
+            what = "maintainer scripts do" if len(unknown) > 1 else "maintainer script does"
+            self._progress.warn(f"what {len(unknown)} {what} may be missing: `ocipack plan -v` lists it")
+        return base.entries
+
+    @property
+    def skipped(self) -> Sequence[Skipped]:
+        """See `packer.skipped.ScriptedStore`."""
+        return self._skipped
 
     def locked_items(self) -> Iterable[LockedItem]:
         """The packages that os.toml stands for now: those of the closure, if that was asked for before.

@@ -99,6 +99,22 @@ def test_plan_shows_layers_sizes_and_why(shared: Workplace) -> None:
     assert [layer["reason"] for layer in plan["layers"]][-1] == "customization"
 
 
+def test_scripts_that_nobody_has_reviewed_are_told(tmp_path: Path) -> None:
+    place = workplace(tmp_path)
+    place.archive.add("odd", "1", scripts={"postinst": "#!/bin/sh\nset -e\nchmod 700 /srv\n"}).publish()
+    place.declare(packages='"odd", "tool"')
+    plain, verbose = place.run("plan"), place.run("plan", "-v")
+    assert "warning: what 1 maintainer script does may be missing: `ocipack plan -v` lists it\n" in plain.err
+    assert "odd.postinst" not in plain.out
+    assert "odd.postinst  no        chmod     nobody has reviewed it" in verbose.out.splitlines()
+    expected = {"package": "odd", "script": "postinst", "command": "chmod", "reason": "nobody has reviewed it"}
+    assert json.loads(place.run("plan", "-q", "--json").out)["skipped"] == [{**expected, "reviewed": False}]
+    place.declare()
+    quiet = place.run("plan", "-v")
+    assert "warning" not in quiet.err
+    assert "reviewed" not in quiet.out
+
+
 def test_check_builds_twice(shared: Workplace) -> None:
     shared.declare()
     answer = shared.run("docker", "--check")
