@@ -22,6 +22,7 @@ from layers import tar
 from layers.blob import Layer, LayerRequest, layer_key
 from layers.digest import Digest
 from layers.entry import Entry, File
+from layers.item import StoreItem
 from layers.plan import Group
 from layers.reader import Reader
 
@@ -144,10 +145,7 @@ def canonical_json(value: object) -> bytes:
 
 def _group_request(order: Order, group: Group) -> LayerRequest:
     system, workshop = order.system, order.workshop
-    items = [
-        [str(item.identity), sorted(path.hex() for path in system.omitted.get(item.path, ()))] for item in group.items
-    ]
-    facts: Json = {"items": items, "placement": [[old.hex(), new.hex()] for old, new in system.placement.rules]}
+    facts: Json = {"items": [_item_facts(item, system.omitted.get(item.path, frozenset())) for item in group.items]}
     if not workshop.verify:
         facts["verified"] = False  # a later build that verifies must not take its word
     verify = workshop.executor if workshop.verify else None
@@ -157,6 +155,12 @@ def _group_request(order: Order, group: Group) -> LayerRequest:
         size=group.size,
         entries=lambda reader: system.group_entries(group.items, reader, verify),
     )
+
+
+def _item_facts(item: StoreItem, omitted: frozenset[bytes]) -> list[object]:
+    """All that an item's entries in a layer are a function of."""
+    rules = [[old.hex(), new.hex()] for old, new in item.placement.rules]
+    return [str(item.identity), sorted(path.hex() for path in omitted), rules]
 
 
 def _customization_request(order: Order) -> LayerRequest:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from formats.platform import Platform
 from layers.entry import Entry, parents
 from layers.item import Closure, NarItem, StoreItem
-from layers.placement import Placement
 from layers.reader import Reader
 from layers.tar import TarWriter
 from layers.tree import Part, Tree, merge, overlay
@@ -57,7 +56,6 @@ class System:
         platform: the processor that it is for.
         epoch: the time of everything in it, in seconds since 1970.
         closure: the items.
-        placement: where their paths land.
         parts: item's path -> its entries where they land; read once, because an item may be 10,000 files on a disk.
         omitted: item's path -> placed paths of the entries that another item replaces.
         tree: the whole root file system.
@@ -72,7 +70,6 @@ class System:
     platform: Platform
     epoch: int
     closure: Closure
-    placement: Placement
     parts: Mapping[str, Sequence[Entry]]
     omitted: Mapping[str, frozenset[bytes]]
     tree: Tree
@@ -133,4 +130,4 @@ class System:
 
     def placed_root(self, item: NarItem) -> bytes:
         """Where an item of a Nix or Guix store lands."""
-        return self.placement.path(os.fsencode(item.path.strip("/")))
+        return item.placement.path(os.fsencode(item.path.strip("/")))

@@ -5,13 +5,14 @@ that are reachable from some roots. Stores make them; everything else only reads
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
 from layers.digest import Digest
 from layers.entry import Entry
 from layers.errors import PackError
+from layers.placement import Placement
 
 
 class ClosureError(PackError):
@@ -42,6 +43,7 @@ class StoreItem:
         size: bytes of its files; what layering strategies weigh.
         references: paths of the items that it needs, itself left out, sorted.
         contents: its entries.
+        placement: where its paths land in an image.
     """
 
     path: str
@@ -51,6 +53,15 @@ class StoreItem:
     size: int
     references: tuple[str, ...]
     contents: Contents
+    placement: Placement = field(default=Placement(), kw_only=True)
+
+    def placed_entries(self) -> Iterator[Entry]:
+        """The item's entries where they land.
+
+        Raises:
+            PackError: as `Contents.entries`.
+        """
+        return self.placement.entries(self.contents.entries())
 
     def replaces(self, other: "StoreItem") -> bool:  # noqa: ARG002  # most stores' items never overlap
         """Whether a file of this item may take the place of one of the other item's."""

@@ -1,30 +1,30 @@
 """Operating system and closure to a System: the one place where items are merged, registered and customized.
 
-What wins at a path, from weakest to strongest: an item's entry; what the store makes for the system (its database,
-accounts, links); what os.toml declares.
+What wins at a path, from weakest to strongest: an item's entry; what its store makes for the system (its database,
+accounts, links); what os.toml declares. Below all of it is what a store finds missing in a root.
 """
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Sequence
 
 from formats.system import Boot, RunConfiguration, System
-from layers.entry import Directory, Entry, tree_order
-from layers.errors import ConflictError
+from layers.entry import tree_order
 from layers.item import Closure
 from layers.reader import Reader
-from layers.tree import Part, Tree, add_parents, merge, overlay
+from layers.tree import Tree, add_parents, overlay
 from packer.account_files import PATHS, AccountFiles
 from packer.accounts import PEOPLE, SYSTEM, Ids
 from packer.declaration import Declaration
+from packer.joint_root import joint_root
 from packer.operating_system import declare
-from packer.stores import Store
+from packer.store_root import placed, store_root
+from packer.supply import Supply
 
 _NEW = Ids()
 
 
 def assemble(
     declaration: Declaration,
-    store: Store,
+    supplies: Sequence[Supply],
     closure: Closure,
     *,
     epoch: int,
@@ -36,8 +36,8 @@ def assemble(
 
     Args:
         declaration: os.toml.
-        store: where the closure comes from.
-        closure: the items.
+        supplies: the stores with their items, in the order of os.toml.
+        closure: the items of all of them.
         epoch: the time of everything in the system, in seconds since 1970.
         folder: of os.toml: relative sources start there.
         file: where os.toml is, for messages.
@@ -45,19 +45,14 @@ def assemble(
 
     Raises:
         ConfigError: `[os]` asks for what does not fit to the image.
-        PackError: items conflict, or an entry cannot be made.
+        PackError: items or stores conflict, or an entry cannot be made.
     """
-    parts = {item.path: tuple(store.placement.entries(item.contents.entries())) for item in closure}
-    merged = merge((Part(item, parts[item.path]) for item in closure), lambda new, old: new.replaces(old))
-    omitted = {item.path: paths for item, paths in merged.omitted.items()}
-    made = _by_path(merged.tree, [*merged.settled, *store.system_entries(closure, merged.tree, omitted)])
-    lower = overlay(merged.tree, made.values())
-    declared = declare(declaration.os, lower, merged.tree, folder=folder, file=file, ids=ids)
-    if declared.removed:
-        made = {path: entry for path, entry in made.items() if path not in declared.removed}
-        lower = overlay(merged.tree, made.values())
-    customization = made | _by_path(lower, declared.entries)
-    add_parents(customization, lower)
+    roots = [store_root(supply, closure) for supply in supplies]
+    below = joint_root(roots)
+    declared = declare(declaration.os, below.tree, below.items, folder=folder, file=file, ids=ids)
+    below = below.without(declared.removed)
+    customization = {**below.made, **placed(below.tree, declared.entries)}
+    add_parents(customization, below.tree)
     upper = tuple(customization[path] for path in sorted(customization, key=tree_order))
     return System(
         name=declaration.name,
@@ -65,10 +60,9 @@ def assemble(
         platform=declaration.target_platform,
         epoch=epoch,
         closure=closure,
-        placement=store.placement,
-        parts=parts,
-        omitted=omitted,
-        tree=overlay(lower, upper),
+        parts={path: entries for root in roots for path, entries in root.parts.items()},
+        omitted={path: gone for root in roots for path, gone in root.omitted.items()},
+        tree=overlay(below.tree, upper),
         customization=upper,
         boot=Boot(declaration.os.init or "", declaration.os.kernel_arguments),
         run=_run_configuration(declaration),
@@ -87,18 +81,6 @@ def made_ids(system: System) -> Ids:
         {user.name: user.uid for user in accounts.users if user.uid in given and user.name not in known_users},
         {group.name: group.gid for group in accounts.groups if group.gid in given and group.name not in known_groups},
     )
-
-
-def _by_path(tree: Tree, entries: Iterable[Entry]) -> dict[bytes, Entry]:
-    """Entries at their real places: `bin/x` is `usr/bin/x` where `bin` is a link; the last one wins."""
-    placed: dict[bytes, Entry] = {}
-    for entry in entries:
-        path = tree.real(entry.path)
-        before = placed.get(path)
-        if before is not None and isinstance(before, Directory) != isinstance(entry, Directory):
-            raise ConflictError(f"/{path.decode(errors='replace')} would be both a folder and something else")
-        placed[path] = replace(entry, path=path)
-    return placed
 
 
 def _run_configuration(declaration: Declaration) -> RunConfiguration:

@@ -31,7 +31,8 @@ from packer.assemble import assemble, made_ids
 from packer.declaration import Declaration
 from packer.lock import Lock, LockedItem
 from packer.skipped import ScriptedStore, Skipped
-from packer.stores import Store, StoreContext, store_module
+from packer.stores import StoreContext
+from packer.supply import OpenStore, Supply, joined, naming, open_store
 
 
 class DifferenceError(PackError):
@@ -106,34 +107,34 @@ def produce(declaration: Declaration, settings: Settings) -> Production:
 
     Raises:
         InputError: os.toml asks for something that does not exist, or that is not locked.
-        PackError: the store cannot be read, does not have what is locked, or items conflict.
+        PackError: a store cannot be read, does not have what is locked, or items conflict.
     """
     if settings.lock:
         lock.require(settings.lock, declaration, settings.lock_file)
     make_cache(settings.cache)
-    store = _store(declaration, settings, settings.lock.items if settings.lock else None)
-    closure = store.closure()
+    supplies = [store.supply() for store in _stores(declaration, settings, settings.lock)]
+    closure = joined(supplies)
     if settings.lock:
         lock.compare(settings.lock, closure, settings.lock_file)
-    system = _system(declaration, store, closure, settings)
+    system = _system(declaration, supplies, closure, settings)
     layers = declaration.layers
     planned = plan(closure, strategy(layers.strategy), layers.max_layers)
-    skipped = tuple(store.skipped) if isinstance(store, ScriptedStore) else ()
+    stores = [supply.store.store for supply in supplies]
+    skipped = tuple(left for store in stores if isinstance(store, ScriptedStore) for left in store.skipped)
     return Production(system, planned, layers.compression.made(), skipped)
 
 
 def pin(declaration: Declaration, settings: Settings) -> Lock:
-    """Ask the store what os.toml comes to; of what is locked, only the numbers of accounts are kept.
+    """Ask the stores what os.toml comes to; of what is locked, only the numbers of accounts are kept.
 
     Raises:
         InputError: os.toml asks for something that does not exist.
-        PackError: the store cannot be read, or items conflict.
+        PackError: a store cannot be read, or items conflict.
     """
     make_cache(settings.cache)
-    store = _store(declaration, settings, None)
-    closure = store.closure()
-    items = store.locked_items() if isinstance(store, lock.LockingStore) else lock.locked_items(closure)
-    new, kept = made_ids(_system(declaration, store, closure, settings)), _ids(settings)
+    supplies = [store.supply() for store in _stores(declaration, settings, None)]
+    items = [_locked_items(supply) for supply in supplies]
+    new, kept = made_ids(_system(declaration, supplies, joined(supplies), settings)), _ids(settings)
     return lock.made(declaration, items, Ids({**kept.users, **new.users}, {**kept.groups, **new.groups}))
 
 
@@ -225,10 +226,10 @@ def _ids(settings: Settings) -> Ids:
     return settings.lock.ids if settings.lock else Ids()
 
 
-def _system(declaration: Declaration, store: Store, closure: Closure, settings: Settings) -> System:
+def _system(declaration: Declaration, supplies: Sequence[Supply], closure: Closure, settings: Settings) -> System:
     return assemble(
         declaration,
-        store,
+        supplies,
         closure,
         epoch=settings.epoch,
         folder=settings.folder,
@@ -237,8 +238,29 @@ def _system(declaration: Declaration, store: Store, closure: Closure, settings: 
     )
 
 
-def _store(declaration: Declaration, settings: Settings, locked: tuple[LockedItem, ...] | None) -> Store:
-    context = StoreContext(
+def _locked_items(supply: Supply) -> list[LockedItem]:
+    store = supply.store.store
+    if not isinstance(store, lock.LockingStore):
+        return lock.locked_items(supply.closure)
+    with naming(supply.store.key):
+        return list(store.locked_items())
+
+
+def _stores(declaration: Declaration, settings: Settings, locked: Lock | None) -> list[OpenStore]:
+    """The stores that os.toml declares, each bound to what is locked of it."""
+    count = len(declaration.store)
+    return [
+        open_store(
+            f"store[{place}]" if count > 1 else "store",
+            options,
+            _context(declaration, settings, locked.items_of(place) if locked else None),
+        )
+        for place, options in enumerate(declaration.store)
+    ]
+
+
+def _context(declaration: Declaration, settings: Settings, locked: tuple[LockedItem, ...] | None) -> StoreContext:
+    return StoreContext(
         platform=declaration.target_platform,
         cache=settings.cache,
         folder=settings.folder,
@@ -249,7 +271,6 @@ def _store(declaration: Declaration, settings: Settings, locked: tuple[LockedIte
         locked=locked,
         ids=_ids(settings),
     )
-    return store_module(declaration.store.type).open_store(declaration.store, context)
 
 
 def _fingerprint(path: str) -> list[tuple[str, Digest]]:

@@ -1,6 +1,6 @@
 """The declaration: os.toml as records.
 
-The tables are those of the file, one module of `packer.tables` each; the record of `[store]` is the store module's
+The tables are those of the file, one module of `packer.tables` each; the record of a `[store]` is its module's
 `Options`. Whoever adds a store adds a file to `packer.stores`, and nothing here.
 """
 
@@ -18,7 +18,7 @@ from packer.record import Record, failure, mistake
 from packer.tables.container import Container
 from packer.tables.layers import Layers
 from packer.tables.operating_system import OperatingSystem
-from packer.tables.store import StoreTable
+from packer.tables.store import StoreTable, second_stores
 from packer.tables.tarball import Tarball
 
 #: The formats that have a table of their own.
@@ -71,8 +71,9 @@ licenses = "Apache-2.0"
         description="The types of artefact that `ocipack build` makes, all from one reading.",
         json_schema_extra={"uniqueItems": True},
     )
-    store: Annotated[Any, StoreTable()] = Field(
-        description="Where packages come from, and which of them.", examples=['[store] with type = "debian"']
+    store: Annotated[tuple[Annotated[Any, StoreTable()], ...], forms.OneOrMore()] = Field(
+        description="Where packages come from, and which of them; `[[store]]` for several.",
+        examples=['[store] with type = "debian"'],
     )
     os: OperatingSystem = Field(default=OperatingSystem(), description="What the root file system has besides.")
     container: Container = Field(default=Container(), description="How a container is run.")
@@ -81,7 +82,8 @@ licenses = "Apache-2.0"
 
     @classmethod
     def cross_checks(cls, table: Mapping[str, Any]) -> Iterable[InitErrorDetails]:
-        """No type of artefact twice."""
+        """No type of artefact twice, no second store of a type of which there can be one."""
+        yield from second_stores(table.get("store"))
         outputs = table.get("outputs")
         if isinstance(outputs, tuple):
             for place, name in enumerate(outputs):

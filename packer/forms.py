@@ -11,13 +11,13 @@ from typing import Any
 
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticKnownError, core_schema
+from pydantic_core import CoreSchema, PydanticKnownError, ValidationError, core_schema
 
 from layers.entry import checked_path
 from layers.errors import EntryError, InputError
 from packer.authorized_keys import authorized_key
 from packer.document import quoted
-from packer.record import mistake, refusal
+from packer.record import again, mistake, refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,31 @@ class Choice:
         if value in self.values.values():
             return value
         raise PydanticKnownError("string_type")
+
+
+@dataclass(frozen=True, slots=True)
+class OneOrMore:
+    """A value, or an array of such values: one `[table]`, or several `[[table]]`."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Pydantic's hook: how a value is checked."""
+        return core_schema.no_info_wrap_validator_function(self._checked, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Pydantic's hook: what the JSON schema says."""
+        several = handler(schema)
+        return {"anyOf": [several["items"], {**several, "minItems": 1}]}
+
+    def _checked(self, value: object, check: Callable[[object], object]) -> object:
+        if isinstance(value, tuple):
+            if not value:
+                raise mistake("must not be empty")
+            return check(value)
+        try:
+            return check((value,))
+        except ValidationError as error:  # about the value, and not about the first one of an array
+            found = [again(details, details["loc"][1:]) for details in error.errors(include_url=False)]
+            raise ValidationError.from_exception_data("value", found) from None
 
 
 def _check_names(path: str) -> None:

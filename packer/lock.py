@@ -10,7 +10,8 @@ are sorted, and nothing else is in the file that could change. It names no mirro
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, runtime_checkable
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -23,7 +24,7 @@ from layers.item import Closure, NarItem, StoreItem
 from packer import sentences, stores
 from packer.accounts import Ids
 from packer.document import quoted
-from packer.forms import ACCOUNT_NAME, Choice, Form
+from packer.forms import ACCOUNT_NAME, Choice, Form, OneOrMore
 from packer.mistakes import ConfigError, Mistake
 from packer.record import Record, failure, kebab, keys, mistake, settings
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 _FORMAT = 1
 _MOST_BYTES = 16 << 20  # 50,000 items
 _MOST_SHOWN = 10
+_DEFAULTS = {"store": 0, "version": "", "architecture": ""}  # values that are left out
 
 _AGAIN = "`ocipack lock` makes it anew."
 
@@ -56,6 +58,7 @@ class LockedItem(Record):
     """One item.
 
     Attributes:
+        store: place of its store in os.toml.
         name: what people call it.
         version: of the package; may be empty.
         architecture: Debian's; empty for all other stores.
@@ -64,6 +67,7 @@ class LockedItem(Record):
         sha256: in hexadecimal: of the .deb, of the NAR, of all that is packed of a folder.
     """
 
+    store: Annotated[int, Field(ge=0)] = 0
     name: Annotated[str, Form(f"{_TEXT}{{1,300}}", "a name")]
     version: Annotated[str, Form(f"{_TEXT}{{0,300}}", "a version")] = ""
     architecture: Annotated[str, Form("(?:[a-z0-9][a-z0-9-]{0,30})?", "an architecture of Debian")] = ""
@@ -83,15 +87,15 @@ class Lock(Record):
 
     Attributes:
         version: of the format.
-        store: its type.
-        declaration: digest of what os.toml asks the store for.
-        items: sorted by name.
+        store: types of the stores, in the order of os.toml.
+        declaration: digest of what os.toml asks the stores for.
+        items: sorted by store and name.
         users: the numbers that users got, by name.
         groups: the numbers that groups got, by name.
     """
 
     version: Annotated[int, Field(ge=_FORMAT, le=_FORMAT)]
-    store: Annotated[str, Choice("store", {name: name for name in stores.NAMES})]
+    store: Annotated[tuple[Annotated[str, Choice("store", {name: name for name in stores.NAMES})], ...], OneOrMore()]
     declaration: Annotated[str, Form("sha256:[0-9a-f]{64}", "a digest of the form sha256:…")]
     items: tuple[LockedItem, ...]
     users: _Numbers = Field(default_factory=dict)
@@ -102,15 +106,22 @@ class Lock(Record):
         """The numbers that accounts keep."""
         return Ids(self.users, self.groups)
 
+    def items_of(self, place: int) -> tuple[LockedItem, ...]:
+        """The items of the store at a place in os.toml."""
+        return tuple(item for item in self.items if item.store == place)
+
     @classmethod
     def cross_checks(cls, table: Mapping[str, Any]) -> Iterable[InitErrorDetails]:
-        """No item and no number twice."""
+        """No item and no number twice, no item of a store that is not there."""
         for kind in ("users", "groups"):
             yield from _shared_numbers(kind, table.get(kind))
         places: dict[tuple[object, ...], int] = {}
-        items = table.get("items")
+        items, of = table.get("items"), table.get("store")
         for place, item in enumerate(items if isinstance(items, tuple) else ()):
             known = item if isinstance(item, Mapping) else {}
+            store = known.get("store", 0)
+            if type(store) is int and store >= (len(of) if isinstance(of, tuple) else 1):
+                yield failure(mistake(f"there is no store {store}"), "items", place, "store")
             names = ("name", "version", "architecture") if known.get("architecture") else ("path",)
             key = tuple(repr(known.get(name)) for name in names)
             if known and key in places:
@@ -189,34 +200,56 @@ def parse(data: bytes, origin: str) -> Lock:
 def text(lock: Lock) -> bytes:
     """The bytes of a lock."""
     items = [
-        {key: value for key in keys(LockedItem) if (value := getattr(item, key)) != ""}
-        for item in sorted(lock.items, key=lambda item: (item.name, item.key))
+        {key: value for key in keys(LockedItem) if (value := getattr(item, key)) != _DEFAULTS.get(key)}
+        for item in sorted(lock.items, key=lambda item: (item.store, item.name, item.key))
     ]
-    document = {"version": lock.version, "store": lock.store, "declaration": lock.declaration, "items": items}
+    types = lock.store if len(lock.store) > 1 else lock.store[0]
+    document: dict[str, Any] = {
+        "version": lock.version,
+        "store": types,
+        "declaration": lock.declaration,
+        "items": items,
+    }
     document |= {kind: dict(sorted(ids.items())) for kind in ("users", "groups") if (ids := getattr(lock, kind))}
     return json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n"
 
 
-def made(declaration: "Declaration", items: Iterable[LockedItem], ids: Ids) -> Lock:
-    """The lock of a declaration that came to some items, whose accounts got some numbers."""
+def made(declaration: "Declaration", items: Sequence[Iterable[LockedItem]], ids: Ids) -> Lock:
+    """The lock of a declaration.
+
+    Args:
+        declaration: os.toml.
+        items: what each of its stores came to.
+        ids: the numbers that accounts got.
+    """
     return Lock(
         version=_FORMAT,
-        store=declaration.store.type,
+        store=_types(declaration),
         declaration=str(asked(declaration)),
-        items=tuple(items),
+        items=tuple(replace(item, store=place) for place, of_store in enumerate(items) for item in of_store),
         users=ids.users,
         groups=ids.groups,
     )
 
 
 def asked(declaration: "Declaration") -> Digest:
-    """What is equal if two declarations ask a store for the same items: the options in `LOCKED`, and the platform."""
-    options = declaration.store
-    facts: dict[str, Any] = {"platform": declaration.platform, "type": options.type}
+    """What is equal if two declarations ask their stores for the same items."""
+    asked = [_asked(options) for options in declaration.store]
+    facts = {"platform": declaration.platform, **(asked[0] if len(asked) == 1 else {"stores": asked})}
+    return Digest.of(json.dumps(facts, sort_keys=True).encode())
+
+
+def _asked(options: Any) -> dict[str, Any]:
+    """The options in `LOCKED`."""
+    facts: dict[str, Any] = {"type": options.type}
     for name in options.LOCKED:
         value = getattr(options, name)
         facts[kebab(name)] = sorted(set(value)) if isinstance(value, tuple) else value
-    return Digest.of(json.dumps(facts, sort_keys=True).encode())
+    return facts
+
+
+def _types(declaration: "Declaration") -> tuple[str, ...]:
+    return tuple(options.type for options in declaration.store)
 
 
 def locked_items(closure: Closure) -> list[LockedItem]:
@@ -239,7 +272,7 @@ def require(lock: Lock, declaration: "Declaration", origin: str) -> None:
     Raises:
         LockError: os.toml asks for something else by now.
     """
-    if lock.store != declaration.store.type or lock.declaration != str(asked(declaration)):
+    if lock.store != _types(declaration) or lock.declaration != str(asked(declaration)):
         raise LockError(f"{origin} was made for something else than what is asked for now", hint=_AGAIN)
 
 

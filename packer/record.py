@@ -163,9 +163,12 @@ def _again(record: type[Any], details: ErrorDetails) -> InitErrorDetails:
     if details["type"] == "missing" and len(details["loc"]) == 1:
         field = record.__pydantic_fields__.get(str(details["loc"][0]).replace("-", "_"))
         context["examples"] = tuple(field.examples or ()) if field else ()
-    context.setdefault("message", details["msg"])
+    return again({**details, "ctx": context}, details["loc"])
+
+
+def again(details: ErrorDetails, location: tuple[int | str, ...]) -> InitErrorDetails:
+    """The details of an error so that they can be raised once more, about another place."""
+    context = {"message": details["msg"], **details.get("ctx", {})}
     return InitErrorDetails(
-        type=PydanticCustomError(details["type"], "{message}", context),
-        loc=details["loc"],
-        input=details["input"],
+        type=PydanticCustomError(details["type"], "{message}", context), loc=location, input=details["input"]
     )

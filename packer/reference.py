@@ -13,7 +13,7 @@ from packer.tables.layers import Layers
 from packer.tables.mounts import Mount
 from packer.tables.operating_system import OperatingSystem
 from packer.tables.services import Services
-from packer.tables.store import store_record
+from packer.tables.store import SEVERAL, SEVERAL_EXAMPLE, store_record
 from packer.tables.tarball import Tarball
 from packer.tables.users import AuthorizedKey, UserDeclaration
 
@@ -53,8 +53,10 @@ def _sections(record: Schema, records: Mapping[str, Schema], path: str, name: st
     """The section of a table, and those of the tables in it."""
     yield _section(record, path, _examples()[name])
     for key, value in record["properties"].items():
+        where = f"{path.strip('[]')}.{key}" if path else key
+        if where == "store":
+            yield "\n".join(["## `[[store]]`", "", SEVERAL, "```toml", SEVERAL_EXAMPLE.rstrip("\n"), "```", ""])
         for below in _tables(value):
-            where = f"{path.strip('[]')}.{key}" if path else key
             yield from _sections(records[below], records, f"[{where}]" if "items" in value else where, below)
 
 
@@ -114,4 +116,4 @@ def _tables(value: Schema) -> list[str]:
     if "$ref" in value:
         return [value["$ref"].rpartition("/")[2]]
     choices = [*value.get("oneOf", ()), *value.get("anyOf", ()), *([value["items"]] if "items" in value else [])]
-    return [name for choice in choices for name in _tables(choice)]
+    return list(dict.fromkeys(name for choice in choices for name in _tables(choice)))

@@ -185,7 +185,7 @@ def nix_store(folder: Path) -> NixStore:
     context = StoreContext(
         PLATFORMS["x86_64-linux"], str(cache), "/", 1, False, {"PATH": os.environ["PATH"]}, NoProgress()
     )
-    closure = store_module("debian").open_store(declaration.store, context).closure()
+    closure = store_module("debian").open_store(declaration.store[0], context).closure()
     paths = {item.path: f"/nix/store/{encode(bytes.fromhex(item.identity.hex)[:20])}-{item.name}" for item in closure}
     done: set[str] = set()
     stanzas = []

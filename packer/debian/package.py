@@ -10,6 +10,7 @@ from layers.item import StoreItem
 from packer.debian.control import PACKAGE_NAME, Clause, Relation, clauses, stanza
 from packer.debian.deb import Package
 from packer.debian.index import CONTROL, DATA, DebError, Index
+from packer.debian.placement import PLACEMENT
 from packer.debian.version import VERSION
 
 _ARCHITECTURE = re.compile(r"[a-z0-9][a-z0-9-]*")
@@ -127,6 +128,7 @@ def _item(one: _Unresolved, references: tuple[str, ...]) -> DebianItem:
         size=index.file_size,
         references=references,
         contents=_Contents(index, data),
+        placement=PLACEMENT,
         architecture=fields["architecture"],
         multi_arch=fields.get("multi-arch", "").replace("no", ""),
         source=source[0] if source else one.name,

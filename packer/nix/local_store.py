@@ -12,7 +12,6 @@ from pydantic_core import InitErrorDetails
 from layers.entry import Entry
 from layers.errors import InputError
 from layers.item import Closure, NarItem
-from layers.placement import Placement
 from layers.tree import Tree
 from packer import forms
 from packer.document import quoted
@@ -110,11 +109,6 @@ class LocalStore:
         self._context = context
         self._root = Root(os.path.normpath(os.path.join(context.folder, options.root)))
 
-    @property
-    def placement(self) -> Placement:
-        """Items are where they were built to be."""
-        return Placement()
-
     def closure(self) -> Closure:
         """The roots and all that they refer to.
 
@@ -133,7 +127,7 @@ class LocalStore:
         tree: Tree,
         omitted: Mapping[str, frozenset[bytes]],  # noqa: ARG002  # items of a store never overlap
     ) -> Iterable[Entry]:
-        """The store's folder, its database, the roots, and the base of a root.
+        """The store's folder, its database, and the roots.
 
         Raises:
             SymlinkError: a link would lead nowhere.
@@ -150,6 +144,10 @@ class LocalStore:
             symlinks=options.symlinks,
             epoch=self._context.epoch,
         )
+
+    def base_entries(self) -> Iterable[Entry]:
+        """Accounts and folders: items bring none."""
+        return image.base(self._layout)
 
     @cached_property
     def _roots(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ of `populate-root-file-system` if the profile is `system`, else those of `instal
 `populate-single-profile-directory`, which `guix pack` uses.
 
 Items bring no /etc. For whatever looks up a user there are root and nobody, like nixpkgs' `fakeNss`; a home for root,
-and /tmp. What an item or os.toml has in their place, stays.
+and /tmp. What another store or os.toml has in their place, stays.
 """
 
 import os
@@ -58,7 +58,7 @@ def entries(
 
     Args:
         layout: of the store.
-        closure: its items, in topological order.
+        closure: items in topological order; the database leaves those of other stores out.
         roots: paths of items that nobody is to collect as garbage; the first one is the system.
         tree: the items' merged entries.
         register: whether the image has a database.
@@ -71,7 +71,6 @@ def entries(
         DatabaseError: the database cannot hold the items.
         PackError: a derivation cannot be read.
     """
-    yield from _base(layout, tree)
     yield Directory(_path(layout.store), _STORE)
     if layout is GUIX and profile == _SYSTEM:
         yield from _guix_system()
@@ -81,17 +80,13 @@ def entries(
         yield from _database(layout, closure, epoch)
 
 
-def _base(layout: Layout, tree: Tree) -> Iterator[Entry]:
-    group = _GROUP.format(builders=layout.builders, number=_BUILDERS).encode()
-    for entry in (
-        File(b"etc/group", Data(group)),
-        File(b"etc/passwd", Data(_PASSWD)),
-        Directory(b"root", _PRIVATE),
-        Directory(b"tmp", _ANYBODY),
-        Directory(b"var/empty", Meta(0o555)),
-    ):
-        if entry.path not in tree:
-            yield entry
+def base(layout: Layout) -> Iterator[Entry]:
+    """What a root needs that has nothing but items."""
+    yield File(b"etc/group", Data(_GROUP.format(builders=layout.builders, number=_BUILDERS).encode()))
+    yield File(b"etc/passwd", Data(_PASSWD))
+    yield Directory(b"root", _PRIVATE)
+    yield Directory(b"tmp", _ANYBODY)
+    yield Directory(b"var/empty", Meta(0o555))
 
 
 def _guix_system() -> Iterator[Entry]:

@@ -3,7 +3,8 @@
 A store module has
 
     Options                    a record of what `[store]` takes, checked by packer.config; its LOCKED names the fields
-                               that say which items are wanted: if one changes, os.lock has to be made anew
+                               that say which items are wanted: if one changes, os.lock has to be made anew; its
+                               ONCE, if it has one, why an image has no second store of this type
     open_store(options, context) -> Store
 
 and nothing else needs to know about it.
@@ -18,7 +19,6 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from formats.platform import Platform
 from layers.entry import Entry
 from layers.item import Closure
-from layers.placement import Placement
 from layers.progress import Progress
 from layers.tree import Tree
 from packer.accounts import Ids
@@ -57,11 +57,6 @@ class StoreContext:
 class Store(Protocol):
     """Where items come from."""
 
-    @property
-    def placement(self) -> Placement:
-        """Where the items' paths land in an image."""
-        ...
-
     def closure(self) -> Closure:
         """The items that os.toml asks for, with all that they need.
 
@@ -75,13 +70,17 @@ class Store(Protocol):
         """What belongs to no item though a system of these items needs it: their database, accounts, links.
 
         Args:
-            closure: the items.
-            tree: their merged entries.
+            closure: the items of the image, other stores' among them: a database is one for all items of its kind.
+            tree: the merged entries of this store's items.
             omitted: item's path -> placed paths of its entries that another item replaces.
 
         Raises:
             PackError: an item's file cannot be read.
         """
+        ...
+
+    def base_entries(self) -> Iterable[Entry]:
+        """What a root is to have if nothing else makes it, no other store either."""
         ...
 
 

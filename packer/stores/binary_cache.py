@@ -13,7 +13,6 @@ from pydantic_core import InitErrorDetails
 from layers.entry import Entry
 from layers.errors import PackError
 from layers.item import Closure, NarItem
-from layers.placement import Placement
 from layers.tree import Tree
 from packer.fetch import Fetcher
 from packer.forms import Form
@@ -114,11 +113,6 @@ class BinaryCacheStore:
         self._options = options
         self._context = context
 
-    @property
-    def placement(self) -> Placement:
-        """Items are where they were built to be."""
-        return Placement()
-
     def closure(self) -> Closure:
         """The roots and all that they refer to; what was fetched before is not asked for again.
 
@@ -148,7 +142,7 @@ class BinaryCacheStore:
         tree: Tree,
         omitted: Mapping[str, frozenset[bytes]],  # noqa: ARG002  # items of a store never overlap
     ) -> Iterable[Entry]:
-        """The store's folder, its database, the roots, and the base of a root.
+        """The store's folder, its database, and the roots.
 
         Raises:
             SymlinkError: a link would lead nowhere.
@@ -165,6 +159,10 @@ class BinaryCacheStore:
             symlinks=options.symlinks,
             epoch=self._context.epoch,
         )
+
+    def base_entries(self) -> Iterable[Entry]:
+        """Accounts and folders: items bring none."""
+        return roots.base(NIX)
 
     def _infos(self, cache: BinaryCache) -> dict[str, NarInfo]:
         """What is said about each item, followed from the roots."""

@@ -15,14 +15,12 @@ from layers.entry import Entry
 from layers.errors import InputError
 from layers.item import Closure
 from layers.output import OutputError, said
-from layers.placement import Placement
 from layers.tree import Tree
 from packer.debian import root
 from packer.debian.apt import Apt
 from packer.debian.apt_error import GoneError
 from packer.debian.deb import Package, PackageCache
 from packer.debian.package import items
-from packer.debian.placement import PLACEMENT
 from packer.debian.pool import Download, Pool, downloads, lock
 from packer.debian.sources import SNAPSHOT_PLACEHOLDER, Host, Sources
 from packer.fetch import Fetcher
@@ -77,6 +75,7 @@ type = "debian"
 packages = ["nginx-light", "ca-certificates"]
 suite = "trixie"
 """
+    ONCE: ClassVar[str] = "dpkg has one database"
     LOCKED: ClassVar[tuple[str, ...]] = ("packages", "suite", "components", "snapshot", "recommends", "essential")
 
     packages: Annotated[
@@ -124,16 +123,16 @@ suite = "trixie"
         mirror, suite, snapshot = (str(table.get(key, "")) for key in ("mirror", "suite", "snapshot"))
         placeholder = SNAPSHOT_PLACEHOLDER
         if snapshot and placeholder not in mirror:
-            message = f"has no place to go to: store.mirror has no {placeholder}"
-            hint = f"set store.mirror to an archive of snapshots, like http://HOST/archive/debian/{placeholder}"
+            message = f"has no place to go to: mirror has no {placeholder}"
+            hint = f"set mirror to an archive of snapshots, like http://HOST/archive/debian/{placeholder}"
             yield failure(mistake(message, hint=hint), "snapshot")
         if placeholder in mirror and not snapshot:
-            yield failure(mistake(f"has {placeholder}, but there is no store.snapshot to go there"), "mirror")
+            yield failure(mistake(f"has {placeholder}, but there is no snapshot to go there"), "mirror")
         if mirror and not suite:
-            yield failure(mistake("needs store.suite", hint="name a suite of that archive"), "mirror")
+            yield failure(mistake("needs a suite", hint="name a suite of that archive"), "mirror")
         if table.get("components", _DEFAULT_COMPONENTS) != _DEFAULT_COMPONENTS and not suite:
             hint = "the host's sources name their components themselves"
-            yield failure(mistake("needs store.suite", hint=hint), "components")
+            yield failure(mistake("needs a suite", hint=hint), "components")
 
 
 def open_store(options: Options, context: StoreContext) -> "DebianStore":
@@ -183,11 +182,6 @@ class DebianStore:
         self._pool = Pool(sources.addresses, Fetcher(context.environment))
         self._apt = Apt(os.path.join(self._folder, "apt"), sources, context.platform.debian, context.environment)
 
-    @property
-    def placement(self) -> Placement:
-        """Merged /usr: what packages put into /bin lands in /usr/bin."""
-        return PLACEMENT
-
     def closure(self) -> Closure:
         """The packages with all that they need; the lists of packages are fetched when there are none yet.
 
@@ -234,6 +228,10 @@ class DebianStore:
     def skipped(self) -> Sequence[Skipped]:
         """See `packer.skipped.ScriptedStore`."""
         return self._skipped
+
+    def base_entries(self) -> Iterable[Entry]:
+        """Nothing: the packages' scripts make all of it."""
+        return ()
 
     def locked_items(self) -> Iterable[LockedItem]:
         """The packages that os.toml stands for now: those of the closure, if that was asked for before.

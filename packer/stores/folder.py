@@ -9,7 +9,6 @@ from pydantic.dataclasses import dataclass
 
 from layers.entry import Entry
 from layers.item import Closure
-from layers.placement import Placement
 from layers.tree import Tree
 from packer import forms
 from packer.folder import manifest
@@ -30,6 +29,10 @@ class Options(Record):
     Permissions are the file system's. Owners and extended attributes (`security.capability`, `user.*`, access control
     lists) are, too, if the folder itself belongs to root; else everything in it is root's, because the number of
     whoever works on a machine means nothing in an image. A manifest says what is to be different.
+
+    As one `[[store]]` of several it adds files: to a root of Debian `/srv/app` or `/etc/app.conf`. It replaces none,
+    and puts nothing below a link: where `/bin` is a link to `usr/bin`, programs are in `usr/bin` of the folder. Folders
+    that the first store has keep their owner and permissions.
     """
 
     EXAMPLE: ClassVar[str] = """\
@@ -74,11 +77,6 @@ class FolderStore:
         self._context = context
         self._folder = os.path.normpath(os.path.join(context.folder, options.path))
 
-    @property
-    def placement(self) -> Placement:
-        """Everything lands where it is in the folder."""
-        return Placement()
-
     def closure(self) -> Closure:
         """The folder, or its sub-folders; files that were read before and did not change are not read again.
 
@@ -110,6 +108,10 @@ class FolderStore:
         omitted: Mapping[str, frozenset[bytes]],  # noqa: ARG002  # nothing is known about what is in a folder
     ) -> Iterable[Entry]:
         """Nothing: a folder has all that belongs to it."""
+        return ()
+
+    def base_entries(self) -> Iterable[Entry]:
+        """Nothing: who packs a folder knows what is in it."""
         return ()
 
 

@@ -4,6 +4,7 @@ Only the module of the store that is used is imported to check a document; the J
 """
 
 import types
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, Literal
 
@@ -15,6 +16,29 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticKnownError, Vali
 from packer import stores
 from packer.document import quoted
 from packer.record import Record, failure, mistake, settings
+
+SEVERAL = """\
+An image can have items of several stores: a `[[store]]` for each, in place of the one `[store]`. Each path belongs to
+one of them:
+
+- Two stores may have the same folder. Its owner and permissions are those of the first store that has it, so the store
+  of the root file system comes first.
+- What a store makes for the system, such as accounts or a package database, counts as its own. Stores of Nix, on this
+  machine or a binary cache, make one database of the items of all of them.
+- Anything else that two stores have at one path, equal or not, is an error, and so is an item that two stores have.
+  What is to take the place of a package's file belongs into `os.files`.
+- Accounts and folders that Nix and Guix lack are made where no other store has them.
+"""
+
+SEVERAL_EXAMPLE = """\
+[[store]]
+type = "debian"
+packages = ["bash", "coreutils"]
+
+[[store]]
+type = "folder"
+path = "app"
+"""
 
 
 def store_record(name: str) -> type[Any]:
@@ -56,6 +80,25 @@ def _checked(value: Any) -> Any:
     if isinstance(name, str) and name in stores.NAMES:
         return TypeAdapter(store_record(name)).validate_python(value)
     raise ValidationError.from_exception_data("store", [_type_failure(value)])
+
+
+def second_stores(tables: object) -> Iterable[InitErrorDetails]:
+    """Second stores of a type of which an image has one, as the mistakes of a table with the key `store`.
+
+    Args:
+        tables: tables and records of which nothing is checked yet.
+    """
+    places: dict[str, int] = {}
+    for place, table in enumerate(tables if isinstance(tables, tuple) else ()):
+        name = table.get("type") if isinstance(table, Mapping) else getattr(table, "type", None)
+        if not isinstance(name, str) or name not in stores.NAMES:
+            continue
+        reason = getattr(stores.store_module(name).Options, "ONCE", "")
+        if reason and name in places:
+            first = f"store[{places[name]}]"
+            message = f"is that of {first} already, and {reason}"
+            yield failure(mistake(message, hint=f"ask {first} for all that is wanted"), "store", place, "type")
+        places.setdefault(name, place)
 
 
 def _type_failure(table: dict[str, Any]) -> InitErrorDetails:

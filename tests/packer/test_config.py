@@ -53,8 +53,8 @@ def test_the_least() -> None:
     declaration = declared()
     assert (declaration.name, declaration.version) == ("hello", "")
     assert declaration.target_platform is PLATFORMS["x86_64-linux"]
-    assert declaration.store.packages == ("bash",)
-    assert isinstance(declaration.store, fake_store.Options)
+    assert declaration.store[0].packages == ("bash",)
+    assert isinstance(declaration.store[0], fake_store.Options)
     assert declaration.os.files == ()
     assert declaration.container.entrypoint == ()
     assert (declaration.layers.max_layers, declaration.layers.strategy) == (DEFAULT_MAX_LAYERS, "size")
@@ -110,7 +110,7 @@ def test_everything() -> None:
         """,
         "os.toml",
     )
-    assert declaration.store.signed_by == "keys.gpg"
+    assert declaration.store[0].signed_by == "keys.gpg"
     assert [file.permissions for file in declaration.os.files] == [0o640, None, None, None]
     assert declaration.os.files[0].group == 42
     assert declaration.container.ports == ("80", "81/tcp", "53/udp")
@@ -484,6 +484,7 @@ def test_mistakes_in_tables(table: str, keys: str, line: str) -> None:
     assert told(f"{table}\n{keys}\n") == [line]
 
 
+SECOND = "[[store]]\ntype = 'fake'\npackages = ['a']\n[[store]]\n"
 STORES = [
     ("", 'store: is missing (add it, for example [store] with type = "debian")'),
     ("store = 3", "store: must be a table, not an integer"),
@@ -505,12 +506,47 @@ STORES = [
         "[store]\ntype = 'fake'\npackages = ['a']\nsigned_by = 'k'",
         "store.signed_by: there is no such key (did you mean 'signed-by'?)",
     ),
+    ("store = []", "store: must not be empty"),
+    ("store = [3]", "store[0]: must be a table, not an integer"),
+    ("store = [[]]", "store[0]: must be a table, not an array"),
+    ("[[store]]", "store[0].type: is missing (one of fake, other)"),
+    (f"{SECOND}type = 'othre'", "store[1].type: there is no store 'othre' (did you mean 'other'?)"),
+    (f"{SECOND}type = 'other'", "store[1].packages: is missing"),
+    (
+        f"{SECOND}type = 'other'\npackages = ['a', 1]",
+        "store[1].packages[1]: must be a string, not an integer (put it into quotes)",
+    ),
+    (
+        f"{SECOND}type = 'other'\npackages = ['a']\nsigned_by = 'k'",
+        "store[1].signed_by: there is no such key (did you mean 'signed-by'?)",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("table", "line"), STORES)
 def test_mistakes_in_the_store(table: str, line: str) -> None:
     assert mistakes(HEAD + table) == [line]
+
+
+def test_several_stores() -> None:
+    declaration = parse(f"{HEAD}{SECOND}type = 'fake'\npackages = ['b']", "os.toml")
+    assert [(store.type, store.packages) for store in declaration.store] == [("fake", ("a",)), ("fake", ("b",))]
+
+
+def test_mistakes_of_several_stores_at_once() -> None:
+    assert mistakes(f"{HEAD}[[store]]\ntype = 'fake'\n{SECOND}type = 'x'\n[[store]]\npackages = 1\ntype = 'fake'") == [
+        "store[0].packages: is missing",
+        "store[2].type: there is no store 'x' (there are: fake, other)",
+        "store[3].packages: must be an array, not an integer",
+    ]
+
+
+def test_a_store_of_which_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fake_store.Options, "ONCE", "it has one shelf", raising=False)
+    assert mistakes(f"{HEAD}{SECOND}type = 'other'\npackages = ['b']\n[[store]]\ntype = 'fake'") == [
+        "store[2].packages: is missing",
+        "store[2].type: is that of store[0] already, and it has one shelf (ask store[0] for all that is wanted)",
+    ]
 
 
 def test_all_mistakes_at_once_in_the_order_of_the_file() -> None:

@@ -58,7 +58,7 @@ def table(names: Iterable[str], values: st.SearchStrategy[str]) -> st.SearchStra
 RECORDS = (("files", FileDeclaration), ("users", UserDeclaration), ("groups", GroupDeclaration), ("mounts", Mount))
 VALUES = st.recursive(SCALARS, lambda below: lists(below) | table(["codec", "level", "target"], below), max_leaves=6)
 KNOWN = {
-    "store": st.just('{ type = "fake", packages = ["bash"] }') | table([], VALUES),
+    "store": st.just('{ type = "fake", packages = ["bash"] }') | table([], VALUES) | lists(table([], VALUES)),
     "os": table(keys(OperatingSystem), VALUES)
     | st.sampled_from(RECORDS).flatmap(
         lambda pair: lists(table(keys(pair[1]), VALUES)).map(f"{{{{ {pair[0]} = {{}} }}}}".format)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from layers.item import Closure, NarItem
 from packer import lock, stores
+from packer.config import parse
 from packer.lock import Lock, LockedItem, LockedItemsError
 from packer.mistakes import ConfigError
 from packer.stores import store_module
@@ -346,7 +347,7 @@ def test_items_of_nix_are_locked_by_their_nar_hash() -> None:
     assert [(item.path, item.sha256, item.size) for item in items] == [
         (item.path, item.nar_hash.hex, item.nar_size) for item in (one, two)
     ]
-    made = Lock(version=1, store="nix", declaration=f"sha256:{_HEX}", items=tuple(items))
+    made = Lock(version=1, store=("nix",), declaration=f"sha256:{_HEX}", items=tuple(items))
     lock.compare(made, Closure([one, two]), "os.lock")
 
 
@@ -361,7 +362,7 @@ def test_items_of_nix_are_locked_by_their_nar_hash() -> None:
 )
 def test_items_that_differ_are_named(given: list[NarItem], said: str) -> None:
     items = lock.locked_items(Closure([nar_item(f"{_NIX}one"), nar_item(f"{_NIX}two")]))
-    made = Lock(version=1, store="nix", declaration=f"sha256:{_HEX}", items=tuple(items))
+    made = Lock(version=1, store=("nix",), declaration=f"sha256:{_HEX}", items=tuple(items))
     with pytest.raises(LockedItemsError, match=said) as caught:
         lock.compare(made, Closure(given), "os.lock")
     assert str(caught.value).count(_NIX) == 1
@@ -388,11 +389,29 @@ def document(**more: Any) -> bytes:
 
 def test_what_is_written_is_read_and_sorted() -> None:
     items = [LockedItem(**item(name=name, path=f"/{name}")) for name in ("é", "b", "a")]
-    made = Lock(version=1, store="folder", declaration=f"sha256:{_HEX}", items=tuple(items))
+    made = Lock(version=1, store=("folder",), declaration=f"sha256:{_HEX}", items=tuple(items))
     data = lock.text(made)
     assert lock.text(lock.parse(data, "os.lock")) == data
     assert [one.name for one in lock.parse(data, "os.lock").items] == ["a", "b", "é"]
     assert data.endswith(b"}\n") and b'"version": ""' not in data
+
+
+def test_items_of_several_stores() -> None:
+    items = [LockedItem(**item(name=name, path=f"/{name}", store=store)) for name, store in (("a", 1), ("b", 0))]
+    made = Lock(version=1, store=("nix", "folder"), declaration=f"sha256:{_HEX}", items=tuple(items))
+    written = json.loads(lock.text(made))
+    assert written["store"] == ["nix", "folder"]
+    assert [(one["name"], one.get("store")) for one in written["items"]] == [("b", None), ("a", 1)]
+    again = lock.parse(lock.text(made), "os.lock")
+    assert [[one.name for one in again.items_of(store)] for store in (0, 1)] == [["b"], ["a"]]
+
+
+def test_locks_of_before_there_were_several_stores_hold() -> None:
+    text = 'name = "x"\nplatform = "x86_64-linux"\n[store]\ntype = "folder"\npath = "root"\n'
+    digest = "sha256:26b72d2ff317418a341aeb82de392a0efe3b53d225fa2b035e93a6b7df606dcf"
+    data = document(declaration=digest)
+    for table in ("[store]", "[[store]]"):
+        lock.require(lock.parse(data, "os.lock"), parse(text.replace("[store]", table), "os.toml"), "os.lock")
 
 
 @pytest.mark.parametrize(
@@ -418,6 +437,13 @@ def test_what_is_written_is_read_and_sorted() -> None:
         (document(items=[item(size=1.0)]), r"items\[0\].size: must be an integer"),
         (document(items=[item(path="x" * 5000)]), r"items\[0\].path"),
         (document(store="nixx"), "store: there is no store 'nixx' .did you mean"),
+        (document(store=["nix", "nixx"]), r"store\[1\]: there is no store 'nixx' .did you mean"),
+        (document(store=[]), "store: must not be empty"),
+        (document(items=[item(store=1)]), r"items\[0\].store: there is no store 1"),
+        (document(store=["nix", "nix"], items=[item(store=2)]), r"items\[0\].store: there is no store 2"),
+        (document(store=["nix", "nix"], items=[item(store=-1)]), r"items\[0\].store: must be at least 0"),
+        (document(store=["nix", "nix"], items=[item(store="1")]), r"items\[0\].store: must be an integer"),
+        (document(store=["nix", "nix"], items=[item(), item(store=1)]), r"items\[1\]: is items\[0\] already"),
         (document(declaration="x"), "declaration"),
         (document(more=1), "more: there is no such key"),
         (document(users={"a": 1, "b": 1}), "users.b: has the number of 'a'"),
@@ -450,7 +476,7 @@ _values = st.recursive(
     lambda below: st.one_of(st.lists(below, max_size=3), st.dictionaries(st.text(), below, max_size=3)),
     max_leaves=8,
 )
-_item_keys = st.sampled_from(["name", "version", "architecture", "path", "size", "sha256", "x"])
+_item_keys = st.sampled_from(["store", "name", "version", "architecture", "path", "size", "sha256", "x"])
 _top_keys = st.sampled_from(["version", "store", "declaration", "items", "users", "groups", "x"])
 
 

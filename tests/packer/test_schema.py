@@ -29,6 +29,7 @@ WRONG = [
 
 RIGHT = [
     "",
+    "[[store]]\ntype = 'other'\npackages = ['a']",
     '[layers]\nmax-layers = 126\nforce = true\ncompression = "zstd"',
     '[layers]\nmax-layers = 125\ncompression = { codec = "zstd", level = 19 }',
     "[layers]\ncompression = { level = 9 }",
@@ -97,6 +98,6 @@ def test_wrong_documents(fake: jsonschema.Draft202012Validator, text: str) -> No
 @pytest.mark.parametrize("rest", RIGHT)
 def test_right_documents(fake: jsonschema.Draft202012Validator, rest: str, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_store.install(monkeypatch, "fake", "other")
-    text = HEAD + STORE + rest
+    text = HEAD + (STORE if "[[store]]" not in rest else STORE.replace("[store]", "[[store]]")) + rest
     parse(text, "os.toml")
     fake.validate(tomllib.loads(text))

@@ -12,7 +12,7 @@ COMMENTED = re.compile(r"(?m)^# (?=[a-z-]+ = )")
 
 def test_as_it_is() -> None:
     declaration = parse(TEMPLATE, "os.toml")
-    assert (declaration.name, declaration.store.packages) == ("hello", ("bash", "coreutils"))
+    assert (declaration.name, declaration.store[0].packages) == ("hello", ("bash", "coreutils"))
 
 
 def test_with_all_comments_taken_away() -> None:
@@ -20,7 +20,7 @@ def test_with_all_comments_taken_away() -> None:
     assert declaration.os.hostname == "hello"
     assert len(declaration.os.files) == 2
     assert declaration.layers.strategy == "popularity"
-    assert declaration.store.recommends
+    assert declaration.store[0].recommends
 
 
 @pytest.mark.parametrize("place", range(len(COMMENTED.findall(TEMPLATE))))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from layers.digest import Digest
 from layers.entry import Data, Device, DeviceKind, Directory, Entry, File, Hardlink, Meta, Symlink
 from layers.item import StoreItem
+from layers.placement import Placement
 from layers.reader import Reader
 from layers.tar import TarWriter
 
@@ -80,6 +81,7 @@ def make_item(
     references: Iterable[str] = (),
     name: str | None = None,
     version: str = "",
+    placement: Placement = Placement(),  # noqa: B008  # frozen
 ) -> StoreItem:
     """An item; its name is its path, unless another is given."""
     return StoreItem(
@@ -90,6 +92,7 @@ def make_item(
         size,
         tuple(references),
         Listed(entries),
+        placement=placement,
     )
 
 

@@ -13,7 +13,6 @@ from layers.compress import codec
 from layers.digest import Digest
 from layers.entry import PROGRAM, Data, Entry, File
 from layers.item import Closure, StoreItem
-from layers.placement import Placement
 from layers.progress import NoProgress
 from layers.tree import Part, merge, overlay
 
@@ -52,7 +51,6 @@ def system(
         platform=PLATFORMS[platform],
         epoch=1,
         closure=closure,
-        placement=Placement(),
         parts={part.path: tuple(part.contents.entries()) for part in closure},
         omitted={},
         tree=overlay(tree, customization),

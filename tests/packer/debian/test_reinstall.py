@@ -118,7 +118,7 @@ def packages(server: Server) -> Iterator[DebianItem]:
         PLATFORMS["x86_64-linux"], str(server.cache / "ocipack"), "/", 1, False, {"PATH": os.environ["PATH"]},
         NoProgress(),
     )  # fmt: skip
-    for item in open_store(declaration.store, context).closure():
+    for item in open_store(declaration.store[0], context).closure():
         assert isinstance(item, DebianItem)
         yield item
 

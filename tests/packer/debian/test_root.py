@@ -163,7 +163,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
     )
     store = open_store(Options(packages=PACKAGES), context)
     closure = store.closure()
-    parts = (Part(item, store.placement.entries(item.contents.entries())) for item in closure)
+    parts = (Part(item, item.placed_entries()) for item in closure)
     found = merge(parts, lambda new, old: new.replaces(old))
     made = root.base(closure, found.tree, {item.path: paths for item, paths in found.omitted.items()})
     entries = {entry.path: entry for entry in overlay(found.tree, made.entries)}

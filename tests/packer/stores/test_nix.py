@@ -473,7 +473,7 @@ def test_programs_of_the_store_run(nix_store: SmallStore, desk: Desk, docker: Do
 def test_the_example_of_a_profile(nix_store: SmallStore, desk: Desk, docker: Docker) -> None:
     """As it is, but for the store and for libraries, which real items find by themselves."""
     text = (Path(__file__).parents[3] / "examples/nix/os.toml").read_text()
-    assert parse(text, "os.toml").store.roots == (DEFAULT,)
+    assert parse(text, "os.toml").store[0].roots == (DEFAULT,)
     text = text.replace('type = "nix"', f'type = "nix"\nroot = "{nix_store.root}"')
     text = text.replace('"/bin" = "bin"', '"/bin" = "bin", "/lib64" = "lib"')
     text = text.replace("env = {", 'env = { LD_LIBRARY_PATH = "/lib64",')
