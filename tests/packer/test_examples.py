@@ -49,7 +49,7 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Packed:
 
 def test_every_example_is_in_a_test_below() -> None:
     assert sorted(path.parent.name for path in EXAMPLES.glob("*/os.toml")) == [
-        "folder", "hello", "nginx", "nix", "python"
+        "folder", "hello", "nginx", "nix", "python", "two-stores"
     ]  # fmt: skip
 
 
@@ -155,6 +155,10 @@ def test_python_under_docker(packed: Packed, docker: Docker) -> None:
 
 def test_python_under_podman(packed: Packed, podman: Podman) -> None:
     assert podman.run(podman.load(packed.archive("python")), "20") == _PRIMES
+
+
+def test_two_stores_under_docker(packed: Packed, docker: Docker) -> None:
+    assert docker.run(docker.load(packed.archive("two-stores"))) == "Hello from two stores, says bash 5.\n"
 
 
 def test_curl_gets_the_page_of_nginx_from_docker(packed: Packed, docker: Docker) -> None:
