@@ -256,11 +256,60 @@ def store(folder: Path) -> None:
             bench.output.unlink()
 
 
+_WRITE_EXT4 = """
+import os, sys
+from formats.filesystem import Volume
+from formats.filesystem.ext4 import Ext4
+from formats.filesystem.pieces import write_pieces
+from layers.digest import Digest
+from layers.output import PendingFile
+from layers.reader import Reader
+from layers.tree import Tree
+from packer.folder.scan import scan
+
+folder, output, size = sys.argv[1:]
+tree = Tree({found.entry.path: found.entry for found in scan(folder)})
+with Reader() as reader, PendingFile(os.path.dirname(output)) as file:
+    plan = Ext4(Volume(Digest.of(b"bench"), 1)).prepare(tree, reader).plan(int(size))
+    write_pieces(plan.pieces(reader), file, 0, plan.size, reader)
+    file.publish(os.path.basename(output))
+"""
+
+
+def small_files(folder: Path) -> None:
+    """40,000 files of up to 10 KB, a hundred in a folder."""
+    for number in range(40_000):
+        place = folder / f"small/{number // 100}"
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"{number}.txt").write_bytes(b"x" * (number * 7919 % 10_000))
+
+
+def ext4(folder: Path) -> None:
+    """A volume with 60,000 files and more of some 2 GB, next to mke2fs from the same folder."""
+    environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
+    with tempfile.TemporaryDirectory(prefix="ocipack-bench-", dir="/var/tmp") as place:
+        with ProcessPoolExecutor(1) as maker:
+            maker.submit(nix_store, Path(place)).result()
+        small_files(Path(place))
+        ours, theirs, size = folder / "ours.ext4", folder / "theirs.ext4", 4 << 30
+        runs, peers = [], []
+        for _ in range(3):
+            peers.append(
+                timed(["mke2fs", "-q", "-F", "-t", "ext4", "-d", place, theirs, f"{size >> 10}k"], environment)
+            )
+            theirs.unlink()
+            runs.append(timed([sys.executable, "-c", _WRITE_EXT4, place, ours, str(size)], environment))
+            ours.unlink()
+        tell("mke2fs -d", median(peers))
+        tell("ext4 of the same folder", median(runs), median(peers))
+
+
 # A child begins with the size of this process, so that what grows it comes last.
 MEASUREMENTS: dict[str, Callable[[Path], None]] = {
     "nginx": nginx,
     "memory": memory,
     "store": store,
+    "ext4": ext4,
     "entries": entries,
 }
 

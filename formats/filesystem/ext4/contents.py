@@ -3,16 +3,14 @@
 from collections.abc import Iterator, Mapping
 
 from formats.filesystem import Through
-from formats.filesystem.ext4.extents import Extent
 from formats.filesystem.ext4.nodes import Nodes
 from formats.filesystem.ext4.placement import Mapped
 from formats.filesystem.ext4.structures import BLOCK
 from formats.filesystem.pieces import Bytes, Copy, Piece
-from layers.entry import Content, Data, File
+from layers.entry import Content, Data, File, Slice
 from layers.reader import Reader
 
-_BATCH = 256 << 10  # bytes: they stay in the processor's cache between reading and writing
-_COPIED = 1 << 20  # contents of so many bytes and more are left to the kernel
+_BATCH = 256 << 10  # bytes: they stay in the processor's cache between reading and writing; more are the kernel's work
 
 
 def file_pieces(nodes: Nodes, mapped: Mapping[int, Mapped], reader: Reader, through: Through) -> Iterator[Piece]:
@@ -37,28 +35,28 @@ def file_pieces(nodes: Nodes, mapped: Mapping[int, Mapped], reader: Reader, thro
             if reader.observed and start > position:
                 _pass(content, position, start, reader)
             position = end
-            yield from _extent_pieces(content, start, end, extent, reader, batch)
+            if end - start <= _BATCH and isinstance(content, Slice):  # as most files have it
+                if not batch.has_room(extent.physical * BLOCK, end - start):
+                    yield from batch.rest()
+                reader.read_into(content, start, batch.room(extent.physical * BLOCK, end - start))
+            else:
+                yield from batch.rest()
+                yield from _large_pieces(content, start, end, extent.physical * BLOCK, reader)
         if reader.observed and position < content.size:
             _pass(content, position, content.size, reader)
     yield from batch.rest()
 
 
-def _extent_pieces(
-    content: Content, start: int, end: int, extent: Extent, reader: Reader, batch: "_Batch"
-) -> Iterator[Piece]:
-    offset = extent.physical * BLOCK
+def _large_pieces(content: Content, start: int, end: int, offset: int, reader: Reader) -> Iterator[Piece]:
     if isinstance(content, Data):
-        yield from batch.rest()
         yield Bytes(offset, memoryview(content.data)[start:end])
-    elif end - start >= _COPIED and not reader.observed:
-        yield from batch.rest()
+    elif not reader.observed:
         yield Copy(offset, content, start, end - start)
     else:
-        while start < end:
-            size = min(_BATCH, end - start)
-            yield from batch.make_room(offset, size)
-            reader.read_into(content, start, batch.room(size))
-            start, offset = start + size, offset + size
+        for position in range(start, end, _BATCH):
+            piece = memoryview(bytearray(min(_BATCH, end - position)))
+            reader.read_into(content, position, piece)
+            yield Bytes(offset + position - start, piece)
 
 
 def _pass(content: Content, start: int, end: int, reader: Reader) -> None:
@@ -80,15 +78,15 @@ class _Batch:
         self._offset = 0
         self._filled = 0
 
-    def make_room(self, offset: int, size: int) -> Iterator[Piece]:
-        """Hand on what is there unless the next so many bytes follow it and fit."""
-        if offset != self._offset + self._filled or self._filled + size > _BATCH:
-            yield from self.rest()
-            self._offset = offset
+    def has_room(self, offset: int, size: int) -> bool:
+        """Whether bytes that go there follow what is here, and fit."""
+        return offset == self._offset + self._filled and self._filled + size <= _BATCH
 
-    def room(self, size: int) -> memoryview:
+    def room(self, offset: int, size: int) -> memoryview:
         """For the next content; what is left of its last block is zeros."""
         start = self._filled
+        if not start:
+            self._offset = offset
         end = start + size
         self._filled = -(-end // BLOCK) * BLOCK
         if end < self._filled:

@@ -60,13 +60,15 @@ class BlockTree:
     blocks: dict[int, bytes]
 
 
-def joined(logical: Iterable[Run], physical: Iterable[Run]) -> list[Extent]:
+def joined(logical: Sequence[Run], physical: Sequence[Run]) -> list[Extent]:
     """Extents of a file.
 
     Args:
         logical: the runs of the file's blocks that are not holes.
         physical: as many blocks of the volume.
     """
+    if len(logical) == 1 and logical[0][1] <= LONGEST_EXTENT and len(physical) == 1:
+        return [Extent(logical[0][0], *physical[0])]  # as most files have it
     extents = []
     places = iter(physical)
     place, left = 0, 0

@@ -22,7 +22,7 @@ from layers.errors import InputError
 if TYPE_CHECKING:
     from formats.filesystem.ext4.checksums import Checksums
 
-_CHECKSUM_HALF = struct.Struct("<H")
+_CHECKSUM = struct.Struct("<I")
 _NUMBERS = struct.Struct("<II")
 _SMALL_DEVICE = 0xFF  # largest number that fits into the old shape of a device
 _SIGN = 1 << 31
@@ -75,9 +75,9 @@ class InodePacker:
         self._time, self._time_hi = stored_time(epoch)
         if epoch >= (_SIGN if self._size == SMALL_INODE else _LAST_TIME):
             raise InputError(f"inodes of {self._size} bytes cannot hold the time {epoch}")
-        self._extra_size = EXTRA_SIZE if self._size > SMALL_INODE else 0
+        self._has_extra = self._size > SMALL_INODE
 
-    def pack(self, number: int, inode: Inode) -> bytearray:
+    def pack(self, number: int, inode: Inode) -> bytes:
         """The bytes of an inode: 128 or 256.
 
         Args:
@@ -88,25 +88,20 @@ class InodePacker:
         size, size_hi = halves(inode.size, 32)
         attributes, attributes_hi = halves(inode.attribute_block, 32)
         time, time_hi = self._time, self._time_hi
-        data = bytearray(
+        data = (
             INODE.pack(
                 inode.mode, inode.uid & 0xFFFF, size, time, time, time, 0, inode.gid & 0xFFFF, inode.links, sectors,
                 inode.flags, 0, inode.block_field, 0, attributes, size_hi, 0,
                 sectors_hi, attributes_hi, inode.uid >> 16, inode.gid >> 16, 0, 0,
-                self._extra_size, 0, time_hi, time_hi, time_hi, time, time_hi, 0, 0,
+                EXTRA_SIZE, 0, time_hi, time_hi, time_hi, time, time_hi, 0, 0,
             )
-        )  # fmt: skip
-        data += inode.attributes
-        data = data.ljust(self._size, b"\0")[: self._size]
-        if self._checksums:
-            self._sign(data, stored(self._checksums.of_inode(number, bytes(data))))
-        return data
-
-    def _sign(self, data: bytearray, checksum: int) -> None:
-        low, high = halves(checksum, 16)
-        _CHECKSUM_HALF.pack_into(data, INODE_CHECKSUM, low)
-        if self._size > SMALL_INODE:
-            _CHECKSUM_HALF.pack_into(data, INODE_CHECKSUM_HI, high)
+            + inode.attributes
+        ).ljust(self._size, b"\0")[: self._size]  # fmt: skip
+        if self._checksums is None:
+            return data
+        checksum = _CHECKSUM.pack(stored(self._checksums.of_inode(number, data)))
+        data = data[:INODE_CHECKSUM] + checksum[:2] + data[INODE_CHECKSUM + 2 :]
+        return data[:INODE_CHECKSUM_HI] + checksum[2:] + data[INODE_CHECKSUM_HI + 2 :] if self._has_extra else data
 
 
 def stored_time(epoch: int) -> tuple[int, int]:
