@@ -35,8 +35,18 @@ def test_services_run(machine: Machine, unit: str) -> None:
     )
 
 
-def test_ssh_lets_the_key_in(machine: Machine, server: Server) -> None:
-    assert machine.ssh(server.key, "id -un; tty; echo $HOME") == "root\nnot a tty\n/root\n"
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("id -un; pwd; echo $LANG", "ada\n/home/ada\nC.UTF-8\n"),
+        ("sudo -n id -un", "root\n"),
+        ("sudo -n -l | tail -n 1", "    (ALL : ALL) NOPASSWD: ALL\n"),
+        ("systemctl --user is-system-running", "running\n"),
+        ("loginctl show-user ada --property=State", "State=active\n"),
+    ],
+)
+def test_ssh_lets_the_key_in(machine: Machine, server: Server, command: str, expected: str) -> None:
+    assert machine.ssh("ada", server.key, command) == expected
 
 
 def test_host_keys_are_its_own(machine: Machine, server: Server) -> None:
@@ -57,7 +67,7 @@ def test_it_has_an_id_of_its_own(machine: Machine, server: Server) -> None:
     [
         (("getent", "passwd", "messagebus"), "messagebus:x:100:"),
         (("getent", "hosts", "localhost"), "localhost"),
-        (("su", "-s", "/bin/sh", "-", "games", "-c", "id -un"), "games\n"),
+        (("su", "-", "ada", "-c", "id -un; echo $LANG"), "ada\nC.UTF-8\n"),
         (("sudo", "-n", "-u", "games", "id", "-un"), "games\n"),
         (("sudo", "-n", "-l"), "User root may run the following commands"),
         (("readlink", "/etc/localtime"), "/usr/share/zoneinfo/Etc/UTC\n"),
@@ -80,7 +90,9 @@ def test_programs_find_what_they_need(machine: Machine, command: tuple[str, ...]
 def test_enabled_units_are_sound(machine: Machine) -> None:
     lines = machine.run("systemctl", "list-unit-files", "--state=enabled", "--no-legend", "--plain").splitlines()
     units = [line.split()[0].replace("@.", "@x.") for line in lines]
-    assert {"ssh.service", "cron.service", "ssh-host-keys.service", "fstrim.timer", "remote-fs.target"} <= set(units)
+    assert {"ssh.service", "cron.service", "ssh-host-keys.service", "systemd-networkd.service", "fstrim.timer"} <= set(
+        units
+    )
     assert machine.run("systemd-analyze", "verify", "--man=no", *units) == ""
 
 

@@ -29,11 +29,11 @@ class Machine:
         """What a command prints that succeeds, as root."""
         return output(*self._inside("-m", "-u", "-i", "-n", "-p", "-C"), "env", "-i", *_ENVIRONMENT, *command)
 
-    def ssh(self, key: Path, command: str) -> str:
+    def ssh(self, user: str, key: Path, command: str) -> str:
         """What a command prints over ssh, with this machine's client and that one's network."""
         options = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR", "BatchMode=yes")
         settings = [word for option in options for word in ("-o", option)]
-        return output(*self._inside("-n"), "ssh", "-F", "none", *settings, "-i", key, "root@127.0.0.1", command)
+        return output(*self._inside("-n"), "ssh", "-F", "none", *settings, "-i", key, f"{user}@127.0.0.1", command)
 
     def wait(self) -> str:
         """Wait until it has started: `running`, or what it is instead."""

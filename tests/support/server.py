@@ -31,9 +31,10 @@ packages = [{packages}]
 
 [os]
 hostname = "server"
-files = [
-    {{ target = "/root/.ssh/authorized_keys", text = "{key}\\n", mode = "0600" }},
-]
+locale = "C.UTF-8"
+services = ["systemd-networkd.service"]
+users = [{{ name = "ada", groups = ["sudo"], authorized-keys = ["{key}"] }}]
+files = [{{ target = "/etc/sudoers.d/ada", text = "ada ALL=(ALL:ALL) NOPASSWD: ALL\\n", mode = "0440" }}]
 
 [layers]
 compression = {{ codec = "none" }}
@@ -46,7 +47,7 @@ class Server:
 
     Attributes:
         root: its root file system, in memory; whoever changes it makes a copy.
-        key: a private key that lets root in.
+        key: a private key that lets ada in, who may do everything with sudo.
         cache: of ocipack: it has every package.
         declaration: os.toml.
     """
