@@ -16,6 +16,9 @@ STATIC, ADDUSER, SYSUSERS = "*", "!", "!*"
 #: Days: minimum, maximum and warning age of a password, as login.defs has them.
 LOGIN_AGING = "0:99999:7"
 
+#: What a name looks like; some packages' are odd.
+NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}\$?"
+
 #: Where numbers are given out: to services, and to people (debian-policy, 9.2.2; login.defs(5)).
 SYSTEM = range(100, 1000)
 PEOPLE = range(1000, 60000)
@@ -23,7 +26,6 @@ PEOPLE = range(1000, 60000)
 #: The home of who has none.
 NOWHERE = "/nonexistent"
 
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}\$?")
 _LARGEST_ID = 2**32 - 2  # 2**32 - 1 means "no id": chown(2)
 
 
@@ -88,6 +90,15 @@ class Ids:
 
     users: Mapping[str, int] = field(default_factory=dict)
     groups: Mapping[str, int] = field(default_factory=dict)
+
+    def or_before(self, before: "Ids") -> "Ids":
+        """These numbers, and those that accounts had before; a number that is another account's by now is dropped."""
+        return Ids(_or_before(self.users, before.users), _or_before(self.groups, before.groups))
+
+
+def _or_before(now: Mapping[str, int], before: Mapping[str, int]) -> Mapping[str, int]:
+    taken = frozenset(now.values())
+    return {name: number for name, number in before.items() if number not in taken} | dict(now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +242,7 @@ def _checked_user(user: User) -> User:
 
 
 def _check(name: str, number: int, *fields: str) -> None:
-    if not _NAME.fullmatch(name):
+    if not re.fullmatch(NAME, name):
         raise AccountError(f"{name!r} is no name of a user or a group")
     if not 0 <= number <= _LARGEST_ID:
         raise AccountError(f"account {name}: {number} is no id")

@@ -134,8 +134,8 @@ def pin(declaration: Declaration, settings: Settings) -> Lock:
     make_cache(settings.cache)
     supplies = [store.supply() for store in _stores(declaration, settings, None)]
     items = [_locked_items(supply) for supply in supplies]
-    new, kept = made_ids(_system(declaration, supplies, joined(supplies), settings)), _ids(settings)
-    return lock.made(declaration, items, Ids({**kept.users, **new.users}, {**kept.groups, **new.groups}))
+    ids = made_ids(_system(declaration, supplies, joined(supplies), settings))
+    return lock.made(declaration, items, ids.or_before(_ids(settings)))
 
 
 def build(production: Production, outputs: Sequence[Output], settings: Settings) -> list[Artefact]:

@@ -10,7 +10,7 @@ are sorted, and nothing else is in the file that could change. It names no mirro
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, runtime_checkable
 
@@ -22,9 +22,9 @@ from layers.digest import Digest
 from layers.errors import InputError, PackError
 from layers.item import Closure, NarItem, StoreItem
 from packer import sentences, stores
-from packer.accounts import Ids
+from packer.accounts import NAME, Ids
 from packer.document import quoted
-from packer.forms import ACCOUNT_NAME, Choice, Form, OneOrMore
+from packer.forms import Choice, Form, OneOrMore
 from packer.mistakes import ConfigError, Mistake
 from packer.record import Record, failure, kebab, keys, mistake, settings
 
@@ -42,7 +42,7 @@ _TEXT = r"[^\x00-\x1f\x7f\ud800-\udfff]"
 
 
 _Number = Annotated[int, Field(ge=0, lt=(1 << 32) - 1)]  # 2³² - 1 means "no change": chown(2)
-_Numbers = Mapping[Annotated[str, ACCOUNT_NAME], _Number]
+_Numbers = Mapping[Annotated[str, Form(NAME, "a name of a user or group")], _Number]
 
 
 class LockError(InputError):
@@ -112,9 +112,7 @@ class Lock(Record):
 
     @classmethod
     def cross_checks(cls, table: Mapping[str, Any]) -> Iterable[InitErrorDetails]:
-        """No item and no number twice, no item of a store that is not there."""
-        for kind in ("users", "groups"):
-            yield from _shared_numbers(kind, table.get(kind))
+        """No item twice, no item of a store that is not there."""
         places: dict[tuple[object, ...], int] = {}
         items, of = table.get("items"), table.get("store")
         for place, item in enumerate(items if isinstance(items, tuple) else ()):
@@ -127,14 +125,6 @@ class Lock(Record):
             if known and key in places:
                 yield failure(mistake(f"is items[{places[key]}] already"), "items", place)
             places.setdefault(key, place)
-
-
-def _shared_numbers(kind: str, numbers: object) -> Iterator[InitErrorDetails]:
-    owners: dict[object, str] = {}
-    for name, number in numbers.items() if isinstance(numbers, Mapping) else ():
-        owner = owners.setdefault(repr(number), name)
-        if owner != name:
-            yield failure(mistake(f"has the number of {quoted(owner)}"), kind, name)
 
 
 @runtime_checkable

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from formats.system import System
+from formats.system import Boot, System
 from layers.digest import Digest
 from layers.entry import Data, Directory, Entry, File, Meta, Symlink
 from layers.errors import ConflictError
@@ -88,6 +88,12 @@ def test_folders_that_items_disagree_about_are_settled_on_top() -> None:
 def test_a_folder_cannot_take_the_place_of_a_file() -> None:
     with pytest.raises(ConflictError, match="/a would be both a folder and something else"):
         _system(Shelf(items=((_file(b"a"),),)), table='[os]\nfiles = [{ target = "/a", directory = true }]')
+
+
+def test_the_way_a_machine_starts_comes_along() -> None:
+    init = File(b"sbin/init", Data(b""), Meta(0o755))
+    table = '[os]\ninit = "/sbin/init"\nkernel-arguments = ["quiet", "console=ttyS0"]'
+    assert _system(Shelf(items=((init,),)), table=table).boot == Boot("/sbin/init", ("quiet", "console=ttyS0"))
 
 
 def test_annotations_and_the_way_it_runs_come_along() -> None:

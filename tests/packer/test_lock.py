@@ -279,6 +279,19 @@ def test_a_locked_number_that_another_account_has(place: Workplace) -> None:
     assert "os.lock keeps the number 33 for mm, and www-data has it now" in said
 
 
+def test_packages_may_share_a_number_and_take_that_of_an_account_that_is_gone(place: Workplace) -> None:
+    service(place, "mm")
+    place.declare(packages='"tiny", "mm"')
+    place.run("lock", "--refresh")
+    script = "#!/bin/sh\nuseradd -r -u 100 0a\nuseradd -r -o -u 100 bb\n"
+    place.archive.add("fixed", "1", scripts={"postinst": script}).publish()
+    place.declare(packages='"tiny", "fixed"')
+    answer = place.run("lock", "--refresh")
+    assert answer.code == 0, answer.err
+    assert locked(place)["users"] == {"0a": 100, "bb": 100}
+    built(place)
+
+
 def test_declared_users_keep_their_numbers_wherever_they_stand(place: Workplace) -> None:
     place.declare('[os]\nusers = [{ name = "bob" }]')
     place.run("lock")
@@ -446,7 +459,6 @@ def test_locks_of_before_there_were_several_stores_hold() -> None:
         (document(store=["nix", "nix"], items=[item(), item(store=1)]), r"items\[1\]: is items\[0\] already"),
         (document(declaration="x"), "declaration"),
         (document(more=1), "more: there is no such key"),
-        (document(users={"a": 1, "b": 1}), "users.b: has the number of 'a'"),
         (document(groups={"a": -1}), "groups.a: must be at least 0"),
         (document(users={"a": (1 << 32) - 1}), "users.a: must be less than"),
         (document(users={"a": "1"}), "users.a: must be an integer"),
