@@ -11,7 +11,7 @@ from layers.digest import Digest
 from layers.plan import LayerPlan
 
 #: Every format, in the order in which people are told of them.
-NAMES = ("docker", "oci", "tarball")
+NAMES = ("docker", "oci", "tarball", "wsl2")
 
 
 @dataclass(frozen=True, slots=True)

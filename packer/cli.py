@@ -120,9 +120,11 @@ def _build(file: str, options: dict[str, Any], names: Sequence[str] = ()) -> Non
     names = names or declaration.outputs
     if not names:
         raise InputError(f"{file} names no outputs", hint='Add outputs = ["docker"], or say `ocipack docker`.')
-    if options["root_name"] and "tarball" not in names:
-        raise click.UsageError("--root-name goes with tarball")
-    declaration = changed(declaration, common, names, {"tarball": {"root-name": options["root_name"]}})
+    said = {"tarball": {"root-name": options["root_name"]}, "wsl2": {"legacy": options["legacy"] or None}}
+    for table in said.keys() - set(names):
+        if any(said[table].values()):
+            raise click.UsageError(f"an option is for {table}, which is not to be made")
+    declaration = changed(declaration, common, names, said)
     with ConsoleProgress(common.verbosity) as progress:
         _make(
             declaration, names, common, options["output"], progress, check=options["check"], as_json=options["as_json"]
@@ -259,10 +261,12 @@ def plan(file: str, as_json: bool, **options: Any) -> None:
 @click.argument("file", metavar="[OS_TOML]", default=_DECLARATION)
 def check(file: str) -> None:
     """Say every mistake in os.toml and os.lock; nothing is fetched or built."""
-    from packer import lock
+    from packer import early, lock
     from packer.config import load
 
     declaration = load(file)
+    for warning in early.warnings(declaration, os.path.dirname(os.path.abspath(file))):
+        click.echo(f"{file}: warning: {warning}", err=True)
     if locked := lock.read(_lock_file(file)):
         lock.require(locked, declaration, _lock_file(file))
     click.echo(f"{file}: no mistakes")

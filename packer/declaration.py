@@ -20,9 +20,10 @@ from packer.tables.layers import Layers
 from packer.tables.operating_system import OperatingSystem
 from packer.tables.store import StoreTable, second_stores
 from packer.tables.tarball import Tarball
+from packer.tables.wsl2 import Wsl2
 
 #: The formats that have a table of their own.
-OWN_TABLES = ("tarball",)
+OWN_TABLES = ("tarball", "wsl2")
 
 _ANNOTATIONS = (
     *("title", "description", "version", "revision", "licenses"),
@@ -79,6 +80,8 @@ licenses = "Apache-2.0"
     container: Container = Field(default=Container(), description="How a container is run.")
     layers: Layers = Field(default=Layers(), description="How packages are put into layers.")
     tarball: Tarball = Field(default=Tarball(), description="How the root file system becomes one tar.")
+
+    wsl2: Wsl2 = Field(default=Wsl2(), description="What a distribution for WSL has besides.")
 
     @classmethod
     def cross_checks(cls, table: Mapping[str, Any]) -> Iterable[InitErrorDetails]:

@@ -78,6 +78,7 @@ def output_options(command: Command) -> Command:
         click.option("--check", is_flag=True, help="Build twice, the second time without the cache, and compare."),
         click.option("--json", "as_json", is_flag=True, help="Answer in JSON."),
         click.option("--root-name", metavar="NAME", help="tarball: the folder of the tar that everything is in."),
+        click.option("--legacy", is_flag=True, help="wsl2: a plain root file system, for wsl --import."),
     )
 
 
@@ -135,7 +136,7 @@ def changed(
         for table, keys in {"layers": layers, **said}.items()
     }
     if common.compression:
-        for name in names:
+        for name in (name for name in names if name != "wsl2"):  # which has the one that every WSL reads
             changes.setdefault(name if name in OWN_TABLES else "layers", {})["compression"] = _compression(
                 common.compression
             )

@@ -16,6 +16,7 @@ from packer.tables.services import Services
 from packer.tables.store import SEVERAL, SEVERAL_EXAMPLE, store_record
 from packer.tables.tarball import Tarball
 from packer.tables.users import AuthorizedKey, UserDeclaration
+from packer.tables.wsl2 import Wsl2
 
 _INTRODUCTION = """\
 # os.toml
@@ -44,7 +45,7 @@ def text() -> str:
 def _examples() -> dict[str, str]:
     """Examples by the names that the schema has for records."""
     of_os = (OperatingSystem, UserDeclaration, AuthorizedKey, GroupDeclaration, Services, Mount, FileDeclaration)
-    of_formats = (Container, Layers, LayerCompression, Tarball, Compression)
+    of_formats = (Container, Layers, LayerCompression, Tarball, Compression, Wsl2)
     fixed: tuple[type[Any], ...] = (Declaration, *of_os, *of_formats)
     return {record.__name__: record.EXAMPLE for record in (*fixed, *map(store_record, stores.NAMES))}
 
