@@ -204,8 +204,7 @@ def _free_uid(root: Root) -> Iterator[Breach]:
 
 
 def _init(root: Root) -> Iterator[Breach]:
-    systemd = (root.settings(WSL_CONF) or {}).get("boot.systemd", "").lower()
-    if systemd == "true":
+    if (root.settings(WSL_CONF) or {}).get("boot.systemd"):
         yield from _program("/sbin/init", missing=True)(root)
 
 
@@ -316,7 +315,7 @@ RULES = tuple(
         ("wsl-conf-keys", "it has keys that WSL knows", f"{_CHECKER}, validate_config", True, True,
          _known_keys(WSL_CONF, _WSL_KEYS)),
         ("user-default", "the default user is not in /etc/wsl.conf", _TAR, False, True, _discouraged_user),
-        ("init", "with systemd, /sbin/init is a program", _TAR, True, False, _init),
+        ("init", "where boot.systemd is set, /sbin/init is a program", _TAR, True, False, _init),
         ("init-owner", "it is root's, with mode 0755", _TAR, False, False, _owned("/sbin/init", _PROGRAM_MODES)),
         ("passwd", "there is /etc/passwd", _TAR, True, False, _must_exist("/etc/passwd")),
         ("passwd-owner", "it is root's, with mode 0644", _TAR, False, True, _owned("/etc/passwd", _CONF_MODES)),

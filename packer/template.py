@@ -11,6 +11,7 @@ name = "hello"
 version = "1.0"
 # The processor: aarch64-linux, armhf-linux, riscv64-linux, … are as good, on any machine.
 platform = "x86_64-linux"
+# outputs = ["docker", "tarball", "wsl2"]
 # description = "A shell and the tools that go with it"
 # licenses = "GPL-3.0-or-later"
 # source = "https://example.com/hello"
@@ -46,4 +47,11 @@ env = { LANG = "C.UTF-8" }
 # max-layers = 60
 # strategy = "popularity"
 # compression = { codec = "zstd", level = 9 }
+
+[tarball]
+# root-name = "hello-1.0"
+
+[wsl2]
+# default-name = "Hello"
+# systemd = true
 """

@@ -1,5 +1,6 @@
 """The command line: results, messages and exit codes."""
 
+import hashlib
 import io
 import json
 import os
@@ -46,6 +47,65 @@ def test_several_types_at_once_are_one_image(shared: Workplace) -> None:
     artefacts = json.loads(shared.run("docker", "oci", "os.toml", "--json").out)["artefacts"]
     assert [artefact["format"] for artefact in artefacts] == ["docker", "oci"]
     assert len({artefact["digest"] for artefact in artefacts}) == 1
+
+
+def test_build_makes_what_os_toml_names_from_one_reading(shared: Workplace) -> None:
+    path = shared.declare()
+    path.write_text('outputs = ["tarball", "oci"]\n' + path.read_text())
+    answer = shared.run("build", "--json", "--compression", "zstd")
+    artefacts = json.loads(answer.out)["artefacts"]
+    assert [(made["format"], Path(made["path"]).name) for made in artefacts] == [
+        ("tarball", "sample-1.0.tar.zst"),
+        ("oci", "sample-1.0.oci"),
+    ]
+    assert {layer["compression"] for layer in artefacts[1]["layers"]} == {"zstd"}
+    tarball = Path(artefacts[0]["path"]).read_bytes()
+    assert artefacts[0]["digest"] == f"sha256:{hashlib.sha256(tarball).hexdigest()}"
+    assert artefacts[0]["size"] == len(tarball)
+
+
+def test_options_of_a_tarball(shared: Workplace) -> None:
+    shared.declare('[tarball]\ncompression = "none"\nroot-name = "a"\n')
+    shared.run("tarball", "-o", "a.tar")
+    shared.run("tarball", "-o", "b.tar.xz", "--root-name", "b", "--compression", "xz:0")
+    names = []
+    for name in ("a.tar", "b.tar.xz"):
+        with tarfile.open(shared.folder / name) as archive:
+            names.append(archive.getnames())
+    assert {name.partition("/")[0] for name in names[0]} == {"a"}
+    assert [f"a{name[1:]}" for name in names[1]] == names[0]
+
+
+def test_check_tells_what_wsl_forbids_before_anything_is_fetched(shared: Workplace) -> None:
+    user = '{ name = "ada", password = "$6$salt$' + "x" * 86 + '" }'
+    files = '[{ target = "/etc/resolv.conf", text = "" }, { target = "/boot/vmlinuz", source = "x" }]'
+    path = shared.declare(f"[os]\nusers = [{user}]\nfiles = {files}\n[wsl2]\ndefault-uid = 1001\n")
+    answer = shared.run("check")
+    assert answer.code == 2
+    for said in ("resolv-conf: /etc/resolv.conf", "kernel: /boot/vmlinuz", "password-hash: /etc/shadow"):
+        assert f"wsl2: {said}" in answer.err
+    shared.declare("[wsl2]\ndefault-uid = 1001\n")
+    answer = shared.run("check")
+    assert (answer.code, answer.out) == (0, f"{path.name}: no mistakes\n")
+    assert "warning: wsl2: default-uid: /etc/wsl-distribution.conf has oobe.defaultUid = 1001" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ('icon = "gone.ico"', "wsl2.icon: "),
+        ('icon = "os.toml"', "os.toml is no .ico file"),
+        ('oobe = "os.toml"', "os.toml is no script"),
+        ('terminal-profile = "os.toml"', "os.toml is no JSON of Windows Terminal"),
+        ('terminal-profile = "large"', "has more than 1 MiB"),
+    ],
+)
+def test_files_of_wsl2_are_looked_at_by_check(shared: Workplace, table: str, said: str) -> None:
+    (shared.folder / "large").write_bytes(bytes((1 << 20) + 1))
+    shared.declare(f"[wsl2]\n{table}\n")
+    answer = shared.run("check")
+    assert answer.code == 2
+    assert said in answer.err
 
 
 def test_an_archive_on_standard_output_is_the_same_archive(shared: Workplace) -> None:
@@ -180,6 +240,11 @@ def test_all_mistakes_come_at_once(shared: Workplace) -> None:
         (("docker", "--strategy", "best"), "best"),
         (("docker", "a.toml", "b.toml"), "one os.toml at a time"),
         (("docker", "oci", "-o", "x"), "--output goes with one type only"),
+        (("docker", "tarball", "--compression", "xz"), "there is no compression 'xz' (there are: none, gzip, zstd)"),
+        (("docker", "--root-name", "x"), "an option is for tarball"),
+        (("docker", "tarball", "--legacy"), "an option is for wsl2"),
+        (("tarball", "--root-name", "/x"), "root-name"),
+        (("build",), "names no outputs"),
         (("docker", "gone.toml"), "gone.toml"),
         (("dokcer",), "dokcer"),
     ],

@@ -17,6 +17,7 @@ from packer.config import load
 from tests.oracle.runtimes import Docker, Podman, output, skopeo_copy, umoci_unpack
 from tests.oracle.tar_listing import READERS, without_xattrs
 from tests.support.command_line import OCIPACK
+from tests.support.processes import needs_root
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -49,7 +50,7 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Packed:
 
 def test_every_example_is_in_a_test_below() -> None:
     assert sorted(path.parent.name for path in EXAMPLES.glob("*/os.toml")) == [
-        "folder", "hello", "nginx", "nix", "python", "two-stores"
+        "folder", "hello", "nginx", "nix", "python", "two-stores", "wsl"
     ]  # fmt: skip
 
 
@@ -202,3 +203,20 @@ def _page(port: int) -> str:
             return done.stdout
         time.sleep(0.1)
     raise AssertionError(done.stderr)
+
+
+@needs_root
+def test_the_first_shell_of_wsl_makes_its_user(packed: Packed, tmp_path: Path) -> None:
+    distribution, root = tmp_path / "hello.wsl", tmp_path / "root"
+    command: list[str | Path] = [OCIPACK, "wsl2", EXAMPLES / "wsl" / "os.toml", "-o", distribution]
+    done = subprocess.run(command, env=packed.environment(), capture_output=True, text=True, check=True)
+    assert "warning" not in done.stderr  # it breaks none of Microsoft's rules
+    root.mkdir()
+    unpack: list[str | Path] = ["tar", "--numeric-owner", "-xpzf", distribution, "-C", root]
+    subprocess.run(unpack, check=True)
+    for _ in range(2):  # the second time there is a user already, and nothing is asked
+        started: list[str | Path] = ["chroot", root, "/bin/sh", "-c", "/usr/lib/wsl/oobe"]
+        subprocess.run(started, input="ada\nsecret\nsecret\n", capture_output=True, text=True, check=True)
+    said = output("chroot", root, "id", "ada")
+    assert said.startswith("uid=1000(ada)")
+    assert "(sudo)" in said

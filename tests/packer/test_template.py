@@ -21,6 +21,8 @@ def test_with_all_comments_taken_away() -> None:
     assert len(declaration.os.files) == 2
     assert declaration.layers.strategy == "popularity"
     assert declaration.store[0].recommends
+    assert declaration.outputs == ("docker", "tarball", "wsl2")
+    assert declaration.wsl2.systemd
 
 
 @pytest.mark.parametrize("place", range(len(COMMENTED.findall(TEMPLATE))))
