@@ -24,6 +24,7 @@ from layers.archive import STANDARD_OUTPUT
 from layers.compress import codec
 from layers.entry import FILE, PROGRAM, Data, Directory, Entry, File, Meta, Symlink, tree_order
 from layers.errors import InputError, PackError
+from layers.item import NarItem
 from layers.output import PendingFile
 from layers.reader import Reader
 from layers.tree import Tree, add_parents, overlay
@@ -230,9 +231,9 @@ def _programs(system: System) -> Iterator[Entry]:
         if system.tree.follow(b"bin/" + program):
             continue
         paths = (
-            system.placement.path(os.fsencode(item.path.strip("/"))) + b"/bin/" + program
+            system.placed_root(item) + b"/bin/" + program
             for item in sorted(system.closure, key=lambda item: (item.name, item.path))
-            if item.name.startswith(package)
+            if isinstance(item, NarItem) and item.name.startswith(package)
         )
         if found := next((path for path in paths if system.tree.follow(path)), None):
             yield Symlink(b"bin/" + program, b"/" + found)
