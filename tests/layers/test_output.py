@@ -437,3 +437,30 @@ def test_where_there_are_no_unnamed_files_left_overs_are_taken_away_but_not_of_t
         write(folder, "out", b"content")
         assert names(folder) == sorted([alive, "out"])
     assert names(folder) == ["out"]
+
+
+def test_a_file_is_written_in_any_order_and_has_holes(tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(b"0123456789")
+    with PendingFile(str(tmp_path)) as output, open(tmp_path / "source", "rb") as source:
+        output.overwrite(1 << 20, memoryview(b"later"))
+        output.copy_at(4, source.fileno(), 3, 5)
+        output.extend(1 << 30)
+        output.extend(5)
+        output.publish("sparse")
+    with open(tmp_path / "sparse", "rb") as file:
+        assert file.read(12) == b"\0\0\0\x0034567\0\0\0"
+        file.seek(1 << 20)
+        assert file.read(7) == b"later\0\0"
+    status = (tmp_path / "sparse").stat()
+    assert status.st_size == 1 << 30
+    assert status.st_blocks * 512 < 1 << 20
+
+
+def test_a_range_that_its_file_does_not_have_is_noticed(tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(b"0123456789")
+    with (
+        PendingFile(str(tmp_path)) as output,
+        open(tmp_path / "source", "rb") as source,
+        pytest.raises(OutputError, match="ends 2 bytes too early"),
+    ):
+        output.copy_at(0, source.fileno(), 7, 5)

@@ -128,3 +128,22 @@ def test_a_file_in_another_state_than_it_was_looked_at_is_noticed(host: Path) ->
     os.utime(host, ns=(1, 1))
     with Reader() as reader, pytest.raises(ChangedError, match="was written to"):
         reader.read(seen)
+
+
+def test_the_file_of_a_slice_is_at_hand_for_the_kernel(host: Path) -> None:
+    with Reader() as reader:
+        descriptor = reader.descriptor(Slice(str(host), 2, 3))
+        assert os.pread(descriptor, 3, 2) == b"234"
+        assert reader.descriptor(Slice(str(host), 5, 1)) == descriptor
+        _rewritten(host)
+        with pytest.raises(ChangedError, match="was written to"):
+            reader.close()
+
+
+def test_it_is_known_whether_somebody_sees_what_is_read() -> None:
+    with Reader() as reader:
+        found = [reader.observed]
+        for observer in (bytes, None):
+            reader.observe(observer)
+            found.append(reader.observed)
+    assert found == [False, True, False]

@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+import stat
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -273,7 +275,7 @@ def test_what_ext4_cannot_hold_is_refused(entries: list[Entry], message: str) ->
 
 
 def test_the_label_has_its_limit() -> None:
-    volume = VOLUME.__class__(VOLUME.identity, 1, "17 bytes, no less")
+    volume = replace(VOLUME, label="17 bytes, no less")
     with pytest.raises(InputError, match="17 bytes"):
         Ext4(volume).prepare(tree_of([]), Reader())
 
@@ -281,7 +283,7 @@ def test_the_label_has_its_limit() -> None:
 @pytest.mark.parametrize("epoch", [0, 1, 2**31 - 1, 2**31, 2**32, 2**33, 2**34 - 2**31 - 1])
 @needs_root
 def test_times_of_five_centuries(tmp_path: Path, epoch: int) -> None:
-    volume = VOLUME.__class__(VOLUME.identity, epoch)
+    volume = replace(VOLUME, epoch=epoch)
     path = write_volume(tmp_path / "volume", Ext4(volume), [File(b"file")])
     with mounted(path) as place:
         status = (place / "file").stat()
@@ -290,6 +292,29 @@ def test_times_of_five_centuries(tmp_path: Path, epoch: int) -> None:
 
 @pytest.mark.parametrize(("features", "epoch"), [(EXT4, 2**34 - 2**31), (FEATURES["ext2-with-small-inodes"], 2**31)])
 def test_times_after_that_are_refused(features: Features, epoch: int) -> None:
-    volume = VOLUME.__class__(VOLUME.identity, epoch)
+    volume = replace(VOLUME, epoch=epoch)
     with pytest.raises(InputError, match="cannot hold the time"):
         Ext4(volume, features).prepare(tree_of([]), Reader()).plan(MIB)
+
+
+@needs_root
+def test_the_root_folder_has_an_owner_permissions_and_attributes(tmp_path: Path) -> None:
+    root = Meta(0o1750, 1000, 2000, ((b"user.of", b"the root" * 100),))
+    path = write_volume(tmp_path / "volume", Ext4(replace(VOLUME, root=root)), [File(b"file")])
+    assert complaints(path) == ""
+    with mounted(path) as place:
+        status = place.stat()
+        assert (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid) == (0o1750, 1000, 2000)
+        assert os.getxattr(place, "user.of") == b"the root" * 100
+
+
+@needs_root
+def test_a_folder_may_have_more_folders_than_links_can_be_counted(tmp_path: Path) -> None:
+    entries = [Directory(b"folder/%d" % number) for number in range(65_000)]
+    volume = write_ext4(tmp_path / "volume", entries)
+    assert complaints(volume) == ""
+    with mounted(volume) as place:
+        assert (place / "folder").stat().st_nlink == 1
+        assert len(os.listdir(place / "folder")) == 65_000
+    with pytest.raises(EntryError, match="/folder has more than 64998 folders"):
+        Ext4(VOLUME, EXT3).prepare(tree_of(entries), Reader())
