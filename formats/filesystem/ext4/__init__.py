@@ -94,7 +94,7 @@ class PreparedExt4:
             raise TooSmallError(size, self.minimum_size())
         placement = self._place(blocks)
         if isinstance(placement, Missing):
-            raise TooSmallError(size, self._fitting(blocks + placement.blocks) * BLOCK)
+            raise TooSmallError(size, self._fitting(blocks) * BLOCK)
         reserved = placement.layout.blocks * self._options.reserved_percent // 100
         return Ext4Plan(self._nodes, placement, self._options.features, self._identity, reserved)
 
@@ -104,10 +104,11 @@ class PreparedExt4:
         return place(self._nodes, self._least, blocks, inodes, self._options.features)
 
     def _fitting(self, blocks: int) -> int:
-        """The least number of blocks that is enough, from this one on.
-
-        A volume that has so many blocks more than another has at most so many more that are free: no step is too far.
-        """
+        """The least number of blocks that is enough, from this one on."""
+        first = blocks
         while isinstance(placement := self._place(blocks), Missing):
             blocks += placement.blocks
+        # With one group more, the tables of inodes may be rounded up to less: the last step may have been too far.
+        while blocks > first and isinstance(self._place(blocks - 1), Placement):
+            blocks -= 1
         return blocks

@@ -140,7 +140,7 @@ def place(nodes: Nodes, least: int, blocks: int, inodes: int, features: Features
 
 def _for_inodes(last: int, layout: Layout) -> int:
     """Blocks up to one group more, if the groups are full of inodes."""
-    return BLOCKS_PER_GROUP - layout.blocks % BLOCKS_PER_GROUP + 1 if last > layout.inodes else 0
+    return -layout.blocks % BLOCKS_PER_GROUP + 1 if last > layout.inodes else 0
 
 
 def journal_blocks(blocks: int) -> int:

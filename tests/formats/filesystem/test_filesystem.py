@@ -89,8 +89,10 @@ def verified_volume(folder: Path, entries: list[Entry], nar: bytes, folder_of_ou
 
 @pytest.mark.parametrize("extra", [b"", noise(2 * MIB), b"x" + bytes(300_000) + b"x" + bytes(300_000)])
 def test_items_are_verified_while_they_are_written(tmp_path: Path, extra: bytes) -> None:
-    make(tmp_path / "tree", {**TREE, b"zz": extra})
-    entries = sliced(tmp_path / "tree", extra)
+    # Many of a size that is hashed where it was read, so that a buffer that is used again is noticed.
+    more = {b"zz%02d" % number: b"%02d" % number * 125_000 for number in range(30)} | {b"zzz": extra}
+    make(tmp_path / "tree", {**TREE, **more})
+    entries = sliced(tmp_path / "tree", more)
     nar = dump(tmp_path / "tree")
     verified_volume(tmp_path, entries, nar, tmp_path)
     plain = write_ext4(tmp_path / "plain", entries, 64 * MIB)
@@ -99,9 +101,10 @@ def test_items_are_verified_while_they_are_written(tmp_path: Path, extra: bytes)
         verified_volume(tmp_path, entries, nar[:-100] + b"x" + nar[-99:], tmp_path)
 
 
-def sliced(folder: Path, extra: bytes) -> list[Entry]:
+def sliced(folder: Path, more: dict[bytes, bytes]) -> list[Entry]:
     root = b"nix/store/item"
-    return [*on_disk(folder, root), File(root + b"/zz", Slice(str(folder / "zz"), 0, len(extra)))]
+    files = [File(root + b"/" + name, Slice(str(folder / name.decode()), 0, len(data))) for name, data in more.items()]
+    return [*on_disk(folder, root), *files]
 
 
 def test_a_file_that_changes_after_it_was_looked_at_is_refused(tmp_path: Path) -> None:

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from formats.filesystem import TooSmallError
+from formats.filesystem import TooSmallError, ext4
 from formats.filesystem.ext4 import Ext4
 from formats.filesystem.ext4.features import EXT2, EXT3, EXT4, Features
+from formats.filesystem.ext4.nodes import Nodes
+from formats.filesystem.ext4.placement import Missing, Placement, place
 from layers.entry import Data, Device, DeviceKind, Directory, Entry, File, Hardlink, Meta, Slice, Symlink
 from layers.errors import EntryError, InputError
 from layers.reader import Reader
@@ -130,6 +132,26 @@ def test_the_least_size_is_full_and_one_block_less_is_refused(tmp_path: Path, ki
         write_ext4(tmp_path / "other", TREES[name], least - 1, features)
     assert (caught.value.size, caught.value.needed) == (least - 1, least)
     assert not (tmp_path / "other").exists()
+
+
+def test_the_least_size_is_found_in_a_few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it is a little more than a group, and what is too short for another must be left out."""
+    steps: list[int] = []
+
+    def counted(nodes: Nodes, least: int, blocks: int, inodes: int, features: Features) -> Placement | Missing:
+        steps.append(blocks)
+        return place(nodes, least, blocks, inodes, features)
+
+    monkeypatch.setattr(ext4, "place", counted)
+    prepared = Ext4(VOLUME).prepare(tree_of(File(b"%d" % name) for name in range(100_000)), Reader())
+    for features in (EXT4, EXT2, FEATURES["ext4-without-options"]):
+        prepared._options = Ext4(VOLUME, features, bytes_per_inode=1 << 20)
+        least = prepared.minimum_size()
+        assert len(steps) < 20
+        with pytest.raises(TooSmallError) as caught:
+            prepared.plan(least - 4096)
+        assert caught.value.needed == least
+        steps.clear()
 
 
 @pytest.mark.parametrize(
