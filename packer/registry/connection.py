@@ -8,6 +8,8 @@ from typing import Any, Self
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+_SOON = 0.1  # seconds
+
 
 class Watch:
     """Ends what a thread has under way, when its time is over or somebody says so.
@@ -20,17 +22,20 @@ class Watch:
 
     def __init__(self, seconds: float) -> None:
         self.ended = False
+        self._seconds = seconds
+        self._is_over = False
         self._connection: HTTPConnection | None = None
-        self._timer = threading.Timer(seconds, self.end)
-        self._timer.daemon = True
+        self._timer: threading.Timer | None = None
 
     def __enter__(self) -> Self:
         self._current.watch = self
-        self._timer.start()
+        self._end_after(self._seconds)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
+        self._is_over = True
+        if self._timer:
+            self._timer.cancel()
         self._current.watch = self._connection = None
 
     @classmethod
@@ -48,6 +53,13 @@ class Watch:
         if found is not None:
             with contextlib.suppress(OSError):
                 socket.socket.shutdown(found, socket.SHUT_RDWR)
+        elif not self._is_over:  # it is only now being connected
+            self._end_after(_SOON)
+
+    def _end_after(self, seconds: float) -> None:
+        self._timer = threading.Timer(seconds, self.end)
+        self._timer.daemon = True
+        self._timer.start()
 
 
 class _HttpConnection(HTTPConnection):

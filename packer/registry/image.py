@@ -7,6 +7,9 @@ from typing import Protocol
 from layers.digest import Digest
 from layers.entry import Content
 
+#: Bytes of a manifest: what registries take (distribution-spec, Pushing Manifests).
+LARGEST_DOCUMENT = 4 << 20
+
 
 @dataclass(frozen=True, slots=True)
 class Blob:

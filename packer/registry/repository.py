@@ -15,7 +15,7 @@ from formats.container_image import INDEX, MANIFEST
 from layers.digest import Digest, DigestError
 from layers.entry import Content
 from packer.registry.answer import InterruptedRequestError, RegistryError
-from packer.registry.image import Blob, Manifest
+from packer.registry.image import LARGEST_DOCUMENT, Blob, Manifest
 from packer.registry.reference import Reference
 from packer.registry.upload import Observer, Upload
 
@@ -110,33 +110,42 @@ class Repository:
                 return None
 
     def manifest_digest(self, name: str) -> Digest | None:
-        """What a tag or a digest leads to; None if that is nothing, or not known.
+        """What a tag or a digest leads to, if it leads anywhere.
 
         Raises:
             RegistryError: the registry does not say.
         """
-        headers = {"Accept": ", ".join(DOCUMENTS)}
-        path = self._path(f"manifests/{name}")
-        answer = self._tried(lambda: self._transport.request("HEAD", path, headers=headers))
-        try:
-            return Digest.parse(answer.headers.get("Docker-Content-Digest", ""))
-        except DigestError:
-            return None
+        return self._tried(lambda: self._digest(name))
 
     def put(self, manifest: Manifest, name: str) -> None:
-        """Put a manifest under a tag, or under its own digest.
+        """Put a manifest under a tag, or under its own digest; and see that it is there.
 
         Raises:
             RegistryError: the registry does not take it, or calls it something else.
         """
+        self._tried(lambda: self._put(manifest, name))
+
+    def _put(self, manifest: Manifest, name: str) -> None:
         headers, size = {"Content-Type": manifest.media_type}, len(manifest.data)
         path = self._path(f"manifests/{name}")
-        answer = self._tried(
-            lambda: self._transport.request("PUT", path, body=manifest.data, size=size, headers=headers)
-        )
+        answer = self._transport.request("PUT", path, body=manifest.data, size=size, headers=headers)
         if answer.status not in (HTTPStatus.CREATED, HTTPStatus.OK, HTTPStatus.ACCEPTED):
             raise RegistryError(f"the manifest {name} is not taken: {self._transport.told(answer)}")
         answer.check_digest(manifest.digest)
+        there = self._digest(name)
+        if there != manifest.digest:
+            raise InterruptedRequestError(f"{name} was put, and leads to {there or 'nothing'}")
+
+    def _digest(self, name: str) -> Digest | None:
+        path, headers = self._path(f"manifests/{name}"), {"Accept": ", ".join(DOCUMENTS)}
+        answer = self._transport.request("HEAD", path, headers=headers)
+        if answer.status == HTTPStatus.OK and "Docker-Content-Digest" not in answer.headers:
+            answer = self._transport.request("GET", path, headers=headers, most=LARGEST_DOCUMENT)
+            return Digest.of(answer.body) if answer.status == HTTPStatus.OK else None
+        try:
+            return Digest.parse(answer.headers.get("Docker-Content-Digest", ""))
+        except DigestError:
+            return None
 
     def _path(self, name: str) -> str:
         return f"/v2/{self._reference.repository}/{name}"

@@ -15,9 +15,8 @@ from formats.stored_layout import StoredLayout
 from layers.digest import Digest, DigestError
 from layers.entry import Content
 from layers.errors import PackError
-from packer.registry.image import Blob, Manifest
+from packer.registry.image import LARGEST_DOCUMENT, Blob, Manifest
 
-_LARGEST_DOCUMENT = 4 << 20  # bytes: what registries take (distribution-spec, Pushing Manifests)
 _DEEPEST = 3
 _MOST_MANIFESTS = 1000
 
@@ -44,7 +43,7 @@ class StoredImage:
         self._manifests: dict[Digest, Manifest] = {}
         self._blobs: dict[Digest, Blob] = {}
         try:
-            index = _document(self._layout.read("index.json", _LARGEST_DOCUMENT), "index.json")
+            index = _document(self._layout.read("index.json", LARGEST_DOCUMENT), "index.json")
         except LayoutError:
             raise
         except PackError as error:
@@ -78,7 +77,7 @@ class StoredImage:
             return
         if not levels or len(self._manifests) >= _MOST_MANIFESTS:
             raise LayoutError(f"{self._layout.path}: manifests are nested too deep, or too many")
-        data = self._layout.read(blob_path(digest), _LARGEST_DOCUMENT)
+        data = self._layout.read(blob_path(digest), LARGEST_DOCUMENT)
         if len(data) != size or Digest.of(data) != digest:
             raise LayoutError(f"{self._layout.path}: the manifest {digest} has other bytes")
         document = _document(data, str(digest))

@@ -13,9 +13,10 @@ Here, whatever a registry does:
 """
 
 import contextlib
+import functools
 import ssl
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
@@ -25,7 +26,7 @@ from urllib.parse import urljoin, urlsplit
 import requests
 from oras.auth.base import AuthBackend  # type: ignore[import-untyped]
 from oras.provider import Registry  # type: ignore[import-untyped]
-from requests.adapters import HTTPAdapter
+from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.exceptions import InvalidHeader, InvalidProxyURL, InvalidSchema, InvalidURL, MissingSchema
 from urllib3.exceptions import HTTPError
 
@@ -92,7 +93,7 @@ class Transport:
 
     Raises:
         InputError: a file of certificates cannot be read.
-        RegistryError: the registry does not answer.
+        RegistryError: the registry does not answer, of which it is not known whether it speaks https.
     """
 
     def __init__(self, reference: Reference, access: Access, scopes: Sequence[str]) -> None:
@@ -100,7 +101,7 @@ class Transport:
         self.stopped = threading.Event()
         self._reference = reference
         self._access = access
-        self._context = access.trust()
+        self._trust = functools.cache(access.trust)
         self._under_way: set[Watch] = set()
         self._sessions: dict[tuple[str, str | None, int | None], _Session] = {}
         self._lock = threading.Lock()
@@ -210,6 +211,8 @@ class Transport:
         try:
             with watch, self._explained():
                 yield
+                if watch.ended:  # http.client takes the headers that were cut off for all of them
+                    raise InterruptedRequestError("the registry is too slow")
         except InterruptedRequestError:
             if self.stopped.is_set():
                 raise StoppedError("it is not wanted any more") from None
@@ -247,7 +250,7 @@ class Transport:
         place = web.origin(url)
         with self._lock:
             if place not in self._sessions:
-                self._sessions[place] = _Session(place, self._context, self._access)
+                self._sessions[place] = _Session(place, self._trust, self._access)
             return self._sessions[place]
 
     def _scheme(self) -> str:
@@ -326,7 +329,9 @@ class _Client(Registry):  # type: ignore[misc]
 class _Session(requests.Session):
     """Connections; credentials leave them to one origin only."""
 
-    def __init__(self, place: tuple[str, str | None, int | None], context: ssl.SSLContext, access: Access) -> None:
+    def __init__(
+        self, place: tuple[str, str | None, int | None], trust: Callable[[], ssl.SSLContext], access: Access
+    ) -> None:
         super().__init__()
         self.trust_env = False
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -334,9 +339,15 @@ class _Session(requests.Session):
         self.headers.update({"User-Agent": "ocipack", "Accept-Encoding": "identity"})
         self._place = place
         self._access = access
-        adapter = _Adapter(context)
-        self.mount("https://", adapter)
-        self.mount("http://", adapter)
+        self._trust = trust
+        self.adapters.clear()
+        self.mount("http://", _Adapter(None))
+
+    def get_adapter(self, url: str) -> BaseAdapter:
+        """Called by requests; certificates are read when they are needed, which takes 20 ms."""
+        if url.startswith("https:") and "https://" not in self.adapters:
+            self.mount("https://", _Adapter(self._trust()))
+        return super().get_adapter(url)
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         """Redirects are not looked at: requests would read the whole body of one."""
@@ -354,7 +365,7 @@ class _Session(requests.Session):
 class _Adapter(HTTPAdapter):
     """Connections that can be ended, and that trust whom we trust."""
 
-    def __init__(self, context: ssl.SSLContext) -> None:
+    def __init__(self, context: ssl.SSLContext | None) -> None:
         self._context = context
         super().__init__(pool_connections=_CONNECTIONS, pool_maxsize=_CONNECTIONS)
 
@@ -368,6 +379,13 @@ class _Adapter(HTTPAdapter):
         manager = super().proxy_manager_for(proxy, ssl_context=self._context, **options)
         manager.pool_classes_by_scheme = POOLS
         return manager
+
+    def close(self) -> None:
+        """Close all connections now: urllib3 would leave it to the collector of garbage."""
+        for manager in (self.poolmanager, *self.proxy_manager.values()):
+            for place in manager.pools.keys():  # noqa: SIM118  # it is no dict
+                manager.pools[place].close()
+        super().close()
 
     def cert_verify(self, *_: Any) -> None:
         """Called by `HTTPAdapter`, which would trust the authorities of another package as well."""

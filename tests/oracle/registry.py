@@ -91,6 +91,15 @@ class Registry:
         status, headers, _ = self.ask("HEAD", f"/v2/{repository}/manifests/{tag}")
         return headers["Docker-Content-Digest"] if status == 200 else None
 
+    def wait(self) -> None:
+        """Until it answers."""
+        for _ in range(500):
+            with contextlib.suppress(OSError):
+                self.ask("GET", "/v2/")
+                return
+            time.sleep(0.01)
+        raise AssertionError("the registry does not answer")
+
     def whole(self, repository: str, name: str) -> bool:
         """Whether all that a manifest names is there, with the right bytes."""
         status, _, body = self.ask("GET", f"/v2/{repository}/manifests/{name}")

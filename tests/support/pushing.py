@@ -14,7 +14,7 @@ from packer.registry.transport import Access
 LOGIN = ("ada", "canary:of a password")
 
 #: Impatient: a test has no time.
-QUICK = Limits(patience=2.0, first_pause=0.01, stall=0.4, grace=2.0)
+QUICK = Limits(patience=2.0, first_pause=0.01, stall=0.4, grace=2.0, slowest=1 << 21)
 
 
 @dataclass(frozen=True)
