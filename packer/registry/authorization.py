@@ -24,8 +24,9 @@ from packer.registry.credentials import Credentials, Keychain
 from packer.registry.reference import Reference
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105  # RFC 9110, 5.6.2
-_PIECE = re.compile(rf'[\s,]*(?:({_TOKEN})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|({_TOKEN}))|({_TOKEN}))')
+_PIECE = re.compile(rf'({_TOKEN})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|({_TOKEN}))|({_TOKEN})')
 _BEARER_TOKEN = re.compile(r"[\x21-\x7e]+")
+_LONGEST_HEADER = 1 << 14  # characters
 _CLIENT = "ocipack"
 
 
@@ -58,7 +59,7 @@ class Challenge:
 def challenges(header: str) -> Iterator[Challenge]:
     """The challenges of a `WWW-Authenticate` header."""
     scheme, parameters = "", dict[str, str]()
-    for name, quoted, plain, new in _PIECE.findall(header):
+    for name, quoted, plain, new in _PIECE.findall(header[:_LONGEST_HEADER]):
         if not new:
             parameters[name.lower()] = plain or re.sub(r"\\(.)", r"\1", quoted)
             continue
