@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from layers.digest import Digest
@@ -57,14 +57,19 @@ class Answer:
         if named != str(digest):
             raise RegistryError(f"{digest} was meant, and the registry answers for {named[:_MOST_TOLD]!r}")
 
-    def reason(self) -> str:
-        """The status, and what the registry says about it (distribution-spec, Error Codes)."""
+    def reason(self, hide: Callable[[str], str]) -> str:
+        """The status, and what the registry says about it (distribution-spec, Error Codes).
+
+        Args:
+            hide: takes secrets out of a text.
+        """
         try:
             first = json.loads(self.body)["errors"][0]
             told = f"{first.get('code', '')} {first.get('message', '')}"
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             return f"the registry says {self.status}"
-        shown = "".join(letter for letter in told if letter.isprintable())[:_MOST_TOLD].strip()
+        # Hidden before it is cut: half a secret would not be found.
+        shown = hide("".join(letter for letter in told if letter.isprintable()))[:_MOST_TOLD].strip()
         return f"the registry says {self.status}, {shown}" if shown else f"the registry says {self.status}"
 
 

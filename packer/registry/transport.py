@@ -185,7 +185,7 @@ class Transport:
 
     def told(self, answer: Answer) -> str:
         """What an answer says, without secrets."""
-        return self._authorization.hide(answer.reason())
+        return answer.reason(self._authorization.hide)
 
     def patience(self) -> Patience:
         """How often a piece of work is tried."""
