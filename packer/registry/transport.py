@@ -228,7 +228,7 @@ class Transport:
         try:
             yield
         except (InvalidURL, InvalidSchema, InvalidProxyURL, MissingSchema, InvalidHeader):
-            raise RegistryError(f"{self._reference.registry} names an address that is none") from None
+            raise RegistryError(f"{self._reference.registry} names an address, or has a header, that is none") from None
         except (requests.RequestException, HTTPError, OSError) as error:
             found = list(web.causes(error))
             if untrusted := next((one for one in found if isinstance(one, ssl.SSLCertVerificationError)), None):
