@@ -96,12 +96,16 @@ class Upload:
         if not self._location:
             self._begin()
         in_chunks = 0 < self._chunk < self._blob.size
+        self._note(patience)
         while in_chunks and self._kept < self._blob.size:
             self._send_chunk()
-            if self._kept > self._most_kept:
-                self._most_kept = self._kept
-                patience.progress()
+            self._note(patience)
         self._finish(None if in_chunks else self._pieces(self._blob.size))
+
+    def _note(self, patience: Patience) -> None:
+        if self._kept > self._most_kept:
+            self._most_kept = self._kept
+            patience.progress()
 
     def _begin(self) -> None:
         answer = self._transport.request("POST", self._begin_at, headers={"Content-Type": _BINARY})

@@ -139,7 +139,7 @@ def _run(
     registry.wait()
     tag = registry.tag(repository, "1")
     assert tag == new.digest if succeeded else tag in {new.digest, old.digest if had else None}
-    again = push_layout(new.folder, reference, keychain=as_user(), limits=_LIMITS, chunk=chunk)
+    again = push_layout(new.folder, reference, keychain=as_user(), chunk=chunk)
     assert not succeeded or set(again.blobs.values()) == {Outcome.KNOWN}
     assert registry.tag(repository, "1") == new.digest
     assert registry.whole(repository, "1")

@@ -21,8 +21,9 @@ from tests.support.certificates import Certificates, make_certificates
 from tests.support.pushing import QUICK, Nobody, as_user
 from tests.support.token_server import serving_https
 
-_WANTS_BASIC = ("401 Unauthorized", "WWW-Authenticate: Basic realm=x")
-_LIMITS = Limits(patience=0.5, first_pause=0.01, stall=0.3, grace=0.6, slowest=1 << 20)
+_LIMITS = Limits(patience=0.5, first_pause=0.01, stall=20, grace=20)
+_NO_SILENCE = Limits(stall=0.3, grace=20)
+_NO_TIME = Limits(stall=20, grace=0.6)
 
 
 @dataclass
@@ -115,13 +116,15 @@ def test_a_question_is_asked_elsewhere_without_credentials(
     assert not {"Authorization", "Cookie"} & headers.keys()
 
 
+@pytest.mark.parametrize("challenge", ["Basic realm=x", 'Bearer realm="https://{elsewhere}/token"'])
 def test_who_is_elsewhere_is_not_told_who_asks(
-    registry: _Server, elsewhere: _Server, certificates: Certificates
+    registry: _Server, elsewhere: _Server, certificates: Certificates, challenge: str
 ) -> None:
     with _transport(registry, certificates) as transport:
         _log_in(registry, transport)
         registry.answers.append((307, {"Location": f"https://{elsewhere.address}/blob"}, b""))
-        elsewhere.answers.append((401, {"WWW-Authenticate": "Basic realm=x"}, b""))
+        asked = challenge.format(elsewhere=elsewhere.address)
+        elsewhere.answers.append((401, {"WWW-Authenticate": asked}, b""))
         with pytest.raises(RegistryError):
             transport.request("GET", "/v2/app/blobs/x")
     assert len(elsewhere.heard) == 1
@@ -213,17 +216,24 @@ def test_a_connection_is_kept(registry: _Server, certificates: Certificates) -> 
 
 
 @pytest.mark.parametrize(
-    "fault",
-    [fault_proxy.stall, fault_proxy.stall_halfway, fault_proxy.drip, fault_proxy.garbage, fault_proxy.reset_answer(0)],
+    ("fault", "limits"),
+    [
+        (fault_proxy.stall, _NO_SILENCE),
+        (fault_proxy.stall_halfway, _NO_SILENCE),
+        (fault_proxy.stall, _NO_TIME),
+        (fault_proxy.drip, _NO_TIME),
+        (fault_proxy.garbage, _LIMITS),
+        (fault_proxy.reset_answer(0), _LIMITS),
+    ],
 )
-def test_every_request_ends(fault: fault_proxy.Fault) -> None:
+def test_every_request_ends(fault: fault_proxy.Fault, limits: Limits) -> None:
     with fault_proxy.fault_proxy(1) as proxy:
         proxy.always = fault
-        with _transport(proxy, None, Nobody(), plain_http=True) as transport:
+        with _transport(proxy, None, Nobody(), plain_http=True, limits=limits) as transport:
             began = time.monotonic()
             with pytest.raises(InterruptedRequestError):
                 transport.request("GET", "/v2/")
-            assert time.monotonic() - began < 3
+            assert time.monotonic() - began < 10
 
 
 def test_an_endless_answer_is_cut() -> None:
@@ -249,7 +259,7 @@ def test_an_endless_redirect_is_cut() -> None:
             began = time.monotonic()
             with pytest.raises(RegistryError, match="neither its own origin"):
                 transport.request("GET", "/v2/")
-            assert time.monotonic() - began < 0.5
+            assert time.monotonic() - began < 10
 
 
 def test_what_is_stopped_ends_now() -> None:
@@ -261,7 +271,7 @@ def test_what_is_stopped_ends_now() -> None:
             began = time.monotonic()
             with pytest.raises(StoppedError):
                 transport.request("GET", "/v2/")
-            assert time.monotonic() - began < 3
+            assert time.monotonic() - began < 10
 
 
 @pytest.mark.parametrize(
@@ -278,7 +288,7 @@ def test_a_busy_registry(status: str, wait: str) -> None:
     assert raised.value.wait == (3 if wait == "3" else 0)
 
 
-def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_patience_ends() -> None:
     with fault_proxy.fault_proxy(1) as proxy:
         proxy.always = fault_proxy.status("503 Busy", "Retry-After: 3600")
         with _transport(proxy, None, Nobody(), plain_http=True) as transport:

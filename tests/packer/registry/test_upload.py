@@ -151,7 +151,7 @@ def test_an_upload_that_is_lost_begins_anew(registry: _Registry, layout: Layout)
 
 def test_a_bad_line_is_borne_while_something_arrives(registry: _Registry, layout: Layout) -> None:
     """30 breaks, far more than a patience without progress would bear."""
-    registry.breaks = dict.fromkeys(range(1, 60, 2), 3000)
+    registry.breaks = dict.fromkeys(range(30), 3_000)
     _push(registry, layout)
     assert len(registry.uploads) == 2, "one for the layer, one for the configuration"
 
