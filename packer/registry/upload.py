@@ -95,12 +95,15 @@ class Upload:
             self._resume()
         if not self._location:
             self._begin()
-        in_chunks = 0 < self._chunk < self._blob.size
         self._note(patience)
-        while in_chunks and self._kept < self._blob.size:
+        while self._in_chunks and self._kept < self._blob.size:
             self._send_chunk()
             self._note(patience)
-        self._finish(None if in_chunks else self._pieces(self._blob.size))
+        self._finish(None if self._in_chunks else self._pieces(self._blob.size))
+
+    @property
+    def _in_chunks(self) -> bool:
+        return 0 < self._chunk < self._blob.size
 
     def _note(self, patience: Patience) -> None:
         if self._kept > self._most_kept:
@@ -120,14 +123,14 @@ class Upload:
     def _resume(self) -> None:
         """Ask what is there of the chunks; the upload begins anew if that is unknown."""
         location, self._location = self._location, ""
-        if not self._kept:
+        if not self._in_chunks:
             return
         try:
             answer = self._transport.request("GET", location)
         except InterruptedRequestError:
             self._location = location
             raise
-        there = _end(answer) if answer.status == HTTPStatus.NO_CONTENT else 0
+        there = _end(answer) if answer.status == HTTPStatus.NO_CONTENT else -1
         if self._kept <= there <= self._blob.size:
             self._location = location
             if "Location" in answer.headers:
