@@ -1,5 +1,6 @@
 """The measurements of script/bench."""
 
+import contextlib
 import json
 import os
 import resource
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -227,9 +228,9 @@ def _declaration(store: str, **options: object) -> str:
     return f'name = "bench"\nplatform = "x86_64-linux"\n[store]\ntype = "{store}"\n{lines}'
 
 
-def store(folder: Path) -> None:
-    """A closure of 400 items: each codec for the first time, again, and with one item changed."""
-    bench = Bench(folder)
+@contextlib.contextmanager
+def declared_store(folder: Path) -> Iterator[tuple[Path, Path]]:
+    """An os.toml about `nix_store`, and the folder of its items."""
     with tempfile.TemporaryDirectory(prefix="ocipack-bench-", dir="/var/tmp") as place:
         with ProcessPoolExecutor(1) as maker:  # this process stays small: its size is where its children's begins
             made = maker.submit(nix_store, Path(place)).result()
@@ -237,7 +238,42 @@ def store(folder: Path) -> None:
         declaration.write_text(
             _declaration("nix", root=str(made.root), roots=[made.top], registration=f"{made.root}/registration")
         )
-        tree = made.root / "nix/store"
+        yield declaration, made.root / "nix/store"
+
+
+def tarball(folder: Path) -> None:
+    """A closure of 400 items as a tarball, next to tar and zstd, and to cp, of the same files."""
+    bench = Bench(folder)
+    with declared_store(folder) as (declaration, tree):
+        copy = folder / "copy"
+        commands: dict[str, list[str | Path] | str] = {
+            "tar c | zstd -T2 -3": f"tar c -C {tree} . | zstd -q -T2 -3 > {bench.output}",
+            "ocipack tarball, 400 items, zstd": [_OCIPACK, "tarball", declaration, "-q", "--compression", "zstd"],
+            "ocipack tarball, zstd, --no-verify": [
+                *(_OCIPACK, "tarball", declaration, "-q", "--compression", "zstd", "--no-verify")
+            ],
+            "cp -a": f"cp -a {tree} {copy}",
+            "ocipack tarball, 400 items, none": [_OCIPACK, "tarball", declaration, "-q", "--compression", "none"],
+            "ocipack tarball, none, --no-verify": [
+                *(_OCIPACK, "tarball", declaration, "-q", "--compression", "none", "--no-verify")
+            ],
+        }
+        runs: dict[str, list[Run]] = {name: [] for name in commands}
+        for _ in range(_RUNS):
+            for name, command in commands.items():
+                whole = command if isinstance(command, str) else [*command, "-o", bench.output]
+                runs[name].append(timed(whole, bench.environment))
+                bench.output.unlink(missing_ok=True)
+                shutil.rmtree(copy, ignore_errors=True)
+        for name in commands:
+            peer = "tar c | zstd -T2 -3" if "zstd" in name else "cp -a"
+            tell(name, median(runs[name]), None if name == peer else median(runs[peer]))
+
+
+def store(folder: Path) -> None:
+    """A closure of 400 items: each codec for the first time, again, and with one item changed."""
+    bench = Bench(folder)
+    with declared_store(folder) as (declaration, tree):
         peers = {"none": "cat", "gzip": "gzip -6", "zstd": "zstd -q -T2 -3"}
         for codec, compressor in peers.items():
             peer = timed(f"tar c -C {tree} . | {compressor} > {bench.output}", bench.environment)
@@ -309,6 +345,7 @@ MEASUREMENTS: dict[str, Callable[[Path], None]] = {
     "nginx": nginx,
     "memory": memory,
     "store": store,
+    "tarball": tarball,
     "ext4": ext4,
     "entries": entries,
 }

@@ -105,10 +105,12 @@ def test_permissions_of_sources(place: Workplace, expected: str, tmp_path: Path)
     assert _digest(Workplace(elsewhere, place.archive, place.cache), "modes.tar") == expected
 
 
-def test_an_unprivileged_user(place: Workplace, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", ["docker", "tarball"])
+def test_an_unprivileged_user(place: Workplace, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     # Loads all that a build needs: nobody may not be allowed to read where this repository lies.
-    assert run(["docker", "-q", "-o", str(tmp_path / "root.tar"), str(place.folder / "os.toml")]) == 0
+    assert run([kind, "-q", "-o", str(tmp_path / "root.tar"), str(place.folder / "os.toml")]) == 0
+    expected = hashlib.sha256((tmp_path / "root.tar").read_bytes()).hexdigest()
     with public_folder() as home:
         shutil.copytree(place.folder, home / "place")
         for path in (home, *home.rglob("*")):
@@ -117,7 +119,7 @@ def test_an_unprivileged_user(place: Workplace, expected: str, tmp_path: Path, m
         def build() -> int:
             os.environ["XDG_CACHE_HOME"] = str(home / "cache")
             os.chdir(home)
-            return run(["docker", "-q", "-o", str(home / "user.tar"), str(home / "place" / "os.toml")])
+            return run([kind, "-q", "-o", str(home / "user.tar"), str(home / "place" / "os.toml")])
 
         assert as_nobody(build) == "0"
         assert (home / "user.tar").stat().st_uid == 65534
