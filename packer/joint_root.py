@@ -55,7 +55,7 @@ def joint_root(roots: Sequence[StoreRoot]) -> JointRoot:
     shared = _shared(roots)
     items: dict[bytes, Entry] = {}
     made: dict[bytes, Entry] = {}
-    for root in reversed(roots):
+    for root in roots:
         items |= root.items.by_path()
         made |= root.made
     for path in shared:

@@ -27,7 +27,8 @@ one of them:
   machine or a binary cache, make one database of the items of all of them.
 - Anything else that two stores have at one path, equal or not, is an error, and so is an item that two stores have.
   What is to take the place of a package's file belongs into `os.files`.
-- Accounts and folders that Nix and Guix lack are made where no other store has them.
+- Accounts and folders that Nix and Guix lack are made where no other store has them. For a daemon of theirs on a root
+  that has accounts, `os.groups` declares the group of builders: `nixbld` or `guixbuild`, 30000.
 """
 
 SEVERAL_EXAMPLE = """\

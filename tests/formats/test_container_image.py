@@ -13,6 +13,7 @@ from formats.image_layout import LAYOUT
 from formats.platform import PLATFORMS
 from formats.system import RunConfiguration, System
 from layers.digest import Digest
+from layers.placement import Placement
 from layers.plan import plan
 from layers.strategies import strategy
 from tests.oracle.image_spec import problems
@@ -51,6 +52,14 @@ def test_the_schemas_accept_all_documents(tmp_path: Path, run: RunConfiguration,
         "config": image.config, "image-manifest": image.manifest, "image-index": image.index, "image-layout": LAYOUT,
     }  # fmt: skip
     assert not [found for name, document in documents.items() for found in problems(name, document)]
+
+
+def test_an_item_that_lands_elsewhere_has_another_layer(tmp_path: Path) -> None:
+    moved = replace(_ITEMS[0], placement=Placement(((b"bin", b"usr/bin"),)))
+    moved, plain = (replace(one, contents=item("x", {"bin/x": b"1"}).contents) for one in (moved, _ITEMS[0]))
+    layers = [_image(tmp_path, system(one)).layers[0].digest for one in (moved, plain, moved, plain)]
+    assert layers[0] != layers[1]
+    assert layers[:2] == layers[2:]
 
 
 def test_the_schemas_refuse_what_is_wrong(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def system(
 ) -> System:
     """A system of items with one file of its own."""
     closure = Closure(items)
-    tree = merge(Part(part, part.contents.entries()) for part in closure).tree
+    tree = merge(Part(part, part.placed_entries()) for part in closure).tree
     customization = (File(b"etc-motd", Data(b"hello\n")),)
     return System(
         name=name,
@@ -51,7 +51,7 @@ def system(
         platform=PLATFORMS[platform],
         epoch=1,
         closure=closure,
-        parts={part.path: tuple(part.contents.entries()) for part in closure},
+        parts={part.path: tuple(part.placed_entries()) for part in closure},
         omitted={},
         tree=overlay(tree, customization),
         customization=customization,
