@@ -148,12 +148,11 @@ def _group_request(order: Order, group: Group) -> LayerRequest:
     facts: Json = {"items": [_item_facts(item, system.omitted.get(item.path, frozenset())) for item in group.items]}
     if not workshop.verify:
         facts["verified"] = False  # a later build that verifies must not take its word
-    verify = workshop.executor if workshop.verify else None
     return LayerRequest(
         title=_title(group),
         key=layer_key(facts, workshop.codec, workshop.epoch),
         size=group.size,
-        entries=lambda reader: system.group_entries(group.items, reader, verify),
+        entries=lambda reader: system.group_entries(group.items, reader, verify=workshop.verify),
     )
 
 

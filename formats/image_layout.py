@@ -11,13 +11,12 @@ they are to be, in one pass, and kept nowhere else.
 
 import os
 from collections.abc import Callable
-from functools import partial
 from typing import Protocol
 
 from formats.container_image import ContainerImage, container_image, layer_requests
 from formats.format import Order
 from layers.archive import LARGEST_STREAMED, ArchiveWriter
-from layers.blob import Layer, LayerRequest
+from layers.blob import Emit, Layer, LayerRequest
 from layers.digest import Digest
 from layers.entry import Content, Data, Directory, File, Slice
 from layers.output import Buffer, PendingFile
@@ -25,8 +24,6 @@ from layers.output import Buffer, PendingFile
 LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 
 _BLOBS = ("blobs", "blobs/sha256")
-
-Emit = Callable[[Callable[[Buffer], object]], Layer]
 
 
 class Layout(Protocol):
@@ -75,14 +72,16 @@ def write_layout(
 def _write_layers(order: Order, layout: Layout) -> list[Layer]:
     workshop, requests = order.workshop, layer_requests(order)
     if workshop.codec.name == "none" and layout.seekable and all(map(_is_small, requests)):
-        workshop.progress.begin("layers", sum(request.size for request in requests))
-        layers = [layout.add_layer(partial(workshop.stream, request)) for request in requests]
-        workshop.progress.end()
-        return layers
-    layers = workshop.layers(requests)
-    for layer in dict.fromkeys(layers):
-        layout.add(blob_path(layer.digest), Slice(workshop.cache.path(layer.digest), 0, layer.size))
-    return layers
+        with workshop.streams(requests) as streams:
+            return [layout.add_layer(stream) for stream in streams]
+    written = set[Layer]()
+
+    def write(layer: Layer) -> None:
+        if layer not in written:
+            layout.add(blob_path(layer.digest), Slice(workshop.cache.path(layer.digest), 0, layer.size))
+        written.add(layer)
+
+    return workshop.layers(requests, write)
 
 
 def _is_small(request: LayerRequest) -> bool:

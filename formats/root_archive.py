@@ -48,7 +48,7 @@ def write_root(order: Order, codec: Codec, *, upper: Sequence[Entry] = (), root_
             workshop.progress.advance("", len(piece))
 
         writer = TarWriter(sink, workshop.epoch, reader)
-        entries = order.system.root_entries(reader, workshop.executor if workshop.verify else None, upper)
+        entries = order.system.root_entries(reader, upper, verify=workshop.verify)
         writer.add_all(_below(root_name, entries) if root_name else entries)
         writer.close()
         compressed.close()

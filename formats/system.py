@@ -6,7 +6,6 @@ and the customization on top; disks and tarballs take the merged tree.
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
 from formats.platform import Platform
@@ -87,28 +86,28 @@ class System:
         """The tree of some items alone: what their layer holds."""
         return merge(Part(item, self.item_entries(item)) for item in items).tree
 
-    def group_entries(self, items: Sequence[StoreItem], reader: Reader, verify: Executor | None) -> Iterator[Entry]:
+    def group_entries(self, items: Sequence[StoreItem], reader: Reader, *, verify: bool) -> Iterator[Entry]:
         """The entries of some items alone, in `tree_order`.
 
         Args:
             items: of the closure.
             reader: reads their contents, each before the next entry is asked for.
-            verify: hashes what is read, to compare it with the items' NAR hashes; without it, nothing is compared.
+            verify: whether what is read is compared with the items' NAR hashes.
 
         Raises:
             CorruptError: an item is not what its store has hashed.
         """
         tree = self.group_tree(items)
         hashed = {self.placed_root(item): item for item in items if isinstance(item, NarItem)}
-        return verified(tree, reader, hashed, verify) if verify and hashed else iter(tree)
+        return verified(tree, reader, hashed) if verify and hashed else iter(tree)
 
-    def root_entries(self, reader: Reader, verify: Executor | None, upper: Sequence[Entry] = ()) -> Iterator[Entry]:
+    def root_entries(self, reader: Reader, upper: Sequence[Entry] = (), *, verify: bool) -> Iterator[Entry]:
         """The entries of the whole root, in `tree_order`.
 
         Args:
             reader: reads their contents, each before the next entry is asked for.
-            verify: as in `group_entries`.
             upper: entries that are laid over the root's, with their parents.
+            verify: as in `group_entries`.
 
         Raises:
             CorruptError: an item is not what its store has hashed.
@@ -120,13 +119,13 @@ class System:
         for entry in (*self.customization, *upper):
             for path in (entry.path, *parents(entry.path)):
                 if item := hashed.pop(path, None):
-                    self._verify(item, reader, verify)
-        return verified(tree, reader, hashed, verify)
+                    self._verify(item, reader)
+        return verified(tree, reader, hashed)
 
-    def _verify(self, item: NarItem, reader: Reader, executor: Executor) -> None:
+    def _verify(self, item: NarItem, reader: Reader) -> None:
         """Compare an item that something is laid over: the root does not have it as its store has hashed it."""
         writer = TarWriter(lambda _: None, self.epoch, reader)
-        writer.add_all(self.group_entries([item], reader, executor))
+        writer.add_all(self.group_entries([item], reader, verify=True))
 
     def placed_root(self, item: NarItem) -> bytes:
         """Where an item of a Nix or Guix store lands."""

@@ -14,7 +14,6 @@ times, and permissions other than "may be executed" are not part of it.
 """
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from layers.entry import Directory, Entry, File, Symlink
@@ -39,29 +38,31 @@ _MAGIC = string(b"nix-archive-1")
 _REGULAR = _strings(b"(", b"type", b"regular", b"contents")
 _PROGRAM = _strings(b"(", b"type", b"regular", b"executable", b"", b"contents")
 _SYMLINK = _strings(b"(", b"type", b"symlink", b"target")
+_ENTRY = _strings(b"entry", b"(", b"name")
+_NODE = string(b"node")
 _DIRECTORY = _strings(b"(", b"type", b"directory")
 _CLOSE = string(b")")
+_CLOSE_IN_FOLDER = _CLOSE * 2
 
-
-@lru_cache(4096)  # many names are in many folders
-def _entry(name: bytes) -> bytes:
-    return _strings(b"entry", b"(", b"name", name, b"node")
+_BATCH = 1 << 15  # what is smaller is handed on together: a call costs as much as hashing 200 bytes
 
 
 class NarWriter:
     """Writes a NAR: entries in `tree_order`, each file's content after its entry.
 
     Args:
-        sink: takes the archive piece by piece.
+        sink: takes the archive piece by piece; what it is given may change afterwards.
+
+    Attributes:
+        size: bytes that the sink has been given; of the whole archive, when it is closed.
     """
 
     def __init__(self, sink: Callable[["Buffer | memoryview"], object]) -> None:
         self._sink = sink
-        self._open: list[bytes] = []  # names of the folders that are not closed yet; the root's is empty
-        self._left = -1  # bytes of content that are to come; -1 when no file is open
-        self._padding = b""
+        self._batch = bytearray(_MAGIC)
+        self._open = 0  # how many nodes are not closed: the last entry, and the folders above it
+        self._left = 0  # bytes of the last file's content that are to come
         self.size = 0
-        self._put(_MAGIC)
 
     def add(self, path: bytes, entry: Entry) -> None:
         """Begin an entry.
@@ -71,25 +72,23 @@ class NarWriter:
             entry: a file, a folder or a symbolic link; its own path does not matter.
 
         Raises:
-            EntryError: any other kind of entry: an archive cannot hold it.
+            EntryError: any other kind of entry: an archive cannot hold it; or the last file's content is not complete.
         """
-        self._end_file()
-        names = path.split(b"/") if path else []
-        self._close_to(len(names))
-        if names:
-            self._put(_entry(names[-1]))
+        if path:
+            above = path.count(b"/") + 1
+            self._close_to(above)
+            self._batch += _ENTRY + string(path[path.rfind(b"/") + 1 :]) + _NODE
+            self._open = above + 1
+        else:
+            self._open = 1
         if isinstance(entry, File):
-            self._put(
-                (_PROGRAM if entry.meta.mode & _EXECUTABLE else _REGULAR) + entry.content.size.to_bytes(8, "little")
-            )
             self._left = entry.content.size
-            self._padding = bytes(-entry.content.size % 8)
-            self._open.append(b"")
+            self._batch += _PROGRAM if entry.meta.mode & _EXECUTABLE else _REGULAR
+            self._batch += self._left.to_bytes(8, "little")
         elif isinstance(entry, Symlink):
-            self._put(_SYMLINK + string(entry.target) + _CLOSE + (_CLOSE if names else b""))
+            self._batch += _SYMLINK + string(entry.target)
         elif isinstance(entry, Directory):
-            self._put(_DIRECTORY)
-            self._open.append(names[-1] if names else b"")
+            self._batch += _DIRECTORY
         else:
             raise EntryError(f"{entry.path!r}: a NAR holds files, folders and symbolic links only")
 
@@ -102,27 +101,34 @@ class NarWriter:
         if len(chunk) > self._left:
             raise EntryError("a file has more bytes than was said")
         self._left -= len(chunk)
-        self._put(chunk)
+        if len(chunk) < _BATCH:
+            self._batch += chunk
+        else:
+            self._flush()
+            self._sink(chunk)
+            self.size += len(chunk)
+        if not self._left:
+            self._batch += bytes(-(self.size + len(self._batch)) % 8)
+        if len(self._batch) >= _BATCH:
+            self._flush()
 
     def close(self) -> None:
-        """End the archive."""
-        self._end_file()
-        self._close_to(0)
+        """End the archive.
 
-    def _end_file(self) -> None:
-        if self._left < 0:
-            return
-        self._open.pop()
+        Raises:
+            EntryError: the last file's content is not complete.
+        """
+        self._close_to(1)
+        self._batch += _CLOSE
+        self._flush()
+
+    def _close_to(self, count: int) -> None:
+        """Close nodes, all of them in folders, until so many are open."""
         if self._left:
             raise EntryError(f"a file has {self._left} bytes less than was said")
-        self._put(self._padding + _CLOSE + (_CLOSE if self._open else b""))
-        self._left = -1
+        self._batch += _CLOSE_IN_FOLDER * (self._open - count)
 
-    def _close_to(self, depth: int) -> None:
-        while len(self._open) > depth:
-            self._open.pop()
-            self._put(_CLOSE + (_CLOSE if self._open else b""))
-
-    def _put(self, data: "Buffer | memoryview") -> None:
-        self._sink(data)
-        self.size += len(data)
+    def _flush(self) -> None:
+        self._sink(self._batch)
+        self.size += len(self._batch)
+        self._batch = bytearray()

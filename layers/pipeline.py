@@ -1,10 +1,16 @@
 """Work in parallel, results in order, within bounded memory."""
 
+import contextlib
+import threading
 from collections import deque
-from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import TypeVar
 
 Buffer = bytes | bytearray
+T = TypeVar("T")
 
 
 class Pipeline:
@@ -42,3 +48,56 @@ class Pipeline:
     def _take_first(self) -> None:
         future, take = self._waiting.popleft()
         take(future.result())
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """Nothing comes after this from a maker, nor from any if there is an error."""
+
+    error: BaseException | None = None
+
+
+@contextlib.contextmanager
+def ahead(makers: Sequence[Callable[[Callable[[T], object]], object]], window: int) -> Iterator[Iterator[Iterator[T]]]:
+    """Have a thread make things ahead of whom takes them, within bounded memory.
+
+    Args:
+        makers: called one after another; each gives what it makes to the function that it is called with.
+        window: how many things are made ahead at most.
+
+    Yields:
+        For each maker, what it makes; all of it is to be taken before the next maker's. What a maker raises is raised
+        where it would have made something. When the block ends, the thread has ended.
+    """
+    made: SimpleQueue[T | _End] = SimpleQueue()
+    room = threading.Semaphore(window)
+    stopped = False
+
+    def give(thing: T) -> None:
+        room.acquire()
+        if stopped:
+            raise CancelledError
+        made.put(thing)
+
+    def make() -> None:
+        try:
+            for maker in makers:
+                maker(give)
+                made.put(_End())
+        except BaseException as error:  # raised where things are taken
+            made.put(_End(error))
+
+    def taken() -> Iterator[T]:
+        while not isinstance(thing := made.get(), _End):
+            room.release()
+            yield thing
+        if thing.error:
+            raise thing.error
+
+    with ThreadPoolExecutor(1) as executor:
+        executor.submit(make)
+        try:
+            yield (taken() for _ in makers)
+        finally:
+            stopped = True
+            room.release()

@@ -78,6 +78,7 @@ class TarWriter:
         self._reader = reader
         self._copy = copy
         self._piece = bytearray(CHUNK)
+        self._view = memoryview(self._piece)
         self._filled = 0
         self._mtime = _number(epoch, 12, _OCTAL_12)
         self._mtime_record = {} if epoch <= _OCTAL_12 else {b"mtime": b"%d" % epoch}
@@ -155,11 +156,10 @@ class TarWriter:
         else:
             done = 0
             while done < content.size:
-                room = min(CHUNK - self._filled, content.size - done)
-                with memoryview(self._piece) as whole:
-                    self._reader.read_into(content, done, whole[self._filled : self._filled + room])
-                done += room
-                self._advance(room)
+                end = min(CHUNK, self._filled + content.size - done)
+                self._reader.read_into(content, done, self._view[self._filled : end])
+                done += end - self._filled
+                self._advance(end)
         if padding := -content.size % BLOCK:
             self._put(bytes(padding))
 
@@ -171,23 +171,26 @@ class TarWriter:
             return
         done = 0
         while done < len(data):
-            room = min(CHUNK - self._filled, len(data) - done)
-            self._piece[self._filled : self._filled + room] = data[done : done + room]
-            done += room
-            self._advance(room)
+            end = min(CHUNK, self._filled + len(data) - done)
+            self._piece[self._filled : end] = data[done : done + end - self._filled]
+            done += end - self._filled
+            self._advance(end)
 
     def flush(self) -> None:
         """Hand on what is there: the last piece of all, or with `copy`."""
         if self._filled:
-            piece, self._piece = self._piece[: self._filled], bytearray(CHUNK)
-            self._filled = 0
-            self._sink(piece)
+            self._hand_on(self._piece[: self._filled])
 
-    def _advance(self, count: int) -> None:
-        self._filled += count
-        if self._filled == CHUNK:
-            piece, self._piece, self._filled = self._piece, bytearray(CHUNK), 0
-            self._sink(piece)
+    def _advance(self, filled: int) -> None:
+        self._filled = filled
+        if filled == CHUNK:
+            self._hand_on(self._piece)
+
+    def _hand_on(self, piece: bytearray) -> None:
+        self._piece = bytearray(CHUNK)
+        self._view = memoryview(self._piece)
+        self._filled = 0
+        self._sink(piece)
 
 
 def _split(path: bytes) -> tuple[bytes, bytes]:

@@ -1,12 +1,11 @@
 """Items are what their store says they are: emitted bytes, hashed as a NAR in the pass that emits them."""
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Executor
 
 from layers.digest import Digest
 from layers.entry import Data, Entry, File
 from layers.errors import PackError
-from layers.hashing import ParallelHash
 from layers.item import NarItem
 from layers.nar import NarWriter
 from layers.reader import Reader
@@ -29,16 +28,13 @@ class CorruptError(PackError):
         self.path = item.path
 
 
-def verified(
-    entries: Iterable[Entry], reader: Reader, items: Mapping[bytes, NarItem], executor: Executor
-) -> Iterator[Entry]:
+def verified(entries: Iterable[Entry], reader: Reader, items: Mapping[bytes, NarItem]) -> Iterator[Entry]:
     """The entries as they are; at the end of an item, its hash is compared.
 
     Args:
         entries: in `tree_order`.
         reader: through which the contents of the entries are read, each before the next entry is asked for.
         items: the path at which an item lands -> the item. Other entries are passed on unseen.
-        executor: hashes.
 
     Raises:
         CorruptError: an item's entries are not those that its store has hashed.
@@ -50,7 +46,7 @@ def verified(
             check.finish(reader)
             check = None
         if check is None and (item := missing.pop(entry.path, None)):
-            check = _Check(entry.path, item, executor)
+            check = _Check(entry.path, item)
             reader.observe(check.writer.data)
         if check:
             check.add(entry)
@@ -64,12 +60,12 @@ def verified(
 class _Check:
     """One item under way."""
 
-    def __init__(self, root: bytes, item: NarItem, executor: Executor) -> None:
+    def __init__(self, root: bytes, item: NarItem) -> None:
         self._root = root
         self._below = root + b"/"
         self._item = item
-        self._hash = ParallelHash(executor)
-        self.writer = NarWriter(self._hash.take)
+        self._hash = hashlib.sha256()
+        self.writer = NarWriter(self._hash.update)
 
     def has(self, path: bytes) -> bool:
         return path.startswith(self._below)
@@ -82,6 +78,6 @@ class _Check:
     def finish(self, reader: Reader) -> None:
         reader.observe(None)
         self.writer.close()
-        found = self._hash.digest()
+        found = Digest(self._hash.hexdigest())
         if (found, self.writer.size) != (self._item.nar_hash, self._item.nar_size):
             raise CorruptError(self._item, found, self.writer.size)

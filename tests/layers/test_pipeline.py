@@ -1,11 +1,13 @@
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from random import Random
 
 import pytest
 
-from layers.pipeline import Pipeline
+from layers.pipeline import Pipeline, ahead
 
 
 @pytest.mark.parametrize("workers", [1, 2, 8])
@@ -86,3 +88,64 @@ def test_an_error_comes_out_of_a_later_submit_when_the_window_is_full() -> None:
 def test_nothing_can_be_drained() -> None:
     with ThreadPoolExecutor(1) as executor:
         Pipeline(executor, window=1).drain()
+
+
+def _count(most: int, give: Callable[[int], object]) -> None:
+    for number in range(most):
+        give(number)
+
+
+def _counting(*lengths: int) -> list[Callable[[Callable[[int], object]], object]]:
+    return [partial(_count, length) for length in lengths]
+
+
+@pytest.mark.parametrize("window", [1, 2, 100])
+@pytest.mark.parametrize("lengths", [[], [0], [5], [0, 3, 0, 0, 50, 1]])
+def test_what_is_made_ahead_comes_in_order(window: int, lengths: list[int]) -> None:
+    with ahead(_counting(*lengths), window) as made:
+        assert [list(things) for things in made] == [list(range(length)) for length in lengths]
+
+
+@pytest.mark.parametrize("window", [1, 3])
+def test_no_more_is_made_ahead_than_the_window(window: int) -> None:
+    given, full = [], threading.Event()
+
+    def make(give: Callable[[int], object]) -> None:
+        for number in range(20):
+            if number == window:
+                full.set()
+            give(number)
+            given.append(number)
+
+    with ahead([make], window) as made:
+        assert full.wait(5)
+        time.sleep(0.05)  # for what should not happen
+        assert given == list(range(window))
+        assert list(next(made)) == list(range(20))
+
+
+def test_what_a_maker_raises_comes_where_it_would_have_made_something() -> None:
+    def fail(give: Callable[[int], object]) -> None:
+        give(7)
+        raise KeyError("made")
+
+    taken: list[int] = []
+    with pytest.raises(KeyError, match="made"), ahead([*_counting(2), fail, *_counting(3)], 10) as made:
+        for things in made:
+            taken.extend(things)
+    assert taken == [0, 1, 7]
+
+
+def test_nothing_is_made_any_more_when_the_block_has_ended() -> None:
+    ended = threading.Event()
+
+    def make(give: Callable[[int], object]) -> None:
+        try:
+            _count(1000, give)
+        finally:
+            ended.set()
+
+    with pytest.raises(ZeroDivisionError), ahead([make], 2) as made:
+        next(next(made))
+        raise ZeroDivisionError
+    assert ended.is_set()

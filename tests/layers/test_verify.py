@@ -1,5 +1,4 @@
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,8 +31,8 @@ def item_of(nar: bytes, all_entries: Iterable[Entry] = (), root: bytes = ROOT) -
 def run(given: Iterable[Entry], *items: NarItem) -> list[Entry]:
     """Pass entries on, reading the content of each as a writer of layers would, in pieces."""
     passed: list[Entry] = []
-    with Reader() as reader, ThreadPoolExecutor(2) as executor:
-        for entry in verified(given, reader, {item.path[1:].encode(): item for item in items}, executor):
+    with Reader() as reader:
+        for entry in verified(given, reader, {item.path[1:].encode(): item for item in items}):
             passed.append(entry)
             if isinstance(entry, File) and isinstance(entry.content, Slice):
                 for start in range(0, entry.content.size, 1000):

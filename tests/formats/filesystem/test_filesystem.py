@@ -1,6 +1,5 @@
 """What all file systems share, and what any writer of them must do."""
 
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from uuid import UUID
@@ -80,9 +79,9 @@ def test_pieces_come_in_the_order_of_their_offsets(tmp_path: Path) -> None:
 def verified_volume(folder: Path, entries: list[Entry], nar: bytes, folder_of_output: Path) -> None:
     """A volume with an item in it, compared with its NAR in the pass that writes it."""
     items = {item_of(nar).path[1:].encode(): item_of(nar)}
-    with Reader() as reader, PendingFile(str(folder_of_output)) as output, ThreadPoolExecutor(1) as executor:
+    with Reader() as reader, PendingFile(str(folder_of_output)) as output:
         plan = Ext4(VOLUME).prepare(tree_of(entries), reader).plan(64 * MIB)
-        through = partial(verified, reader=reader, items=items, executor=executor)
+        through = partial(verified, reader=reader, items=items)
         write_pieces(plan.pieces(reader, through), output, 0, plan.size, reader)
         output.publish("volume", durable=False)
 

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +96,8 @@ def assert_is(closure: Closure, nix: NixStore, root: str) -> None:
     for item in closure:
         assert isinstance(item, NarItem)
         path = item.path.lstrip("/").encode()
-        with Reader() as reader, ThreadPoolExecutor(1) as executor:
-            for entry in verified(item.contents.entries(), reader, {path: item}, executor):
+        with Reader() as reader:
+            for entry in verified(item.contents.entries(), reader, {path: item}):
                 assert_equal(nix.root / os.fsdecode(entry.path), entry, reader)
         assert item.nar_hash == Digest.of(dump(nix.root / item.path.lstrip("/")))
 
