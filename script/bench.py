@@ -25,6 +25,8 @@ from packer.config import parse
 from packer.nix.base32 import encode
 from packer.nix.contents import StoreContents
 from packer.stores import StoreContext, store_module
+from tests.oracle.registry import docker_registry
+from tests.support.stored_images import layout
 
 _RUNS = 5
 _OCIPACK = Path(sys.executable).with_name("ocipack")
@@ -340,6 +342,33 @@ def ext4(folder: Path) -> None:
         tell("ext4 of the same folder", median(runs), median(peers))
 
 
+def push(folder: Path) -> None:
+    """1 GiB of one layer and of a hundred into a registry on the same tmpfs, next to skopeo copy of the same layout."""
+    environment = dict(os.environ)
+    for count in (1, 100):
+        place = folder / f"layout-{count}"
+        with ProcessPoolExecutor(1) as maker:
+            maker.submit(random_layout, place, count).result()
+        ours, theirs = [], []
+        for number in range(3):
+            commands: list[tuple[list[Run], list[str | Path]]] = [
+                (theirs, ["skopeo", "copy", "-q", "--dest-tls-verify=false", f"oci:{place}:1", "docker://{}/x:1"]),
+                (ours, [_OCIPACK, "push", "-q", place, "{}/x:1"]),
+            ]
+            for rank, (runs, command) in enumerate(commands):
+                with docker_registry(folder / f"registry-{count}-{number}-{rank}") as registry:
+                    named = [str(part).replace("{}", registry.address) for part in command]
+                    runs.append(timed([*named], environment))
+                shutil.rmtree(registry.folder)
+        tell(f"skopeo copy, 1 GiB, layers: {count}", median(theirs))
+        tell(f"ocipack push, 1 GiB, layers: {count}", median(ours), median(theirs))
+        shutil.rmtree(place)
+
+
+def random_layout(folder: Path, count: int) -> None:
+    layout(folder, [os.urandom((1 << 30) // count) for _ in range(count)], tag="1")
+
+
 # A child begins with the size of this process, so that what grows it comes last.
 MEASUREMENTS: dict[str, Callable[[Path], None]] = {
     "nginx": nginx,
@@ -347,6 +376,7 @@ MEASUREMENTS: dict[str, Callable[[Path], None]] = {
     "store": store,
     "tarball": tarball,
     "ext4": ext4,
+    "push": push,
     "entries": entries,
 }
 

@@ -78,6 +78,7 @@ def close(folder: Path, descriptor: Mapping[str, Any]) -> Layout:
     return Layout(folder, descriptor["digest"], sizes)
 
 
-def layout(folder: Path, layers: Sequence[bytes]) -> Layout:
+def layout(folder: Path, layers: Sequence[bytes], tag: str = "") -> Layout:
     """A layout of one image."""
-    return close(folder, image(folder, layers))
+    named = {"annotations": {"org.opencontainers.image.ref.name": tag}} if tag else {}
+    return close(folder, image(folder, layers) | named)
