@@ -8,13 +8,13 @@ offsets; what no piece covers is zeros.
 Nothing in a volume is random: its identifiers derive from the volume's identity, and its times are the epoch.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
 from formats.filesystem.pieces import Piece
+from formats.identifiers import derived, derived_uuid
 from layers.digest import Digest
 from layers.entry import FOLDER, Entry, Meta
 from layers.errors import InputError
@@ -22,7 +22,6 @@ from layers.reader import Reader
 from layers.tree import Tree
 
 _MIB = 1 << 20
-_UUID_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +44,11 @@ class Volume:
 
     def derive(self, role: str, size: int) -> bytes:
         """Bytes that are unique to this volume and the role, at most 32."""
-        return hashlib.sha256(f"{self.identity}\0{role}".encode()).digest()[:size]
+        return derived(self.identity, role, size)
 
     def identifier(self, role: str) -> UUID:
-        """The UUID that was given, or one that derives from the identity: of version 8 (RFC 9562, section 5.8)."""
-        return self.uuid or derived_uuid(self.derive(role, _UUID_BYTES))
-
-
-def derived_uuid(data: bytes) -> UUID:
-    """16 bytes as a UUID of version 8, which is for such as are made of hashes."""
-    number = int.from_bytes(data)
-    number = number & ~(0xF << 76) | 0x8 << 76
-    return UUID(int=number & ~(0x3 << 62) | 0x2 << 62)
+        """The UUID that was given, or one that derives from the identity."""
+        return self.uuid or derived_uuid(self.identity, role)
 
 
 Through = Callable[[Iterable[Entry]], Iterator[Entry]]

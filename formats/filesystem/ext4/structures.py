@@ -12,6 +12,8 @@ All numbers are little-endian, but for the journal's.
 
 import struct
 
+from formats.structure import Structure
+
 BLOCK = 4096
 BLOCKS_PER_GROUP = BLOCK * 8  # what one block of bitmap can say
 SECTOR = 512  # in which inodes count their blocks
@@ -25,33 +27,6 @@ FIRST_INODE = 11
 
 MOST_LINKS = 65000  # EXT4_LINK_MAX
 FULL_INODES = BLOCK * 8  # of a group
-
-
-class Structure:
-    """Fields in order.
-
-    Args:
-        order: `<` or `>`, as struct has it.
-        fields: `name:format`, apart by white space; the format is struct's.
-    """
-
-    def __init__(self, order: str, fields: str) -> None:
-        self._formats = dict(field.split(":") for field in fields.split())
-        self._struct = struct.Struct(order + "".join(self._formats.values()))
-        self._empty = {name: b"" if form.endswith("s") else 0 for name, form in self._formats.items()}
-        self._order = order
-        self.size = self._struct.size
-
-    def pack(self, **values: int | bytes) -> bytes:
-        """The bytes; fields that are not named are zero."""
-        assert values.keys() <= self._empty.keys(), values.keys() - self._empty.keys()  # noqa: S101  # ours, not input
-        return self._struct.pack(*(self._empty | values).values())
-
-    def offset(self, name: str) -> int:
-        """Where a field begins."""
-        names = list(self._formats)
-        before = "".join(self._formats[field] for field in names[: names.index(name)])
-        return struct.calcsize(self._order + before)
 
 
 #: super.rst. A number that grew has its upper half under the name with `_hi`.

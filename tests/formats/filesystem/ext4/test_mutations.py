@@ -1,8 +1,6 @@
 """Whatever is damaged in a volume, some reader notices: so the tests of this folder cannot pass over a wrong byte."""
 
-import contextlib
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from layers.output import PendingFile
 from layers.reader import Reader
 from layers.tree import Tree
 from tests.oracle.ext4 import complaints, expected, mounted, seen
+from tests.support.disks import damaged
 from tests.support.entries import noise
 from tests.support.processes import needs_root
 from tests.support.volumes import MIB, VOLUME, tree_of
@@ -115,21 +114,6 @@ def place(written: Written, structure: str) -> tuple[int, int]:
         "block of the resize inode": (placement.resize_block * BLOCK + layout.descriptor_blocks * 4, 4),
         "reserved descriptors": ((1 + layout.descriptor_blocks) * BLOCK, 4),
     }[structure]
-
-
-@contextlib.contextmanager
-def damaged(path: Path, offset: int) -> Iterator[None]:
-    """The file with one byte inverted."""
-    with open(path, "r+b", buffering=0) as file:
-        file.seek(offset)
-        (byte,) = file.read(1)
-        file.seek(offset)
-        file.write(bytes([byte ^ 0xFF]))
-        try:
-            yield
-        finally:
-            file.seek(offset)
-            file.write(bytes([byte]))
 
 
 def noticed(written: Written) -> str:
