@@ -1,10 +1,11 @@
-"""A system as a container image: layers, configuration, manifest and index.
+"""A system as a container image: layers, configuration and manifest.
 
-    index.json -> manifest -> configuration
-                           -> layer, layer, ..., customization layer
+    manifest -> configuration
+             -> layer, layer, ..., customization layer
 
-The documents are those of the OCI image specification 1.1 (config.md, manifest.md, image-index.md, annotations.md);
-docker reads the same configuration. Their bytes are canonical JSON: sorted keys, no spaces, UTF-8.
+The documents are those of the OCI image specification 1.1 (config.md, manifest.md, annotations.md); docker reads the
+same configuration. Their bytes are canonical JSON: sorted keys, no spaces, UTF-8. What names the manifest is in
+`image_index`.
 """
 
 import hashlib
@@ -16,6 +17,7 @@ from typing import Any
 
 from formats import layer_items
 from formats.format import Order
+from formats.platform import Platform
 from formats.repository import repository_name, tag
 from formats.system import RunConfiguration, System
 from layers import tar
@@ -38,9 +40,6 @@ _LAYER = {
     "zstd": "application/vnd.oci.image.layer.v1.tar+zstd",
 }
 
-#: Where docker looks for a repository that names no registry: the containerd image store wants it spelled out.
-_DOCKER_DEFAULT = ("docker.io", "library")
-
 
 @dataclass(frozen=True, slots=True)
 class ContainerImage:
@@ -49,23 +48,29 @@ class ContainerImage:
     Attributes:
         repository: canonical name.
         tag: of this version.
+        platform: the processor that it is for.
         config: bytes of the configuration.
         manifest: bytes of the manifest.
-        index: bytes of an index of this one image.
         layers: lowest first; a layer may occur twice.
     """
 
     repository: str
     tag: str
+    platform: Platform
     config: bytes
     manifest: bytes
-    index: bytes
     layers: tuple[Layer, ...]
 
     @property
     def reference(self) -> str:
         """Repository and tag."""
         return f"{self.repository}:{self.tag}"
+
+    @property
+    def annotations(self) -> dict[str, str]:
+        """Those of the manifest."""
+        found: dict[str, str] = json.loads(self.manifest)["annotations"]
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +108,12 @@ class ImageArtefact:
             "reference": self.reference,
             "digest": str(self.digest),
             "image-id": str(self.image_id),
-            "layers": [_layer_facts(layer) for layer in self.layers],
+            "layers": [layer_facts(layer) for layer in self.layers],
         }
 
 
-def _layer_facts(layer: Layer) -> Json:
+def layer_facts(layer: Layer) -> Json:
+    """What programs are told of a layer."""
     return {
         "diff-id": str(layer.diff_id),
         "digest": str(layer.digest),
@@ -134,8 +140,7 @@ def container_image(order: Order, layers: Sequence[Layer]) -> ContainerImage:
     compression = f"{codec.name} level {codec.level}, {codec.library}"
     manifest = canonical_json(_manifest(system, config, layers, items, compression))
     repository, version = repository_name(system.name), tag(system.version)
-    index = canonical_json(_index(system, manifest, repository, version))
-    return ContainerImage(repository, version, config, manifest, index, tuple(layers))
+    return ContainerImage(repository, version, system.platform, config, manifest, tuple(layers))
 
 
 def canonical_json(value: object) -> bytes:
@@ -231,12 +236,12 @@ def _manifest(system: System, config: bytes, layers: Sequence[Layer], items: Ite
     descriptors: list[Json] = [
         {"mediaType": _LAYER[layer.compression], "digest": str(layer.digest), "size": layer.size} for layer in layers
     ]
-    for descriptor, rows in zip(descriptors, items or (), strict=False):  # the customization layer has none
-        descriptor["annotations"] = {layer_items.KEY: layer_items.annotation(rows)}
+    for described, rows in zip(descriptors, items or (), strict=False):  # the customization layer has none
+        described["annotations"] = {layer_items.KEY: layer_items.annotation(rows)}
     return {
         "schemaVersion": 2,
         "mediaType": MANIFEST,
-        "config": _descriptor(CONFIG, config),
+        "config": descriptor(CONFIG, config),
         "layers": descriptors,
         "annotations": {**annotations(system), "ocipack.compression": compression},
     }
@@ -252,26 +257,8 @@ def annotations(system: System) -> dict[str, str]:
     return {**_without_empty(known), **system.annotations}
 
 
-def _index(system: System, manifest: bytes, repository: str, version: str) -> Json:
-    platform = {"architecture": system.platform.architecture, "os": "linux"}
-    if system.platform.variant:
-        platform["variant"] = system.platform.variant
-    descriptor = _descriptor(MANIFEST, manifest) | {
-        "platform": platform,
-        "annotations": {
-            "org.opencontainers.image.ref.name": version,
-            "io.containerd.image.name": f"{_docker_name(repository)}:{version}",
-        },
-    }
-    return {"schemaVersion": 2, "mediaType": INDEX, "manifests": [descriptor]}
-
-
-def _docker_name(repository: str) -> str:
-    domain, library = _DOCKER_DEFAULT
-    return f"{domain}/{repository}" if "/" in repository else f"{domain}/{library}/{repository}"
-
-
-def _descriptor(media_type: str, document: bytes) -> Json:
+def descriptor(media_type: str, document: bytes) -> Json:
+    """What names a document in another one (image-spec, descriptor.md)."""
     return {"mediaType": media_type, "digest": str(Digest.of(document)), "size": len(document)}
 
 

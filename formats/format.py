@@ -1,7 +1,7 @@
 """What a format is, and which there are: one a file; the file's name is its name on the command line."""
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
@@ -12,6 +12,9 @@ from layers.plan import LayerPlan
 
 #: Every format, in the order in which people are told of them.
 NAMES = ("docker", "oci", "tarball", "wsl2")
+
+#: Those whose artefact can hold systems for several platforms: an `IndexFormat`. Of all others there is one for each.
+INDEXED = ("docker", "oci")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,35 @@ class Format(Protocol):
             PackError: something of the system cannot be read, or the output cannot be written.
         """
         ...
+
+
+class IndexFormat(Format, Protocol):
+    """A format whose artefact can hold systems for several platforms."""
+
+    def write_index(self, orders: Sequence[Order]) -> Artefact:
+        """Make the artefact of several platforms: whole, or not at all.
+
+        Args:
+            orders: of different platforms; they have one output.
+
+        Raises:
+            PackError: as `write`.
+        """
+        ...
+
+
+def write(name: str, orders: Sequence[Order]) -> Artefact:
+    """Make the artefact of a format.
+
+    Args:
+        name: of the format.
+        orders: one; or several, of different platforms, if the format is one of `INDEXED`.
+
+    Raises:
+        PackError: as `Format.write`.
+    """
+    module = format_module(name)
+    return module.write(orders[0]) if len(orders) == 1 else cast("IndexFormat", module).write_index(orders)
 
 
 def format_module(name: str) -> Format:

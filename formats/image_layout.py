@@ -1,6 +1,6 @@
 """The OCI image layout (image-spec, image-layout.md): a folder's files, in a folder or in an archive.
 
-    blobs/sha256/HEX        layers, manifest, configuration
+    blobs/sha256/HEX        layers, manifests, configurations, the index of several platforms
     index.json              the entry point
     manifest.json           only for docker: names the same blobs (see formats.docker)
     oci-layout              {"imageLayoutVersion":"1.0.0"}
@@ -10,11 +10,12 @@ they are to be, in one pass, and kept nowhere else.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from formats.container_image import ContainerImage, container_image, layer_requests
+from formats.container_image import container_image, layer_requests
 from formats.format import Order
+from formats.image_index import ImageIndex
 from layers.archive import LARGEST_STREAMED, ArchiveWriter
 from layers.blob import Emit, Layer, LayerRequest
 from layers.digest import Digest
@@ -35,7 +36,7 @@ class Layout(Protocol):
         ...
 
     def add(self, path: str, content: Content) -> None:
-        """Write a file."""
+        """Write a file; one that is there already, as a layer that two platforms share, is not written twice."""
         ...
 
     def add_layer(self, emit: Emit) -> Layer:
@@ -49,24 +50,26 @@ def blob_path(digest: Digest) -> str:
 
 
 def write_layout(
-    order: Order, layout: Layout, extra: Callable[[ContainerImage], dict[str, bytes]] = lambda _: {}
-) -> ContainerImage:
-    """Make an image, and write its layout.
+    orders: Sequence[Order], layout: Layout, extra: Callable[[ImageIndex], dict[str, bytes]] = lambda _: {}
+) -> ImageIndex:
+    """Make images, and write their layout.
 
     Args:
-        order: what to make.
+        orders: what to make: an image for each platform.
         layout: where it goes.
         extra: more files of the layout, by name.
 
     Raises:
         PackError: something of the system cannot be read, or the output cannot be written.
     """
-    image = container_image(order, _write_layers(order, layout))
-    documents = {blob_path(Digest.of(data)): data for data in (image.manifest, image.config)}
-    documents |= {"index.json": image.index, **extra(image), "oci-layout": LAYOUT}
+    index = ImageIndex.of([container_image(order, _write_layers(order, layout)) for order in orders])
+    documents = {blob_path(Digest.of(data)): data for image in index.images for data in (image.manifest, image.config)}
+    if index.index:
+        documents[blob_path(index.digest)] = index.index
+    documents |= {"index.json": index.entry_point, **extra(index), "oci-layout": LAYOUT}
     for path, data in documents.items():
         layout.add(path, Data(data))
-    return image
+    return index
 
 
 def _write_layers(order: Order, layout: Layout) -> list[Layer]:
@@ -94,14 +97,16 @@ class ArchiveLayout:
 
     def __init__(self, archive: ArchiveWriter) -> None:
         self._archive = archive
-        self._known: set[Digest] = set()
+        self._known: set[str] = set()
         self.seekable = archive.seekable
         for folder in _BLOBS:
             archive.add(Directory(folder.encode()))
 
     def add(self, path: str, content: Content) -> None:
         """See `Layout`."""
-        self._archive.add(File(path.encode(), content))
+        if path not in self._known:
+            self._known.add(path)
+            self._archive.add(File(path.encode(), content))
 
     def add_layer(self, emit: Emit) -> Layer:
         """See `Layout`; a layer that is there already is not written twice."""
@@ -110,10 +115,11 @@ class ArchiveLayout:
         def emitted(write: Callable[[Buffer], object]) -> bytes | None:
             layer = emit(write)
             made.append(layer)
-            if layer.digest in self._known:
+            path = blob_path(layer.digest)
+            if path in self._known:
                 return None
-            self._known.add(layer.digest)
-            return blob_path(layer.digest).encode()
+            self._known.add(path)
+            return path.encode()
 
         self._archive.add_streamed(emitted)
         return made[0]
@@ -134,6 +140,8 @@ class FolderLayout:
     def add(self, path: str, content: Content) -> None:
         """See `Layout`."""
         above, name = os.path.split(os.path.join(self._folder, path))
+        if os.path.lexists(os.path.join(above, name)):
+            return
         with PendingFile(above) as file:
             if isinstance(content, Data):
                 file.write(content.data)

@@ -32,6 +32,12 @@ class Platform:
             raise InputError(f"there is no platform {name!r}", hint=f"There are: {', '.join(PLATFORMS)}.")
         return PLATFORMS[name]
 
+    @property
+    def oci(self) -> dict[str, str]:
+        """What indexes and configurations of images say (image-index.md, `platform`)."""
+        variant = {"variant": self.variant} if self.variant else {}
+        return {"architecture": self.architecture, "os": "linux", **variant}
+
 
 #: All platforms by name.
 PLATFORMS = {

@@ -8,6 +8,7 @@ import re
 import unicodedata
 
 _SHORTEST, _LONGEST = 2, 255
+LONGEST_TAG = 128
 _PADDING = "a"  # as Guix pads
 
 _FOREIGN = re.compile(r"[^a-z0-9._/-]+")
@@ -38,4 +39,4 @@ def _component(text: str) -> str:
 
 def tag(version: str) -> str:
     """The tag of a version: foreign characters become dashes; `latest` without a version."""
-    return _TAG_FOREIGN.sub("-", version).lstrip(".-")[:128] or DEFAULT_TAG
+    return _TAG_FOREIGN.sub("-", version).lstrip(".-")[:LONGEST_TAG] or DEFAULT_TAG

@@ -9,6 +9,7 @@ import pytest
 
 from formats.container_image import ContainerImage, container_image, layer_requests
 from formats.format import Order
+from formats.image_index import ImageIndex
 from formats.image_layout import LAYOUT
 from formats.platform import PLATFORMS
 from formats.system import RunConfiguration, System
@@ -49,7 +50,8 @@ def _config(tmp_path: Path, of: System) -> Any:
 def test_the_schemas_accept_all_documents(tmp_path: Path, run: RunConfiguration, compression: str) -> None:
     image = _image(tmp_path, system(*_ITEMS, run=run), compression)
     documents = {
-        "config": image.config, "image-manifest": image.manifest, "image-index": image.index, "image-layout": LAYOUT,
+        "config": image.config, "image-manifest": image.manifest, "image-layout": LAYOUT,
+        "image-index": ImageIndex.of([image]).entry_point,
     }  # fmt: skip
     assert not [found for name, document in documents.items() for found in problems(name, document)]
 
@@ -97,7 +99,7 @@ def test_the_configuration_says_how_it_runs(tmp_path: Path) -> None:
 )
 def test_platforms(tmp_path: Path, platform: str, architecture: str, variant: str | None) -> None:
     image = _image(tmp_path, system(*_ITEMS, platform=platform))
-    config, index = json.loads(image.config), json.loads(image.index)
+    config, index = json.loads(image.config), json.loads(ImageIndex.of([image]).entry_point)
     described = index["manifests"][0]["platform"]
     assert (config["architecture"], config.get("variant"), config["os"]) == (architecture, variant, "linux")
     assert (described["architecture"], described.get("variant")) == (architecture, variant)
@@ -161,7 +163,7 @@ def test_what_another_item_replaces_is_not_in_the_layer_and_is_in_its_key(tmp_pa
     [("hello", "docker.io/library/hello:1.0"), ("team/app", "docker.io/team/app:1.0")],
 )
 def test_the_containerd_store_is_told_the_whole_name(tmp_path: Path, name: str, expected: str) -> None:
-    index = json.loads(_image(tmp_path, system(*_ITEMS, name=name)).index)
+    index = json.loads(ImageIndex.of([_image(tmp_path, system(*_ITEMS, name=name))]).entry_point)
     assert index["manifests"][0]["annotations"] == {
         "io.containerd.image.name": expected,
         "org.opencontainers.image.ref.name": "1.0",
