@@ -6,6 +6,7 @@ accounts, links); what os.toml declares. Below all of it is what a store finds m
 
 from collections.abc import Sequence
 
+from formats.platform import Platform
 from formats.system import Boot, RunConfiguration, System
 from layers.entry import tree_order
 from layers.item import Closure
@@ -24,6 +25,7 @@ _NEW = Ids()
 
 def assemble(
     declaration: Declaration,
+    platform: Platform,
     supplies: Sequence[Supply],
     closure: Closure,
     *,
@@ -36,6 +38,7 @@ def assemble(
 
     Args:
         declaration: os.toml.
+        platform: the processor that it is for.
         supplies: the stores with their items, in the order of os.toml.
         closure: the items of all of them.
         epoch: the time of everything in the system, in seconds since 1970.
@@ -57,7 +60,7 @@ def assemble(
     return System(
         name=declaration.name,
         version=declaration.version,
-        platform=declaration.target_platform,
+        platform=platform,
         epoch=epoch,
         closure=closure,
         parts={path: entries for root in roots for path, entries in root.parts.items()},

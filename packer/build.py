@@ -2,7 +2,7 @@
 
     declaration --store--> closure --assemble--> system --strategy--> plan --format--> artefact
 
-The closure is read and the system assembled once, however many artefacts come out of it.
+The closure is read and the system assembled once for each platform, however many artefacts come out of it.
 """
 
 import contextlib
@@ -13,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
-from formats.format import Artefact, Order, format_module
+from formats.format import INDEXED, Artefact, Order, format_module, write
+from formats.platform import Platform
 from formats.repository import repository_name, tag
 from formats.system import System
 from layers.blob import BlobCache, Workshop
@@ -32,7 +33,7 @@ from packer.declaration import Declaration
 from packer.lock import Lock, LockedItem
 from packer.skipped import ScriptedStore, Skipped
 from packer.stores import StoreContext
-from packer.supply import OpenStore, Supply, joined, naming, open_store
+from packer.supply import Supply, joined, naming, open_store
 
 
 class DifferenceError(PackError):
@@ -69,10 +70,15 @@ class Settings:
     lock_file: str = ""
     file: str = "os.toml"
 
+    @property
+    def ids(self) -> Ids:
+        """The numbers that accounts keep."""
+        return self.lock.ids if self.lock else Ids()
+
 
 @dataclass(frozen=True, slots=True)
 class Production:
-    """A system, and how its layers are planned and compressed.
+    """The system of a platform, and how its layers are planned and compressed.
 
     Attributes:
         system: all of it.
@@ -95,15 +101,17 @@ class Output:
         format: its name.
         path: where it goes.
         options: what the format's table of os.toml says.
+        platform: name of the one that it is for; empty: for all that there are.
     """
 
     format: str
     path: str
     options: Any = None
+    platform: str = ""
 
 
-def produce(declaration: Declaration, settings: Settings) -> Production:
-    """Read the closure, assemble the system, plan its layers.
+def produce(declaration: Declaration, settings: Settings) -> list[Production]:
+    """For each platform: read the closure, assemble the system, plan its layers.
 
     Raises:
         InputError: os.toml asks for something that does not exist, or that is not locked.
@@ -112,11 +120,15 @@ def produce(declaration: Declaration, settings: Settings) -> Production:
     if settings.lock:
         lock.require(settings.lock, declaration, settings.lock_file)
     make_cache(settings.cache)
-    supplies = [store.supply() for store in _stores(declaration, settings, settings.lock)]
+    return [_production(declaration, platform, settings) for platform in declaration.target_platforms]
+
+
+def _production(declaration: Declaration, platform: Platform, settings: Settings) -> Production:
+    supplies = _supplies(declaration, platform, settings, settings.lock)
     closure = joined(supplies)
     if settings.lock:
-        lock.compare(settings.lock, closure, settings.lock_file)
-    system = _system(declaration, supplies, closure, settings)
+        lock.compare(settings.lock, closure, settings.lock_file, platform.name)
+    system = _system(declaration, platform, supplies, closure, settings)
     layers = declaration.layers
     planned = plan(closure, strategy(layers.strategy), layers.max_layers)
     stores = [supply.store.store for supply in supplies]
@@ -132,35 +144,42 @@ def pin(declaration: Declaration, settings: Settings) -> Lock:
         PackError: a store cannot be read, or items conflict.
     """
     make_cache(settings.cache)
-    supplies = [store.supply() for store in _stores(declaration, settings, None)]
-    items = [_locked_items(supply) for supply in supplies]
-    ids = made_ids(_system(declaration, supplies, joined(supplies), settings))
-    return lock.made(declaration, items, ids.or_before(_ids(settings)))
+    items: list[LockedItem] = []
+    ids = settings.ids
+    for platform in declaration.target_platforms:  # an account has one number on all of them
+        supplies = _supplies(declaration, platform, settings, None)
+        for supply in supplies:
+            named = "" if declaration.platform else platform.name
+            items += (replace(item, store=supply.store.place, platform=named) for item in _locked_items(supply))
+        system = _system(declaration, platform, supplies, joined(supplies), settings, ids)
+        ids = made_ids(system).or_before(ids)
+    return lock.made(declaration, items, ids)
 
 
-def build(production: Production, outputs: Sequence[Output], settings: Settings) -> list[Artefact]:
+def build(productions: Sequence[Production], outputs: Sequence[Output], settings: Settings) -> list[Artefact]:
     """Make artefacts.
 
     Args:
-        production: of what.
+        productions: of what: one for each platform.
         outputs: which of them.
         settings: with what.
 
     Raises:
         PackError: a content cannot be read, or an output cannot be written.
     """
-    with open_workshop(production, settings) as workshop:
-        return [
-            format_module(output.format).write(
-                Order(production.system, production.plan, workshop, output.path, output.options)
-            )
-            for output in outputs
-        ]
+    with open_workshop(productions, settings) as workshop:
+        return [write(output.format, list(_orders(productions, output, workshop))) for output in outputs]
+
+
+def _orders(productions: Sequence[Production], output: Output, workshop: Workshop) -> Iterator[Order]:
+    for production in productions:
+        if output.platform in ("", production.system.platform.name):
+            yield Order(production.system, production.plan, workshop, output.path, output.options)
 
 
 @contextlib.contextmanager
-def open_workshop(production: Production, settings: Settings) -> Iterator[Workshop]:
-    """What the layers of a production are made with.
+def open_workshop(productions: Sequence[Production], settings: Settings) -> Iterator[Workshop]:
+    """What the layers of productions are made with.
 
     Raises:
         OutputError: the cache cannot be made.
@@ -169,7 +188,7 @@ def open_workshop(production: Production, settings: Settings) -> Iterator[Worksh
     with ThreadPoolExecutor(settings.jobs) as executor:
         yield Workshop(
             blobs,
-            production.codec,
+            productions[0].codec,  # os.toml has one for all platforms
             settings.epoch,
             executor,
             settings.jobs,
@@ -178,14 +197,14 @@ def open_workshop(production: Production, settings: Settings) -> Iterator[Worksh
         )
 
 
-def check(production: Production, outputs: Sequence[Output], settings: Settings) -> list[Artefact]:
+def check(productions: Sequence[Production], outputs: Sequence[Output], settings: Settings) -> list[Artefact]:
     """Make artefacts, make them again without the cache, and compare.
 
     Raises:
         DifferenceError: names the files that differ; the first artefacts are there to be looked at.
         PackError: as `build`.
     """
-    first = build(production, outputs, settings)
+    first = build(productions, outputs, settings)
     with tempfile.TemporaryDirectory(prefix="check-", dir=settings.cache) as folder:
         again = [
             replace(output, path=os.path.join(folder, str(rank), os.path.basename(output.path)))
@@ -193,7 +212,7 @@ def check(production: Production, outputs: Sequence[Output], settings: Settings)
         ]
         for output in again:
             os.mkdir(os.path.dirname(output.path))
-        build(production, again, replace(settings, cache=os.path.join(folder, "cache")))
+        build(productions, again, replace(settings, cache=os.path.join(folder, "cache")))
         differing = [
             output.path
             for output, second in zip(outputs, again, strict=True)
@@ -210,6 +229,8 @@ def check(production: Production, outputs: Sequence[Output], settings: Settings)
 def outputs(declaration: Declaration, formats: Iterable[str], settings: Settings, folder: str) -> list[Output]:
     """The artefacts of some formats, where they go when nothing else is said: NAME-VERSION.FORMAT in a folder.
 
+    Of formats that cannot hold several platforms there is one for each: NAME-VERSION-PLATFORM.FORMAT.
+
     Raises:
         InputError: a file that a format's table names cannot be used.
     """
@@ -218,23 +239,30 @@ def outputs(declaration: Declaration, formats: Iterable[str], settings: Settings
     made = []
     for kind in formats:
         options = declaration.format_options(kind, settings.folder)
-        made.append(Output(kind, os.path.join(folder, format_module(kind).default_output(stem, options)), options))
+        in_one = kind in INDEXED or len(declaration.target_platforms) == 1
+        for platform in [""] if in_one else declaration.platforms:
+            name = format_module(kind).default_output(f"{stem}-{platform}" if platform else stem, options)
+            made.append(Output(kind, os.path.join(folder, name), options, platform))
     return made
 
 
-def _ids(settings: Settings) -> Ids:
-    return settings.lock.ids if settings.lock else Ids()
-
-
-def _system(declaration: Declaration, supplies: Sequence[Supply], closure: Closure, settings: Settings) -> System:
+def _system(
+    declaration: Declaration,
+    platform: Platform,
+    supplies: Sequence[Supply],
+    closure: Closure,
+    settings: Settings,
+    ids: Ids | None = None,
+) -> System:
     return assemble(
         declaration,
+        platform,
         supplies,
         closure,
         epoch=settings.epoch,
         folder=settings.folder,
         file=settings.file,
-        ids=_ids(settings),
+        ids=ids or settings.ids,
     )
 
 
@@ -246,22 +274,24 @@ def _locked_items(supply: Supply) -> list[LockedItem]:
         return list(store.locked_items())
 
 
-def _stores(declaration: Declaration, settings: Settings, locked: Lock | None) -> list[OpenStore]:
-    """The stores that os.toml declares, each bound to what is locked of it."""
-    count = len(declaration.store)
-    return [
+def _supplies(declaration: Declaration, platform: Platform, settings: Settings, locked: Lock | None) -> list[Supply]:
+    """What the stores of a platform give, each bound to what is locked of it."""
+    several = len(declaration.store) > 1
+    stores = [
         open_store(
-            f"store[{place}]" if count > 1 else "store",
+            f"store[{place}]" if several else "store",
             options,
-            _context(declaration, settings, locked.items_of(place) if locked else None),
+            _context(platform, settings, locked.items_of(place, platform.name) if locked else None),
+            place,
         )
-        for place, options in enumerate(declaration.store)
+        for place, options in declaration.stores_of(platform)
     ]
+    return [store.supply() for store in stores]
 
 
-def _context(declaration: Declaration, settings: Settings, locked: tuple[LockedItem, ...] | None) -> StoreContext:
+def _context(platform: Platform, settings: Settings, locked: tuple[LockedItem, ...] | None) -> StoreContext:
     return StoreContext(
-        platform=declaration.target_platform,
+        platform=platform,
         cache=settings.cache,
         folder=settings.folder,
         epoch=settings.epoch,
@@ -269,7 +299,7 @@ def _context(declaration: Declaration, settings: Settings, locked: tuple[LockedI
         environment=settings.environment,
         progress=settings.progress,
         locked=locked,
-        ids=_ids(settings),
+        ids=settings.ids,
     )
 
 

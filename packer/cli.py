@@ -149,14 +149,16 @@ def _make(
         raise click.UsageError("an archive on standard output goes neither with --check nor with --json")
     settings = _settings(common, progress)
     outputs = build.outputs(declaration, names, settings, os.getcwd())
+    if output and len(outputs) > 1:
+        raise click.UsageError(f"--output goes with one artefact only; of {names[0]} there is one for each platform")
     if output:
         outputs = [replace(outputs[0], path=_output(output))]
-    production = build.produce(declaration, settings)
-    artefacts = (build.check if check else build.build)(production, outputs, settings)
+    productions = build.produce(declaration, settings)
+    artefacts = (build.check if check else build.build)(productions, outputs, settings)
     if output == STANDARD_OUTPUT:
         return
     if as_json:
-        click.echo(report.artefacts_json(list(zip(names, artefacts, strict=True))))
+        click.echo(report.artefacts_json(list(zip(outputs, artefacts, strict=True))))
     else:
         for artefact in artefacts:
             progress.tell(artefact.summary)
@@ -251,10 +253,11 @@ def plan(file: str, as_json: bool, **options: Any) -> None:
 
     common = common_options(file, options, _processors())
     with ConsoleProgress(common.verbosity) as progress:
-        production = build.produce(_declaration(common), _settings(common, progress))
-    click.echo(report.plan_json(production) if as_json else report.plan_text(production))
-    if common.verbosity == VERBOSE and not as_json and production.skipped:
-        click.echo(f"\n{report.skipped_text(production)}")
+        productions = build.produce(_declaration(common), _settings(common, progress))
+    if as_json:
+        click.echo(report.plan_json(productions))
+    else:
+        click.echo(report.plan_text(productions, everything=common.verbosity == VERBOSE))
 
 
 @ocipack.command()

@@ -14,11 +14,11 @@ from pydantic_core import InitErrorDetails
 from formats.format import NAMES
 from formats.platform import PLATFORMS, Platform
 from packer import forms
-from packer.record import Record, failure, mistake
+from packer.record import Record, failure, mistake, settings
 from packer.tables.container import Container
 from packer.tables.layers import Layers
 from packer.tables.operating_system import OperatingSystem
-from packer.tables.store import StoreTable, second_stores
+from packer.tables.store import StoreTable, second_stores, stores_of_platforms
 from packer.tables.tarball import Tarball
 from packer.tables.wsl2 import Wsl2
 
@@ -31,7 +31,15 @@ _ANNOTATIONS = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+_PLATFORM = forms.Choice("platform", {name: name for name in PLATFORMS})
+
+
+@dataclass(
+    frozen=True,
+    slots=True,
+    kw_only=True,
+    config=settings({"oneOf": [{"required": ["platform"]}, {"required": ["platforms"]}]}),
+)
 class Declaration(Record):
     """An operating system, and how it is packed.
 
@@ -55,8 +63,16 @@ licenses = "Apache-2.0"
     version: Annotated[str, forms.TAG.or_empty()] = Field(
         default="", description="The image's tag: up to 128 letters, digits and `_.-`. `latest` without it."
     )
-    platform: Annotated[str, forms.Choice("platform", {name: name for name in PLATFORMS})] = Field(
-        description="The processor that it is for, which need not be this machine's.", examples=["x86_64-linux"]
+    platform: Annotated[str, _PLATFORM] | None = Field(
+        default=None,
+        description="The processor that it is for, which need not be this machine's. This key or `platforms` is"
+        " required.",
+    )
+    platforms: tuple[Annotated[str, _PLATFORM], ...] = Field(
+        default=(),
+        description="Several processors instead of one. Images for all of them go into one index, under one name; of"
+        " all other types of artefact there is one for each, `NAME-VERSION-PLATFORM`.",
+        json_schema_extra={"uniqueItems": True, "minItems": 1},
     )
     title: str = Field(default="", description="A title for people.")
     description: str = Field(default="", description="What it is, in a sentence.")
@@ -85,18 +101,31 @@ licenses = "Apache-2.0"
 
     @classmethod
     def cross_checks(cls, table: Mapping[str, Any]) -> Iterable[InitErrorDetails]:
-        """No type of artefact twice, no second store of a type of which there can be one."""
+        """One platform or several, nothing twice, and no second store of a type of which there can be one."""
         yield from second_stores(table.get("store"))
-        outputs = table.get("outputs")
-        if isinstance(outputs, tuple):
-            for place, name in enumerate(outputs):
-                if name in outputs[:place]:
-                    yield failure(mistake(f"{name!r} is named twice", hint="keep one of them"), "outputs", place)
+        yield from stores_of_platforms(table.get("store"), table.get("platform"), table.get("platforms"))
+        yield from _twice("outputs", table.get("outputs"))
+        yield from _twice("platforms", table.get("platforms"))
+        if table.get("platform") and table.get("platforms"):
+            yield failure(mistake("is there as well as platform", hint="keep one of them"), "platforms")
+        if not table.get("platforms") and table.get("platform") is None:
+            if "platforms" in table and table["platforms"] == () and "platform" not in table:
+                yield failure(mistake("must not be empty"), "platforms")
+            else:
+                yield failure(mistake("is missing", hint='add it, for example "x86_64-linux"'), "platform")
 
     @property
-    def target_platform(self) -> Platform:
-        """The platform as everybody who has to know calls it."""
-        return PLATFORMS[self.platform]
+    def target_platforms(self) -> tuple[Platform, ...]:
+        """The platforms as everybody who has to know calls them."""
+        return tuple(PLATFORMS[name] for name in ([self.platform] if self.platform else self.platforms))
+
+    def stores_of(self, platform: Platform) -> list[tuple[int, Any]]:
+        """The stores of a platform, each with its place in os.toml."""
+        return [
+            (place, options)
+            for place, options in enumerate(self.store)
+            if not options.platforms or platform.name in options.platforms
+        ]
 
     def format_options(self, name: str, folder: str) -> Any:
         """What the table of a format tells it; nothing for formats without a table of their own.
@@ -116,3 +145,11 @@ licenses = "Apache-2.0"
         known = {name: getattr(self, name) for name in _ANNOTATIONS}
         standard = {f"org.opencontainers.image.{name}": value for name, value in known.items() if value}
         return dict(sorted({**standard, **self.container.annotations}.items()))
+
+
+def _twice(key: str, names: object) -> Iterable[InitErrorDetails]:
+    """Words that an array has twice."""
+    known = names if isinstance(names, tuple) else ()
+    for place, name in enumerate(known):
+        if name in known[:place]:
+            yield failure(mistake(f"{name!r} is named twice", hint="keep one of them"), key, place)

@@ -28,7 +28,11 @@ def warnings(declaration: Declaration, folder: str) -> list[str]:
         return []
     entries = {entry.path: entry for entry in _declared(declaration)}
     options = declaration.wsl2.options(folder)
-    found = wsl2.early_findings(declaration.name, declaration.platform, options, Tree(entries))
+    found = dict.fromkeys(
+        finding
+        for platform in declaration.target_platforms
+        for finding in wsl2.early_findings(declaration.name, platform.name, options, Tree(entries))
+    )
     if broken := [f"wsl2: {finding}" for finding in found if finding.rule.forbids]:
         raise InputError("\n".join(broken), hint="docs/wsl2.md says what to do about each rule.")
     return [f"wsl2: {finding}" for finding in found]

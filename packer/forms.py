@@ -6,7 +6,7 @@ schemas use the latter (JSON Schema Validation 2020-12, 6.3.3).
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -79,7 +79,7 @@ class Choice:
     """
 
     what: str
-    values: Mapping[str, Any]
+    values: Mapping[str, Any] = field(hash=False)
 
     def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
         """Pydantic's hook: how a value is checked."""

@@ -10,8 +10,7 @@ are sorted, and nothing else is in the file that could change. It names no mirro
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, runtime_checkable
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 _FORMAT = 1
 _MOST_BYTES = 16 << 20  # 50,000 items
 _MOST_SHOWN = 10
-_DEFAULTS = {"store": 0, "version": "", "architecture": ""}  # values that are left out
+_DEFAULTS = {"store": 0, "platform": "", "version": "", "architecture": ""}  # values that are left out
 
 _AGAIN = "`ocipack lock` makes it anew."
 
@@ -59,6 +58,7 @@ class LockedItem(Record):
 
     Attributes:
         store: place of its store in os.toml.
+        platform: that it is for, of several; empty if there is one.
         name: what people call it.
         version: of the package; may be empty.
         architecture: Debian's; empty for all other stores.
@@ -68,6 +68,7 @@ class LockedItem(Record):
     """
 
     store: Annotated[int, Field(ge=0)] = 0
+    platform: Annotated[str, Form("(?:[a-z0-9_]{1,20}-linux)?", "a platform")] = ""
     name: Annotated[str, Form(f"{_TEXT}{{1,300}}", "a name")]
     version: Annotated[str, Form(f"{_TEXT}{{0,300}}", "a version")] = ""
     architecture: Annotated[str, Form("(?:[a-z0-9][a-z0-9-]{0,30})?", "an architecture of Debian")] = ""
@@ -106,9 +107,13 @@ class Lock(Record):
         """The numbers that accounts keep."""
         return Ids(self.users, self.groups)
 
-    def items_of(self, place: int) -> tuple[LockedItem, ...]:
-        """The items of the store at a place in os.toml."""
-        return tuple(item for item in self.items if item.store == place)
+    def items_of(self, place: int, platform: str = "") -> tuple[LockedItem, ...]:
+        """The items of the store at a place in os.toml, for a platform."""
+        return tuple(item for item in self.of_platform(platform) if item.store == place)
+
+    def of_platform(self, platform: str) -> Iterator[LockedItem]:
+        """The items for a platform; all of them if there is one."""
+        return (item for item in self.items if item.platform in ("", platform))
 
     @classmethod
     def cross_checks(cls, table: Mapping[str, Any]) -> Iterable[InitErrorDetails]:
@@ -121,7 +126,7 @@ class Lock(Record):
             if type(store) is int and store >= (len(of) if isinstance(of, tuple) else 1):
                 yield failure(mistake(f"there is no store {store}"), "items", place, "store")
             names = ("name", "version", "architecture") if known.get("architecture") else ("path",)
-            key = tuple(repr(known.get(name)) for name in names)
+            key = tuple(repr(known.get(name)) for name in ("platform", *names))
             if known and key in places:
                 yield failure(mistake(f"is items[{places[key]}] already"), "items", place)
             places.setdefault(key, place)
@@ -191,7 +196,7 @@ def text(lock: Lock) -> bytes:
     """The bytes of a lock."""
     items = [
         {key: value for key in keys(LockedItem) if (value := getattr(item, key)) != _DEFAULTS.get(key)}
-        for item in sorted(lock.items, key=lambda item: (item.store, item.name, item.key))
+        for item in sorted(lock.items, key=lambda item: (item.platform, item.store, item.name, item.key))
     ]
     types = lock.store if len(lock.store) > 1 else lock.store[0]
     document: dict[str, Any] = {
@@ -204,19 +209,19 @@ def text(lock: Lock) -> bytes:
     return json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n"
 
 
-def made(declaration: "Declaration", items: Sequence[Iterable[LockedItem]], ids: Ids) -> Lock:
+def made(declaration: "Declaration", items: Iterable[LockedItem], ids: Ids) -> Lock:
     """The lock of a declaration.
 
     Args:
         declaration: os.toml.
-        items: what each of its stores came to.
+        items: what its stores came to, each with the place of its store, and with its platform if there are several.
         ids: the numbers that accounts got.
     """
     return Lock(
         version=_FORMAT,
         store=_types(declaration),
         declaration=str(asked(declaration)),
-        items=tuple(replace(item, store=place) for place, of_store in enumerate(items) for item in of_store),
+        items=tuple(items),
         users=ids.users,
         groups=ids.groups,
     )
@@ -225,14 +230,17 @@ def made(declaration: "Declaration", items: Sequence[Iterable[LockedItem]], ids:
 def asked(declaration: "Declaration") -> Digest:
     """What is equal if two declarations ask their stores for the same items."""
     asked = [_asked(options) for options in declaration.store]
-    facts = {"platform": declaration.platform, **(asked[0] if len(asked) == 1 else {"stores": asked})}
+    platforms = (
+        {"platform": declaration.platform} if declaration.platform else {"platforms": sorted(declaration.platforms)}
+    )
+    facts = {**platforms, **(asked[0] if len(asked) == 1 else {"stores": asked})}
     return Digest.of(json.dumps(facts, sort_keys=True).encode())
 
 
 def _asked(options: Any) -> dict[str, Any]:
     """The options in `LOCKED`."""
     facts: dict[str, Any] = {"type": options.type}
-    for name in options.LOCKED:
+    for name in (*options.LOCKED, *(["platforms"] if options.platforms else [])):
         value = getattr(options, name)
         facts[kebab(name)] = sorted(set(value)) if isinstance(value, tuple) else value
     return facts
@@ -266,13 +274,13 @@ def require(lock: Lock, declaration: "Declaration", origin: str) -> None:
         raise LockError(f"{origin} was made for something else than what is asked for now", hint=_AGAIN)
 
 
-def compare(lock: Lock, closure: Closure, origin: str) -> None:
-    """See that a closure is what was locked.
+def compare(lock: Lock, closure: Closure, origin: str, platform: str = "") -> None:
+    """See that a closure is what was locked for a platform.
 
     Raises:
         LockedItemsError: it is not; names the items.
     """
-    wanted = {item.key: item.sha256 for item in lock.items}
+    wanted = {item.key: item.sha256 for item in lock.of_platform(platform)}
     given = {item.path: _digest(item).hex for item in closure}
     differing = [f"{key} is not in the store's closure" for key in sorted(wanted.keys() - given.keys())]
     differing += [f"{key} is not locked" for key in sorted(given.keys() - wanted.keys())]

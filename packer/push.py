@@ -7,9 +7,11 @@ a layout, in a folder or an archive --------------------------------------------
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from formats.container_image import MANIFEST, container_image, layer_requests
+from formats.container_image import INDEX, MANIFEST, container_image, layer_requests
 from formats.format import Order
+from formats.image_index import ImageIndex
 from layers.digest import Digest
 from layers.entry import Content, Data, Slice
 from layers.errors import PackError
@@ -20,6 +22,9 @@ from packer.registry.reference import Reference
 from packer.registry.repository import Repository
 from packer.registry.stored_image import StoredImage
 from packer.registry.transport import Access, Transport
+
+if TYPE_CHECKING:
+    from layers.blob import LayerRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +72,11 @@ def push_stored(path: str, target: Target, progress: PushProgress) -> Pushed:
         return push(image, target.reference, repository, progress)
 
 
-def push_built(production: Production, settings: Settings, target: Target, progress: PushProgress) -> Pushed:
+def push_built(productions: Sequence[Production], settings: Settings, target: Target, progress: PushProgress) -> Pushed:
     """Build an image, and push it; nothing of it is made that the registry has and that was made once.
 
     Args:
-        production: of what.
+        productions: of what: one for each platform.
         settings: with what.
         target: where it goes.
         progress: is told what is done.
@@ -79,33 +84,40 @@ def push_built(production: Production, settings: Settings, target: Target, progr
     Raises:
         PackError: a content cannot be read, or the registry does not take the image.
     """
-    with open_workshop(production, settings) as workshop:
-        image = BuiltImage(Order(production.system, production.plan, workshop, str(target.reference)))
+    with open_workshop(productions, settings) as workshop:
+        image = BuiltImage([Order(one.system, one.plan, workshop, str(target.reference)) for one in productions])
         with target.open() as repository:
             return push(image, target.reference, repository, progress)
 
 
 class BuiltImage:
-    """An image whose layers are made when they are wanted; see `packer.registry.image.Image`.
+    """An image, or an index of several, whose layers are made when they are wanted; see `packer.registry.image.Image`.
 
     Args:
-        order: what to make.
+        orders: what to make: an image for each platform.
 
     Raises:
         PackError: a layer that was never made cannot be.
     """
 
-    def __init__(self, order: Order) -> None:
-        requests = layer_requests(order)
-        layers = order.workshop.described(requests)
-        image = container_image(order, layers)
-        self._workshop = order.workshop
-        self._config = image.config
-        self._requests = dict(zip((layer.digest for layer in layers), requests, strict=True))
-        sizes = {layer.digest: layer.size for layer in layers}
-        self.manifests = [Manifest(MANIFEST, image.manifest)]
+    def __init__(self, orders: Sequence[Order]) -> None:
+        self._workshop = orders[0].workshop
+        self._requests: dict[Digest, LayerRequest] = {}
+        sizes: dict[Digest, int] = {}
+        images = []
+        for order in orders:
+            requests = layer_requests(order)
+            layers = order.workshop.described(requests)
+            images.append(container_image(order, layers))
+            self._requests |= zip((layer.digest for layer in layers), requests, strict=True)
+            sizes |= {layer.digest: layer.size for layer in layers}
+        index = ImageIndex.of(images)
+        self._configs = {Digest.of(image.config): image.config for image in images}
+        self.manifests = [Manifest(MANIFEST, image.manifest) for image in images]
+        if index.index:
+            self.manifests.append(Manifest(INDEX, index.index))
         self.blobs = [
-            Blob(Digest.of(image.config), len(image.config), "configuration"),
+            *(Blob(digest, len(config), "configuration") for digest, config in self._configs.items()),
             *(Blob(digest, sizes[digest], request.title) for digest, request in self._requests.items()),
         ]
 
@@ -113,7 +125,7 @@ class BuiltImage:
         """See `Image`."""
         layers = [blob for blob in wanted if blob.digest in self._requests]
         made = self._workshop.layers([self._requests[blob.digest] for blob in layers])
-        contents: dict[Digest, Content] = {Digest.of(self._config): Data(self._config)}
+        contents: dict[Digest, Content] = {digest: Data(config) for digest, config in self._configs.items()}
         for blob, layer in zip(layers, made, strict=True):
             if layer.digest != blob.digest:
                 raise PackError(f"{blob.title} was made with another digest before", hint="Push once more.")

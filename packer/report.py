@@ -5,15 +5,24 @@ from collections.abc import Sequence
 from typing import Any
 
 from formats.format import Artefact
-from packer.build import Production
+from packer.build import Output, Production
 from packer.registry.push import Outcome, Pushed
 
 _CUSTOMIZATION = "customization"
 
 
-def artefacts_json(artefacts: Sequence[tuple[str, Artefact]]) -> str:
-    """What was made, by format."""
-    return _json({"artefacts": [{"format": name, "path": made.path, **made.facts} for name, made in artefacts]})
+def artefacts_json(artefacts: Sequence[tuple[Output, Artefact]]) -> str:
+    """What was made, by format; with the platform, if there is an artefact for each."""
+    facts = [
+        {
+            "format": output.format,
+            **({"platform": output.platform} if output.platform else {}),
+            "path": made.path,
+            **made.facts,
+        }
+        for output, made in artefacts
+    ]
+    return _json({"artefacts": facts})
 
 
 def pushed_json(pushed: Pushed) -> str:
@@ -36,8 +45,16 @@ def pushed_text(pushed: Pushed) -> str:
     return ", ".join([*parts, "manifest sent" if pushed.is_new else "manifest known"])
 
 
-def plan_json(production: Production) -> str:
-    """The layers of a plan: items, sizes in bytes, reasons; and what scripts would have done besides."""
+def plan_json(productions: Sequence[Production]) -> str:
+    """The layers of a plan; of several platforms, a plan for each."""
+    if len(productions) == 1:
+        return _json(_plan_facts(productions[0]))
+    plans = [{"platform": one.system.platform.name, **_plan_facts(one)} for one in productions]
+    return _json({"platforms": plans})
+
+
+def _plan_facts(production: Production) -> dict[str, Any]:
+    """The layers: items, sizes in bytes, reasons; and what scripts would have done besides."""
     layers = [
         {
             "layer": rank,
@@ -60,7 +77,7 @@ def plan_json(production: Production) -> str:
         }
         for one in production.skipped
     ]
-    return _json({"layers": [*layers, _customization(production)], "skipped": skipped})
+    return {"layers": [*layers, _customization(production)], "skipped": skipped}
 
 
 def _customization(production: Production) -> dict[str, Any]:
@@ -73,8 +90,26 @@ def _customization(production: Production) -> dict[str, Any]:
     }
 
 
-def plan_text(production: Production) -> str:
-    """The layers of a plan as a table: number, MiB, items, why, which."""
+def plan_text(productions: Sequence[Production], *, everything: bool) -> str:
+    """The layers of a plan as a table for each platform.
+
+    Args:
+        productions: one for each platform.
+        everything: with what scripts of packages would have done besides.
+    """
+    parts = []
+    for production in productions:
+        if len(productions) > 1:
+            parts.append(f"{production.system.platform.name}:")
+        parts.append(_layers_text(production))
+        if everything and production.skipped:
+            parts.append(f"\n{skipped_text(production)}")
+        parts.append("")
+    return "\n".join(parts[:-1])
+
+
+def _layers_text(production: Production) -> str:
+    """A table: number, MiB, items, why, which."""
     rows = [("layer", "MiB", "items", "why", "what")]
     rows += [
         (str(rank), _mebibytes(group.size), str(len(group.items)), group.reason, _names([str(i) for i in group.items]))

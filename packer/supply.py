@@ -50,11 +50,13 @@ class OpenStore:
         key: its table: `store`, or one of several: `store[1]`.
         type: as os.toml has it.
         store: the store itself.
+        place: in os.toml.
     """
 
     key: str
     type: str
     store: Store
+    place: int = 0
 
     def __str__(self) -> str:
         return f"{self.key} ({self.type})"
@@ -69,19 +71,20 @@ class OpenStore:
             return Supply(self, self.store.closure())
 
 
-def open_store(key: str, options: Any, context: StoreContext) -> OpenStore:
+def open_store(key: str, options: Any, context: StoreContext, place: int = 0) -> OpenStore:
     """Open the store of a table of os.toml.
 
     Args:
         key: the table: `store`, or one of several: `store[1]`.
         options: its record.
         context: what the store may use.
+        place: of the table in os.toml.
 
     Raises:
         PackError: as the `open_store` of its module.
     """
     with naming(key):
-        return OpenStore(key, options.type, store_module(options.type).open_store(options, context))
+        return OpenStore(key, options.type, store_module(options.type).open_store(options, context), place)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,15 +6,17 @@ Only the module of the store that is used is imported to check a document; the J
 import types
 from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter
 from pydantic.dataclasses import dataclass
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticKnownError, ValidationError, core_schema
 
+from formats.platform import PLATFORMS
 from packer import stores
 from packer.document import quoted
+from packer.forms import Choice
 from packer.record import Record, failure, mistake, settings
 
 SEVERAL = """\
@@ -29,6 +31,10 @@ one of them:
   What is to take the place of a package's file belongs into `os.files`.
 - Accounts and folders that Nix and Guix lack are made where no other store has them. For a daemon of theirs on a root
   that has accounts, `os.groups` declares the group of builders: `nixbld` or `guixbuild`, 30000.
+
+With several `platforms` a store gives what it has for each of them: Debian's packages are of the platform's
+architecture. A closure of Nix or Guix, or a folder of programs, is for one: a `[[store]]` for each, which says so with
+its own `platforms`.
 """
 
 SEVERAL_EXAMPLE = """\
@@ -42,6 +48,9 @@ path = "app"
 """
 
 
+_Platforms = tuple[Annotated[str, Choice("platform", {name: name for name in PLATFORMS})], ...]
+
+
 def store_record(name: str) -> type[Any]:
     """The record of `[store]` for a type of store: the `Options` of its module, and `type`."""
     options: Any = stores.store_module(name).Options
@@ -53,8 +62,13 @@ def _made_record(name: str, options: Any) -> type[Any]:
     def body(namespace: dict[str, Any]) -> None:
         namespace["__doc__"] = options.__doc__
         namespace["__module__"] = options.__module__
-        namespace["__annotations__"] = {"type": Literal[name]}
+        namespace["__annotations__"] = {"type": Literal[name], "platforms": _Platforms}
         namespace["type"] = Field(default=name, description="The type of store.")
+        namespace["platforms"] = Field(
+            default=(),
+            description="The platforms that it is for, of several; without this key, all.",
+            json_schema_extra={"uniqueItems": True},
+        )
 
     plain = types.new_class(f"{name.title().replace('_', '')}Store", (options, Record), {}, body)
     return dataclass(frozen=True, slots=True, kw_only=True, config=settings())(plain)
@@ -89,17 +103,52 @@ def second_stores(tables: object) -> Iterable[InitErrorDetails]:
     Args:
         tables: tables and records of which nothing is checked yet.
     """
-    places: dict[str, int] = {}
+    known: list[tuple[int, str, tuple[Any, ...]]] = []
     for place, table in enumerate(tables if isinstance(tables, tuple) else ()):
-        name = table.get("type") if isinstance(table, Mapping) else getattr(table, "type", None)
+        name, platforms = _value(table, "type"), _platforms(table)
         if not isinstance(name, str) or name not in stores.NAMES:
             continue
         reason = getattr(stores.store_module(name).Options, "ONCE", "")
-        if reason and name in places:
-            first = f"store[{places[name]}]"
+        same = [
+            at
+            for at, other, theirs in known
+            if other == name and (not platforms or not theirs or any(one in theirs for one in platforms))
+        ]
+        if reason and same:
+            first = f"store[{same[0]}]"
             message = f"is that of {first} already, and {reason}"
             yield failure(mistake(message, hint=f"ask {first} for all that is wanted"), "store", place, "type")
-        places.setdefault(name, place)
+        known.append((place, name, platforms))
+
+
+def stores_of_platforms(tables: object, platform: object, platforms: object) -> Iterable[InitErrorDetails]:
+    """Stores of platforms that os.toml does not name, and platforms without a store, as `second_stores` gives them.
+
+    Args:
+        tables: tables and records of which nothing is checked yet.
+        platform: the one of os.toml, if it has one.
+        platforms: the several of os.toml, if it has several.
+    """
+    named = platforms if isinstance(platforms, tuple) and platforms else (platform,)
+    found = tables if isinstance(tables, tuple) else (tables,)
+    for place, table in enumerate(found):
+        for rank, name in enumerate(_platforms(table)):
+            if name in PLATFORMS and name not in named:
+                where = (place,) if isinstance(tables, tuple) else ()
+                error = mistake(f"{quoted(name)} is no platform of this os.toml", names=[*map(str, named)])
+                yield failure(error, "store", *where, "platforms", rank)
+    for rank, name in enumerate(named):
+        if tables and isinstance(name, str) and not any(name in (_platforms(one) or (name,)) for one in found):
+            yield failure(mistake(f"{quoted(name)} has no store"), "platforms", *([rank] if platforms else []))
+
+
+def _platforms(table: object) -> tuple[Any, ...]:
+    value = _value(table, "platforms")
+    return value if isinstance(value, tuple) else ()
+
+
+def _value(table: object, key: str) -> object:
+    return table.get(key) if isinstance(table, Mapping) else getattr(table, key, None)
 
 
 def _type_failure(table: dict[str, Any]) -> InitErrorDetails:

@@ -48,7 +48,8 @@ def supplies(*shelves: Shelf) -> list[Supply]:
 def _system(*shelves: Shelf, table: str = "") -> System:
     text = f'name = "x"\nplatform = "x86_64-linux"\n[store]\ntype = "debian"\npackages = ["bash"]\n{table}'
     given = supplies(*shelves)
-    return assemble(parse(text, "os.toml"), given, joined(given), epoch=1, folder="/")
+    declaration = parse(text, "os.toml")
+    return assemble(declaration, declaration.target_platforms[0], given, joined(given), epoch=1, folder="/")
 
 
 def _file(path: bytes, data: bytes = b"") -> File:

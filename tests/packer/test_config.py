@@ -52,7 +52,7 @@ def told(rest: str = "", head: str = "") -> list[str]:
 def test_the_least() -> None:
     declaration = declared()
     assert (declaration.name, declaration.version) == ("hello", "")
-    assert declaration.target_platform is PLATFORMS["x86_64-linux"]
+    assert declaration.target_platforms == (PLATFORMS["x86_64-linux"],)
     assert declaration.store[0].packages == ("bash",)
     assert isinstance(declaration.store[0], fake_store.Options)
     assert declaration.os.files == ()
@@ -574,8 +574,8 @@ def test_all_mistakes_at_once_in_the_order_of_the_file() -> None:
         directory = true
         """
     ) == [
-        'name: is missing (add it, for example "hello")',
         'platform: is missing (add it, for example "x86_64-linux")',
+        'name: is missing (add it, for example "hello")',
         "version: must be a string, not an integer (put it into quotes)",
         TOO_MANY,
         "layers.strategy: there is no layering strategy 'sise' (did you mean 'size'?)",

@@ -139,7 +139,7 @@ class Archive:
     Args:
         folder: made when it is missing.
         suite: its name.
-        architecture: of the index; packages for `all` are in it too.
+        architecture: of the index; packages for `all` are in it too. Several are separated by spaces.
         key: whose signature it carries; equal names are equal keys, within a test run.
 
     Attributes:
@@ -183,13 +183,18 @@ class Archive:
             more: more fields of Release.
             stanzas: more stanzas of Packages, of what dpkg-deb cannot make.
         """
-        listed = "\n".join(_stanza(deb, self.folder) for deb in sorted(self.pool.glob("*.deb")))
-        packages = f"{listed}\n{stanzas}".encode()
-        folder = self.index / COMPONENT / f"binary-{self.architecture}"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "Packages").write_bytes(packages)
-        (folder / "Packages.xz").write_bytes(lzma.compress(packages))
-        sums = [(path.relative_to(self.index), path.read_bytes()) for path in sorted(folder.iterdir())]
+        debs = {deb: _stanza(deb, self.folder) for deb in sorted(self.pool.glob("*.deb"))}
+        architectures = self.architecture.split()
+        for architecture in architectures:
+            others = tuple(f"_{other}.deb" for other in architectures if other != architecture)
+            listed = "\n".join(stanza for deb, stanza in debs.items() if not deb.name.endswith(others))
+            packages = f"{listed}\n{stanzas}".encode()
+            folder = self.index / COMPONENT / f"binary-{architecture}"
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "Packages").write_bytes(packages)
+            (folder / "Packages.xz").write_bytes(lzma.compress(packages))
+        lists = sorted((self.index / COMPONENT).glob("*/Packages*"))
+        sums = [(path.relative_to(self.index), path.read_bytes()) for path in lists]
         fields = {
             "Origin": "Test",
             "Suite": self.suite,

@@ -122,7 +122,7 @@ def _extracted(folder: Path, text: str) -> Path:
         environment={"PATH": os.environ["PATH"]},
         progress=NoProgress(),
     )
-    system = build.produce(parse(_HEAD + text, "os.toml"), settings).system
+    system = build.produce(parse(_HEAD + text, "os.toml"), settings)[0].system
     write_archive(str(folder / "root.tar"), system.tree, 1)
     (folder / "root").mkdir()
     _said("tar", "-x", "-p", "--numeric-owner", "-f", str(folder / "root.tar"), "-C", str(folder / "root"))

@@ -60,7 +60,8 @@ def test_what_is_removed_is_not_in_the_image() -> None:
     text = 'name = "x"\nplatform = "x86_64-linux"\n[store]\ntype = "debian"\npackages = ["bash"]\n'
     shelf = Shelf(items=(tuple(tree(UNITS)),), made=tuple(tree(ENABLED)))
     declaration = parse(text + '[os.services]\ndisable = ["ssh.service"]\n', "os.toml")
-    system = assemble(declaration, supplies(shelf), shelf.closure(), epoch=1, folder="/")
+    platform = declaration.target_platforms[0]
+    system = assemble(declaration, platform, supplies(shelf), shelf.closure(), epoch=1, folder="/")
     links = [path for path in map(str.encode, ENABLED) if path in system.tree]
     assert links == [b"etc/systemd/system/timers.target.wants/old.timer"]
     assert [entry.path for entry in system.customization if isinstance(entry, Symlink)] == links
