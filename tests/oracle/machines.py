@@ -92,7 +92,7 @@ def _descendant(process: subprocess.Popen[bytes], depth: int, console: Path) -> 
 def nspawn(root: Path, folder: Path) -> Iterator[Machine]:
     """systemd-nspawn, without a machine manager; it must end by itself when the system is powered off."""
     console = folder / "console"
-    command = f"systemd-nspawn --directory={root} --boot --register=no --keep-unit --private-network"
+    command = f"systemd-nspawn --directory={root} --boot --register=no --keep-unit --private-network --timezone=off"
     with _terminal(command, console) as process:
         machine = Machine(_descendant(process, 2, console), console)
         yield machine
@@ -105,7 +105,7 @@ def podman_machine(root: Path, folder: Path) -> Iterator[Machine]:
     """podman, which knows what systemd wants of a container."""
     base = [
         "podman", "--root", str(folder / "r"), "--runroot", str(folder / "n"), "--tmpdir", str(folder / "t"),
-        "--cgroup-manager", "cgroupfs", "--events-backend", "file", "--runtime", "runc",
+        "--storage-driver", "vfs", "--cgroup-manager", "cgroupfs", "--events-backend", "file", "--runtime", "runc",
     ]  # fmt: skip
     limits = ["--ulimit", "nofile=20000:20000", "--ulimit", "nproc=20000:20000"]
     name = output(*base, "run", "-d", "--systemd=always", "--network=none", *limits, "--rootfs", root, "/sbin/init")

@@ -21,6 +21,9 @@ from tests.support.processes import needs_root
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
+#: What needs a store or a key, and is packed by tests/packer/stores/test_nix.py and by tests/boot.
+_ELSEWHERE = ("nix", "server")
+
 _PRIMES = "2 3 5 7 11 13 17 19\n"
 
 
@@ -50,15 +53,15 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Packed:
 
 def test_every_example_is_in_a_test_below() -> None:
     assert sorted(path.parent.name for path in EXAMPLES.glob("*/os.toml")) == [
-        "folder", "hello", "nginx", "nix", "python", "two-stores", "wsl"
+        "folder", "hello", "nginx", "nix", "python", "server", "two-stores", "wsl"
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*/os.toml")), ids=lambda path: path.parent.name)
 def test_examples_are_parsed_and_packed(example: Path, packed: Packed) -> None:
     assert load(str(example)).name
-    if example.parent.name == "nix":
-        return  # it needs a store: tests/packer/stores/test_nix.py packs it
+    if example.parent.name in _ELSEWHERE:
+        return
     assert packed.archive(example.parent.name).stat().st_size > 1 << 12
 
 

@@ -1,4 +1,4 @@
-"""A server: Debian with systemd and ssh, packed by ocipack and unpacked by umoci, without any maintainer script run."""
+"""The example `server`: packed by ocipack and unpacked by umoci, without any maintainer script run."""
 
 import contextlib
 import os
@@ -13,32 +13,7 @@ from tests.oracle.runtimes import output, umoci_unpack
 
 OCIPACK = Path(sys.executable).with_name("ocipack")
 
-PACKAGES = (
-    "apt", "ca-certificates", "cron", "dbus", "init", "iproute2", "iputils-ping", "kmod", "libnss-resolve",
-    "libnss-systemd", "libpam-systemd", "logrotate", "openssh-server", "polkitd", "rsyslog", "sudo", "systemd-resolved",
-    "systemd-sysv", "systemd-timesyncd", "tzdata", "udev", "vim-tiny",
-)  # fmt: skip
-
-OS_TOML = """\
-name = "server"
-version = "1.0"
-platform = "x86_64-linux"
-
-[store]
-type = "debian"
-essential = true
-packages = [{packages}]
-
-[os]
-hostname = "server"
-locale = "C.UTF-8"
-services = ["systemd-networkd.service"]
-users = [{{ name = "ada", groups = ["sudo"], authorized-keys = ["{key}"] }}]
-files = [{{ target = "/etc/sudoers.d/ada", text = "ada ALL=(ALL:ALL) NOPASSWD: ALL\\n", mode = "0440" }}]
-
-[layers]
-compression = {{ codec = "none" }}
-"""
+EXAMPLE = Path(__file__).parents[2] / "examples" / "server"
 
 
 @dataclass(frozen=True)
@@ -77,16 +52,20 @@ def memory(folder: Path) -> Iterator[Path]:
         folder.rmdir()
 
 
+def server_declaration(folder: Path) -> Path:
+    """The example's os.toml in a folder, and in `ada` a key that it lets in."""
+    output("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", folder / "ada")
+    return Path(shutil.copy(EXAMPLE / "os.toml", folder))
+
+
 @contextlib.contextmanager
 def server(folder: Path) -> Iterator[Server]:
     """Pack and unpack the server."""
-    key, declaration, cache = folder / "key", folder / "os.toml", folder / "cache"
-    output("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", key)
-    packages = ", ".join(f'"{name}"' for name in PACKAGES)
-    declaration.write_text(OS_TOML.format(packages=packages, key=key.with_suffix(".pub").read_text().strip()))
+    key, cache = folder / "ada", folder / "cache"
+    declaration = server_declaration(folder)
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "XDG_CACHE_HOME": str(cache)}
     with memory(folder / "root") as root:
-        command: list[str | Path] = [OCIPACK, "oci", "-q", "-o", root / "layout", declaration]
+        command: list[str | Path] = [OCIPACK, "oci", "-q", "--compression=none", "-o", root / "layout", declaration]
         subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
         unpacked = umoci_unpack(root / "layout", "1.0", root / "bundle")
         shutil.rmtree(root / "layout")
