@@ -20,7 +20,16 @@ from formats import format as formats
 from layers.archive import STANDARD_OUTPUT
 from layers.errors import InputError, PackError
 from layers.output import PendingFile, said
-from packer.options import Common, artefact_options, changed, closure_options, common_options, output_options
+from packer.options import (
+    Common,
+    artefact_options,
+    changed,
+    closure_options,
+    common_options,
+    output_options,
+    registry_options,
+    signature_options,
+)
 
 if TYPE_CHECKING:
     from packer.build import Settings
@@ -28,6 +37,7 @@ if TYPE_CHECKING:
     from packer.declaration import Declaration
     from packer.lock import Lock
     from packer.push import Target
+    from packer.registry.transport import Access
 
 _DECLARATION = "os.toml"
 _INTERRUPTED = 130
@@ -323,18 +333,9 @@ def _lock_before(path: str, progress: "ConsoleProgress") -> "Lock | None":
 
 @ocipack.command()
 @click.argument("arguments", nargs=-1, required=True, metavar="[OS_TOML | ARCHIVE | LAYOUT] REFERENCE")
-@click.option("--username", metavar="NAME", help="Log in with this name, and the password that is on standard input.")
-@click.option("--ca", metavar="FILE", help="Certificates of authorities to trust besides the system's.")
-@click.option("--plain-http", is_flag=True, help="Speak http, not https.")
 @click.option("--chunk-size", type=click.IntRange(1), metavar="MIB", help="Send blobs in chunks of this many MiB.")
 @click.option("--mount-from", multiple=True, metavar="REPOSITORY", help="A repository of the same registry to reuse.")
-@click.option(
-    "--timeout",
-    type=click.FloatRange(0, min_open=True),
-    default=120,
-    metavar="SECONDS",
-    help="Give up after this long without progress (120).",
-)
+@registry_options
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 @closure_options
 def push(arguments: tuple[str, ...], as_json: bool, **options: Any) -> None:
@@ -362,20 +363,24 @@ def push(arguments: tuple[str, ...], as_json: bool, **options: Any) -> None:
 def _target(reference: str, options: dict[str, Any]) -> "Target":
     """Where a push goes, and as whom."""
     from packer.push import Target
-    from packer.registry.answer import Limits
-    from packer.registry.credentials import ConfiguredCredentials, Credentials, GivenCredentials, Keychain
     from packer.registry.reference import Reference
-    from packer.registry.transport import Access
 
     parsed = Reference.parse(reference)
+    mounts = [parsed.sibling(name) for name in options["mount_from"]]
+    return Target(parsed, _access(options), mounts, (options["chunk_size"] or 0) << 20)
+
+
+def _access(options: dict[str, Any]) -> "Access":
+    """How registries are reached, and as whom."""
+    from packer.registry.answer import Limits
+    from packer.registry.credentials import ConfiguredCredentials, Credentials, GivenCredentials, Keychain
+    from packer.registry.transport import Access
+
     keychain: Keychain = ConfiguredCredentials(dict(os.environ))  # all of it: helpers are the user's own programs
     if options["username"]:
         keychain = GivenCredentials(Credentials("--username", options["username"], _password()))
-    access = Access(
-        keychain, _environment(), options["ca"] or "", options["plain_http"], Limits.within(options["timeout"])
-    )
-    mounts = [parsed.sibling(name) for name in options["mount_from"]]
-    return Target(parsed, access, mounts, (options["chunk_size"] or 0) << 20)
+    limits = Limits.within(options["timeout"])
+    return Access(keychain, _environment(), options["ca"] or "", options["plain_http"], limits)
 
 
 def _password() -> str:
@@ -425,6 +430,53 @@ def diff(before: str, after: str, image: str, as_json: bool, verbose: bool) -> i
     elif different:
         click.echo(text.difference_text(different, everything=verbose))
     return int(bool(different))
+
+
+@ocipack.command()
+@click.argument("subjects", nargs=-1, required=True, metavar="ARTEFACT|REFERENCE...")
+@click.option("--key", required=True, metavar="FINGERPRINT", help="The secret key: all 40 digits.")
+@click.option("--passphrase-file", metavar="FILE", help="A file whose first line is the key's passphrase.")
+@click.option("--gnupg-home", default="", metavar="FOLDER", help="GnuPG's folder ($GNUPGHOME, or ~/.gnupg).")
+@click.option("--attach", is_flag=True, help="Put an image's signature into its registry, as a referrer.")
+@click.option("--binary", is_flag=True, help="Sign files with .sig, not with .asc.")
+@signature_options
+@registry_options
+def sign(subjects: tuple[str, ...], **options: Any) -> None:
+    """Sign artefacts, or images in registries, with an OpenPGP key."""
+    from importlib.metadata import version
+
+    from packer import sign as signing
+    from packer.subject import Subject
+
+    places = signing.Places(options["identity"], options["lookaside"], options["attach"], not options["binary"])
+    work = signing.plan([Subject.parse(text, os.getcwd()) for text in subjects], places)
+    signer = signing.open_signer(options["key"], options["gnupg_home"], options["passphrase_file"], dict(os.environ))
+    statement = signing.Signature(signer, f"ocipack {version('ocipack')}", _epoch())
+    for written in signing.sign(work, places, statement, lambda: _access(options)):
+        click.echo(written)
+
+
+@ocipack.command()
+@click.argument("subjects", nargs=-1, required=True, metavar="ARTEFACT|REFERENCE...")
+@click.option("--policy", default="", metavar="FILE", help="Who is to have signed, and as what.")
+@click.option("--key", default="", metavar="FILE", help="The public key that is to have signed.")
+@click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+@signature_options
+@registry_options
+def verify(subjects: tuple[str, ...], as_json: bool, **options: Any) -> int:
+    """Compare all digests of artefacts or images, and check who has signed them; 0: all is well, 1: it is not."""
+    from packer import report
+    from packer import verify as verification
+    from packer.signing import policy
+    from packer.subject import Subject
+
+    found = [Subject.parse(text, os.getcwd()) for text in subjects]
+    trust = policy.trust(options["policy"], options["key"], options["identity"], options["lookaside"])
+    with ThreadPoolExecutor(_HASHERS) as executor:
+        judge = verification.Judge(trust, executor, _environment(), lambda: _access(options))
+        verdicts = [judge.verdict(subject) for subject in found]
+    click.echo(report.verdicts_json(verdicts) if as_json else report.verdicts_text(verdicts))
+    return int(any(verdict.faults for verdict in verdicts))
 
 
 @ocipack.command()

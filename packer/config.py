@@ -33,7 +33,7 @@ def parse(text: str, origin: str) -> Declaration:
         ConfigError: it has mistakes: all of them are told.
     """
     values = document.document(text, origin)
-    declaration: Declaration = _checked(Declaration, values, origin)
+    declaration: Declaration = checked(Declaration, values, origin)
     return declaration
 
 
@@ -48,11 +48,21 @@ def override(table: Table, changes: Mapping[str, Any], origin: str) -> Table:
     Raises:
         ConfigError: the changes have mistakes.
     """
-    changed: Table = _checked(type(table), table.table() | dict(changes), origin)
+    changed: Table = checked(type(table), table.table() | dict(changes), origin)
     return changed
 
 
-def _checked(record: type[Any], values: dict[str, Any], origin: str) -> Any:
+def checked(record: type[Any], values: dict[str, Any], origin: str) -> Any:
+    """The record that the values of a document are.
+
+    Args:
+        record: type of it.
+        values: by key.
+        origin: the file that they come from, for messages.
+
+    Raises:
+        ConfigError: they have mistakes: all of them are told.
+    """
     try:
         return TypeAdapter(record).validate_python(values)
     except ValidationError as error:

@@ -92,6 +92,34 @@ def artefact_options(command: Command) -> Command:
     )
 
 
+def registry_options(command: Command) -> Command:
+    """Add the options of every command that speaks to a registry."""
+    return _with(
+        command,
+        click.option(
+            "--username", metavar="NAME", help="Log in with this name, and the password that is on standard input."
+        ),
+        click.option("--ca", metavar="FILE", help="Certificates of authorities to trust besides the system's."),
+        click.option("--plain-http", is_flag=True, help="Speak http, not https."),
+        click.option(
+            "--timeout",
+            type=click.FloatRange(0, min_open=True),
+            default=120,
+            metavar="SECONDS",
+            help="Give up after this long without progress (120).",
+        ),
+    )
+
+
+def signature_options(command: Command) -> Command:
+    """Add the options of every command that is about signatures."""
+    return _with(
+        command,
+        click.option("--identity", default="", metavar="REFERENCE", help="What the image is to be called."),
+        click.option("--lookaside", default="", metavar="FOLDER", help="Where signatures of images are."),
+    )
+
+
 def common_options(file: str, options: Mapping[str, Any], processors: int) -> Common:
     """The options of a command.
 

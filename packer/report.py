@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from formats.format import Artefact
 from packer.build import Output, Production
 from packer.registry.push import Outcome, Pushed
+
+if TYPE_CHECKING:
+    from packer.verify import Verdict
 
 _CUSTOMIZATION = "customization"
 
@@ -43,6 +46,48 @@ def pushed_text(pushed: Pushed) -> str:
         if sizes:
             parts.append(f"{len(sizes)} blobs {outcome.value} ({_mebibytes(sum(sizes))} MiB)")
     return ", ".join([*parts, "manifest sent" if pushed.is_new else "manifest known"])
+
+
+def verdicts_json(verdicts: Sequence["Verdict"]) -> str:
+    """What was verified, and what is wrong."""
+    return _json(
+        {
+            "verified": [
+                {
+                    "name": verdict.name,
+                    "checks": [
+                        {"level": check.level.value, "digest": str(check.digest or ""), "fault": check.fault}
+                        for check in verdict.checks
+                    ],
+                    "signer": verdict.signer,
+                    "faults": list(verdict.faults),
+                }
+                for verdict in verdicts
+            ]
+        }
+    )
+
+
+def verdicts_text(verdicts: Sequence["Verdict"]) -> str:
+    """What was verified: a line each, and one for each fault."""
+    lines = []
+    for verdict in verdicts:
+        lines += [f"{verdict.name}: {fault}" for fault in verdict.faults]
+        lines.append(f"{verdict.name}: {_digests(verdict)}; {_signature(verdict)}")
+    return "\n".join(lines)
+
+
+def _digests(verdict: "Verdict") -> str:
+    if not verdict.is_image:
+        return "it holds no digests"
+    good = sum(not check.fault for check in verdict.checks)
+    return f"{good} of {len(verdict.checks)} digests are right"
+
+
+def _signature(verdict: "Verdict") -> str:
+    if not verdict.signer:
+        return "signatures were not looked at: no key was named"
+    return f"{'not ' if verdict.refusal else ''}signed by {verdict.signer}"
 
 
 def plan_json(productions: Sequence[Production]) -> str:

@@ -87,6 +87,26 @@ class FileBlob:
 
 
 @dataclass(frozen=True, slots=True)
+class DataBlob:
+    """Bytes that are at hand.
+
+    Attributes:
+        data: the bytes.
+    """
+
+    data: bytes
+
+    @property
+    def size(self) -> int:
+        """See `Blob`."""
+        return len(self.data)
+
+    def pieces(self) -> Iterator[bytes]:
+        """See `Blob`."""
+        yield self.data
+
+
+@dataclass(frozen=True, slots=True)
 class StoredLayer:
     """A layer, or the one tar of a tarball.
 

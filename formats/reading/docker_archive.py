@@ -7,7 +7,7 @@ version 25 and `podman save` write no manifest of the image: nobody says there w
 from dataclasses import dataclass
 
 from formats.reading import documents
-from formats.reading.artefact import ArtefactError, FileBlob, StoredImage, StoredLayer
+from formats.reading.artefact import ArtefactError, Blob, StoredImage, StoredLayer
 from formats.reading.files import Files
 from formats.reading.image import layers_of
 from layers.digest import Digest
@@ -85,7 +85,7 @@ def read_image(files: Files, found: FoundImage) -> tuple[StoredImage, tuple[Stor
     return image, layers_of([_file(files, name) for name in found.layers], None, config, files.origin)
 
 
-def _file(files: Files, name: str) -> FileBlob:
+def _file(files: Files, name: str) -> Blob:
     blob = files.find(name)
     if not blob:
         raise ArtefactError(f"{files.origin} has no {name!r}, which its {NAME} names")

@@ -15,7 +15,7 @@ from layers.errors import PackError
 #: What registries take as a manifest, and containers/image as a configuration.
 MOST_BYTES = 4 << 20
 
-_INDEXES = (
+INDEXES = (
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
 )
@@ -40,12 +40,17 @@ class Descriptor:
     @property
     def is_index(self) -> bool:
         """Whether it names an index."""
-        return self.media_type in _INDEXES
+        return self.media_type in INDEXES
+
+    @property
+    def is_manifest(self) -> bool:
+        """Whether it names a manifest, whatever it is of."""
+        return self.media_type in _MANIFESTS
 
     @property
     def is_image(self) -> bool:
         """Whether it names the manifest of an image, and not of an attestation."""
-        return self.media_type in _MANIFESTS and not self.platform.startswith("unknown/")
+        return self.is_manifest and not self.platform.startswith("unknown/")
 
 
 def document(blob: Blob, origin: str, digest: Digest | None = None) -> Any:
@@ -64,6 +69,15 @@ def document(blob: Blob, origin: str, digest: Digest | None = None) -> Any:
     data = b"".join(blob.pieces())
     if digest and Digest.of(data) != digest:
         raise ArtefactError(f"{origin} is damaged: its digest is {Digest.of(data)}, and not {digest}")
+    return parsed(data, origin)
+
+
+def parsed(data: bytes, origin: str) -> Any:
+    """The JSON of bytes that are no more than `MOST_BYTES`.
+
+    Raises:
+        ArtefactError: they are damaged, or no plain JSON.
+    """
     try:
         return json.loads(data.decode(), object_pairs_hook=_table, parse_constant=_constant)
     except RecursionError:

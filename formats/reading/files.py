@@ -7,7 +7,7 @@ import stat
 from collections.abc import Mapping
 from typing import Protocol
 
-from formats.reading.artefact import ArtefactError, FileBlob
+from formats.reading.artefact import ArtefactError, Blob, FileBlob
 from layers.tar_reader import FileStream, Kind, TarReader
 
 _MOST_MEMBERS = 20_000  # of an image archive: 125 layers are three files each; archives may hold many images
@@ -19,12 +19,12 @@ class Files(Protocol):
     """Files by name.
 
     Attributes:
-        origin: the archive or the folder, for messages.
+        origin: the archive, the folder or the reference, for messages.
     """
 
     origin: str
 
-    def find(self, name: str) -> FileBlob | None:
+    def find(self, name: str) -> Blob | None:
         """The file of a name, if there is one.
 
         Raises:

@@ -26,7 +26,7 @@ def layers_of(
         ArtefactError: the configuration does not fit.
         PackError: a list of items is none.
     """
-    diff_ids = _diff_ids(config, origin)
+    diff_ids = diff_ids_of(config, origin)
     if len(diff_ids) != len(blobs):
         raise ArtefactError(f"{origin}: {len(blobs)} layers, and {len(diff_ids)} diff_ids in the configuration")
     history = list(_history(config, origin))
@@ -40,7 +40,12 @@ def layers_of(
     )
 
 
-def _diff_ids(config: Json, origin: str) -> list[Digest]:
+def diff_ids_of(config: Json, origin: str) -> list[Digest]:
+    """The digests of the layers' tars, lowest first.
+
+    Raises:
+        ArtefactError: there are none, or they are damaged.
+    """
     where = f"{origin}: rootfs.diff_ids"
     rootfs = documents.table(config.get("rootfs"), f"{origin}: rootfs")
     return [documents.digest(each, where) for each in documents.array(rootfs.get("diff_ids"), where)]

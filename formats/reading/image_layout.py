@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from formats.reading import documents
-from formats.reading.artefact import ArtefactError, FileBlob, StoredImage, StoredLayer
+from formats.reading.artefact import ArtefactError, Blob, StoredImage, StoredLayer
 from formats.reading.documents import Descriptor, Json
 from formats.reading.files import Files
 from formats.reading.image import layers_of
@@ -69,8 +69,7 @@ def _images(files: Files, index: Json, where: str, names: tuple[str, ...], depth
             yield FoundImage(known or names, descriptor.platform, descriptor)
         elif blob and descriptor.is_index and depth < _DEEPEST:
             below = f"index {descriptor.digest} of {files.origin}"
-            nested = documents.table(_document(files, descriptor, below), below)
-            _refuse_two_minds(nested, descriptor, "layers", below)
+            nested = read_document(files, descriptor, below)
             yield from _images(files, nested, below, known or names, depth + 1)
 
 
@@ -81,13 +80,12 @@ def read_image(files: Files, found: FoundImage) -> tuple[StoredImage, tuple[Stor
         ArtefactError: one of them is damaged or missing.
     """
     origin = files.origin
-    manifest = documents.table(_document(files, found.descriptor, f"manifest of {origin}"), f"manifest of {origin}")
-    _refuse_two_minds(manifest, found.descriptor, "manifests", f"manifest of {origin}")
+    manifest = read_document(files, found.descriptor, f"manifest of {origin}")
     described = documents.descriptor(manifest.get("config"), f"manifest of {origin}: config")
     if described.media_type.endswith("empty.v1+json"):
         raise ArtefactError(f"{origin} holds something else than an image: {manifest.get('artifactType')!r}")
     where = f"configuration of {origin}"
-    config = documents.table(_document(files, described, where), where)
+    config = read_config(files, described, where)
     layers = documents.descriptors(manifest.get("layers"), f"manifest of {origin}: layers")
     image = StoredImage(
         found.names,
@@ -106,11 +104,34 @@ def _refuse_two_minds(document: Json, descriptor: Descriptor, foreign: str, wher
         raise ArtefactError(f"{where} is of another kind than what names it says")
 
 
-def _blobs(files: Files, layers: Sequence[Descriptor]) -> list[FileBlob]:
-    return [_blob(files, layer, f"layer {rank} of {files.origin}") for rank, layer in enumerate(layers, 1)]
+def read_document(files: Files, descriptor: Descriptor, where: str) -> Json:
+    """An index or a manifest.
+
+    Raises:
+        ArtefactError: it is missing, damaged, or of another kind than its descriptor says.
+    """
+    document = documents.table(_document(files, descriptor, where), where)
+    if not descriptor.is_index and not descriptor.is_manifest:
+        raise ArtefactError(f"{where} is neither a manifest nor an index: {descriptor.media_type[:100]!r}")
+    _refuse_two_minds(document, descriptor, "layers" if descriptor.is_index else "manifests", where)
+    return document
 
 
-def _blob(files: Files, descriptor: Descriptor, what: str) -> FileBlob:
+def read_config(files: Files, descriptor: Descriptor, where: str) -> Json:
+    """The configuration of an image.
+
+    Raises:
+        ArtefactError: it is missing, damaged, or none.
+    """
+    return documents.table(_document(files, descriptor, where), where)
+
+
+def find_blob(files: Files, descriptor: Descriptor, what: str) -> Blob:
+    """The blob of a descriptor.
+
+    Raises:
+        ArtefactError: it is missing, or has another size.
+    """
     blob = files.find(_path(descriptor))
     if not blob:
         raise ArtefactError(f"{what} is missing: {descriptor.digest}")
@@ -119,8 +140,12 @@ def _blob(files: Files, descriptor: Descriptor, what: str) -> FileBlob:
     return blob
 
 
+def _blobs(files: Files, layers: Sequence[Descriptor]) -> list[Blob]:
+    return [find_blob(files, layer, f"layer {rank} of {files.origin}") for rank, layer in enumerate(layers, 1)]
+
+
 def _document(files: Files, descriptor: Descriptor, what: str) -> object:
-    return documents.document(_blob(files, descriptor, what), what, descriptor.digest)
+    return documents.document(find_blob(files, descriptor, what), what, descriptor.digest)
 
 
 def _path(descriptor: Descriptor) -> str:

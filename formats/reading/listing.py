@@ -6,15 +6,10 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
 from formats.reading.artefact import ArtefactError, StoredLayer, reading
-from layers.decompress import compression_of, decompressed
+from formats.reading.layer_stream import LayerStream
 from layers.digest import Digest
 from layers.entry import Meta
-from layers.hashing import ParallelHash
 from layers.tar_reader import Header, Kind, PieceStream, TarReader
-
-# Deflate makes 1,032 bytes of one at most; a zstd bomb makes 30,000.
-_SMALL = 64 << 20
-_RATIO = 1100
 
 _MOST_METADATA = 1 << 30  # bytes of memory, of a whole artefact: 2 million entries
 _NODE = 400  # bytes of memory, beside paths and attributes
@@ -96,16 +91,11 @@ def list_layer(layer: StoredLayer, keep: Callable[[bytes], bool], executor: Exec
         ArtefactError: it is damaged, is not what its digests say, or takes more than anybody would pack.
     """
     with reading(layer.title):
-        stored, tar = ParallelHash(executor), ParallelHash(executor)
-        raw = _hashed(layer.blob.pieces(), stored)
-        first = next(raw, b"")
-        compression = compression_of(first)
-        most = _SMALL + _RATIO * layer.blob.size
-        plain = _bounded(decompressed(_joined(first, raw), compression, layer.title), most, layer.title)
-        stream = PieceStream(_hashed(plain, tar) if compression != "none" else plain)
+        layer_stream = LayerStream(layer, executor)
+        stream = PieceStream(layer_stream.pieces())
         nodes = tuple(_nodes(TarReader(stream, layer.title), keep, budget, layer.title))
-        digest = stored.digest()
-        found = Listing(nodes, digest, tar.digest() if compression != "none" else digest, stream.position, compression)
+        digests = layer_stream.digests()
+        found = Listing(nodes, digests.digest, digests.diff_id, stream.position, layer_stream.compression)
         _compare("digest", layer.digest, found.digest, layer.title)
         _compare("diff_id", layer.diff_id, found.diff_id, layer.title)
         return found
@@ -114,26 +104,6 @@ def list_layer(layer: StoredLayer, keep: Callable[[bytes], bool], executor: Exec
 def _compare(what: str, expected: Digest | None, found: Digest, title: str) -> None:
     if expected and expected != found:
         raise ArtefactError(f"{title} is damaged: its {what} is {found}, and not {expected}")
-
-
-def _joined(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield from rest
-
-
-def _hashed(pieces: Iterator[bytes], state: ParallelHash) -> Iterator[bytes]:
-    for piece in pieces:
-        state.take(piece)
-        yield piece
-
-
-def _bounded(pieces: Iterator[bytes], most: int, title: str) -> Iterator[bytes]:
-    size = 0
-    for piece in pieces:
-        size += len(piece)
-        if size > most:
-            raise ArtefactError(f"{title} expands to more than {most} bytes: no layer does")
-        yield piece
 
 
 def _nodes(tar: TarReader, keep: Callable[[bytes], bool], budget: Budget, title: str) -> Iterator[Node]:

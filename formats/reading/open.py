@@ -11,6 +11,7 @@ from formats.reading.files import ArchiveFiles, Files, FolderFiles, archive_file
 from layers.decompress import compression_of
 from layers.tar import BLOCK
 
+_LAYOUT = "oci-layout"
 _MAGIC = slice(257, 262)  # zeros before POSIX
 _KNOWN = "It reads docker and OCI archives, OCI layout folders, tarballs and .wsl files."
 
@@ -46,15 +47,47 @@ def open_artefact(path: str, choice: str = "") -> StoredArtefact:
             if beginning[_MAGIC] not in (b"ustar", bytes(5)):
                 raise ArtefactError(f"{path} is nothing that ocipack reads", hint=_KNOWN)
             files = archive_files(real)
-            if files.find("oci-layout") or files.find(docker_archive.NAME):
+            if _is_image(files):
                 return _archive(files, path, status.st_size, choice)
         layer = StoredLayer(path, FileBlob(real, 0, status.st_size), whiteouts=False)
         return StoredArtefact(path, "tarball", compression, status.st_size, (layer,))
 
 
+def image_files(path: str) -> Files | None:
+    """The files of an image archive or of a layout folder; None for a file that is neither.
+
+    Raises:
+        ArtefactError: it cannot be read, is damaged, or is a folder without a layout.
+    """
+    with reading(path):
+        real = os.path.realpath(path)
+        if os.path.isdir(real):
+            folder = FolderFiles(real)
+            if not folder.find(_LAYOUT):
+                raise ArtefactError(f"{path} is a folder without an OCI image layout", hint=_KNOWN)
+            return folder
+        with open(real, "rb", buffering=0) as file:
+            if file.read(BLOCK)[_MAGIC] != b"ustar":  # disks, too, may begin with zeros
+                return None
+        files = archive_files(real)
+        if _is_image(files):
+            _refuse_twice(files, path)
+            return files
+        return None
+
+
+def _is_image(files: Files) -> bool:
+    return bool(files.find(_LAYOUT) or files.find(docker_archive.NAME))
+
+
+def _refuse_twice(files: ArchiveFiles, path: str) -> None:
+    if files.twice:
+        raise ArtefactError(f"{path} has {files.twice!r} twice: programs differ in which they take")
+
+
 def _folder(real: str, path: str, choice: str) -> StoredArtefact:
     files = FolderFiles(real)
-    if not files.find("oci-layout"):
+    if not files.find(_LAYOUT):
         raise ArtefactError(f"{path} is a folder without an OCI image layout", hint=_KNOWN)
     image, layers = _from_layout(files, choice)
     return StoredArtefact(path, "oci", "folder", sum(layer.blob.size for layer in layers), layers, image)
@@ -62,10 +95,9 @@ def _folder(real: str, path: str, choice: str) -> StoredArtefact:
 
 def _archive(files: ArchiveFiles, path: str, size: int, choice: str) -> StoredArtefact:
     """Of an archive that is both, the layout is read: it says more."""
-    if files.twice:
-        raise ArtefactError(f"{path} has {files.twice!r} twice: programs differ in which they take")
+    _refuse_twice(files, path)
     docker, notes = bool(files.find(docker_archive.NAME)), tuple[str, ...]()
-    if not files.find("oci-layout"):
+    if not files.find(_LAYOUT):
         image, layers = docker_archive.read_image(files, _chosen(docker_archive.images(files), choice, path))
     else:
         image, layers = _from_layout(files, choice)

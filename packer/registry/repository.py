@@ -1,9 +1,12 @@
-"""Blobs and manifests of one repository (distribution-spec 1.1, Pushing).
+"""Blobs and manifests of one repository (distribution-spec 1.1, Pulling and Pushing).
 
 HEAD  blobs/DIGEST                        200: the registry has it; nothing is read or sent
 POST  blobs/uploads/?mount=DIGEST&from=R  201: it was in the repository R; else see `upload`
 HEAD  manifests/TAG                       what the tag leads to
 PUT   manifests/TAG                       when all that the manifest names is there
+GET   manifests/NAME                      a document, compared with its digest by who asks by one
+GET   blobs/DIGEST, Range: bytes=N-M      a part of a blob; compared by who puts the parts together
+GET   referrers/DIGEST                    what refers to a manifest; 404 where that is not known
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +17,7 @@ from urllib.parse import urlencode
 from formats.container_image import INDEX, MANIFEST
 from layers.digest import Digest, DigestError
 from layers.entry import Content
-from packer.registry.answer import InterruptedRequestError, RegistryError
+from packer.registry.answer import Answer, InterruptedRequestError, RegistryError
 from packer.registry.image import LARGEST_DOCUMENT, Blob, Manifest
 from packer.registry.reference import Reference
 from packer.registry.upload import Observer, Upload
@@ -146,6 +149,77 @@ class Repository:
             return Digest.parse(answer.headers.get("Docker-Content-Digest", ""))
         except DigestError:
             return None
+
+    def document(self, name: str) -> Manifest | None:
+        """What a tag or a digest leads to, as it is; None if that is nothing.
+
+        Raises:
+            RegistryError: the registry does not say, or gives other bytes than those of the digest.
+        """
+        answer = self._document(f"manifests/{name}", ", ".join(DOCUMENTS))
+        if not answer:
+            return None
+        manifest = Manifest(answer.headers.get("Content-Type", "").partition(";")[0].strip(), answer.body)
+        answer.check_digest(manifest.digest)
+        if ":" in name and name != str(manifest.digest):
+            raise RegistryError(f"{self._reference.name} gives {manifest.digest} for {name}")
+        return manifest
+
+    def referrers(self, digest: Digest) -> bytes | None:
+        """The index of what refers to a manifest; None if the registry does not know such things.
+
+        Raises:
+            RegistryError: the registry does not say.
+        """
+        answer = self._document(f"referrers/{digest}", INDEX)
+        return answer.body if answer else None
+
+    def _document(self, name: str, accepted: str) -> Answer | None:
+        most, headers = LARGEST_DOCUMENT, {"Accept": accepted}
+        answer = self._tried(
+            lambda: self._transport.request("GET", self._path(name), headers=headers, size=most, most=most)
+        )
+        if answer.status == HTTPStatus.NOT_FOUND:
+            return None
+        if answer.status != HTTPStatus.OK:
+            raise RegistryError(f"{self._reference.name} cannot be read: {self._transport.told(answer)}")
+        if not answer.is_whole:
+            raise RegistryError(f"{self._reference.name}: {name} is larger than {most >> 20} MiB")
+        return answer
+
+    def blob_size(self, digest: Digest) -> int | None:
+        """Bytes of a blob; None if the registry does not have it.
+
+        Raises:
+            RegistryError: it does not say.
+        """
+        answer = self._tried(lambda: self._transport.request("HEAD", self._path(f"blobs/{digest}")))
+        size = answer.headers.get("Content-Length", "")
+        if answer.status == HTTPStatus.NOT_FOUND:
+            return None
+        if answer.status != HTTPStatus.OK or not (size.isascii() and size.isdecimal()):
+            raise RegistryError(f"{self._reference.name} cannot be read: {self._transport.told(answer)}")
+        return int(size[:18])
+
+    def blob_part(self, digest: Digest, start: int, size: int) -> bytes:
+        """A part of a blob; its bytes are not compared with anything.
+
+        Raises:
+            RegistryError: the registry does not give it.
+        """
+        headers = {"Range": f"bytes={start}-{start + size - 1}"}
+        path = self._path(f"blobs/{digest}")
+
+        def part() -> bytes:
+            answer = self._transport.request("GET", path, headers=headers, size=size, most=size)
+            whole = answer.status == HTTPStatus.OK and not start
+            if not whole and answer.status != HTTPStatus.PARTIAL_CONTENT:
+                raise RegistryError(f"{self._reference.name}: {digest} is not given: {self._transport.told(answer)}")
+            if len(answer.body) != size or not answer.is_whole:
+                raise InterruptedRequestError(f"{digest}: {len(answer.body)} bytes came where {size} were wanted")
+            return answer.body
+
+        return self._tried(part)
 
     def _path(self, name: str) -> str:
         return f"/v2/{self._reference.repository}/{name}"
