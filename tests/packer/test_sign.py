@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -161,3 +161,264 @@ def test_podman_and_skopeo_take_what_is_signed_and_nothing_else(
     answer = desk.verify(other, "--lookaside", lookaside)
     assert answer.code == 1
     assert f"it is of '{reference}', and not of {other}" in answer.out
+
+
+@pytest.mark.parametrize("everything", [False, True])
+def test_of_an_index_every_manifest_is_signed(desk: Desk, tmp_path: Path, podman: Podman, everything: bool) -> None:
+    layout, lookaside = _platforms(tmp_path / "layout"), tmp_path / "lookaside"
+    reference = desk.reference("team/platforms:1")
+    push_layout(layout.folder, reference)
+    home = desk.trusting(lookaside)
+    how = ["--all"] if everything else []
+    assert _skopeo(home, *how, f"docker://{reference}", f"dir:{tmp_path}/out").returncode != 0
+    written = desk.sign(reference, "--lookaside", lookaside)
+    assert len(written) == 3
+    assert layout.digest.removeprefix("sha256:") in written[-1]
+    done = _skopeo(home, *how, f"docker://{reference}", f"dir:{tmp_path}/out")
+    assert done.returncode == 0, done.stderr
+    if not everything:
+        done = _podman(home, reference, podman.folder)
+        assert done.returncode == 0, done.stderr
+    answer = desk.verify(reference, "--lookaside", lookaside)
+    assert answer.code == 0
+    assert f"9 of 9 digests are right; signed by {desk.release}" in answer.out
+
+
+def _by_another(desk: Desk, signature: bytes) -> bytes:
+    return desk.ring.sign(_text(desk, signature), desk.other)
+
+
+def _armored(desk: Desk, signature: bytes) -> bytes:
+    return desk.ring.sign(_text(desk, signature), desk.release, more=("--armor",), passphrase=_CANARY)
+
+
+def _cleartext(desk: Desk, signature: bytes) -> bytes:
+    return desk.ring.sign(_text(desk, signature), desk.release, how="--clearsign", passphrase=_CANARY)
+
+
+def _flipped(_: Desk, signature: bytes) -> bytes:
+    place = signature.index(b"docker-reference") + 30
+    return signature[:place] + bytes([signature[place] ^ 1]) + signature[place + 1 :]
+
+
+def _text(desk: Desk, signature: bytes) -> bytes:
+    return desk.ring.gpg("--decrypt", data=signature)
+
+
+_DAMAGES: dict[str, Callable[[Desk, bytes], bytes]] = {
+    "nothing": lambda desk, signature: signature,
+    "another key": _by_another,
+    "flipped": _flipped,
+    "cut": lambda desk, signature: signature[:-1],
+    "armored": _armored,
+    "cleartext": _cleartext,
+}
+
+
+@pytest.mark.parametrize("damage", _DAMAGES)
+def test_a_signature_that_was_damaged_is_refused(desk: Desk, image: Layout, tmp_path: Path, damage: str) -> None:
+    lookaside, reference = tmp_path / "lookaside", desk.reference(f"team/{_name(image)}:1")
+    (path,) = desk.sign(reference, "--lookaside", lookaside)
+    Path(path).write_bytes(_DAMAGES[damage](desk, Path(path).read_bytes()))
+    done = _skopeo(desk.trusting(lookaside), f"docker://{reference}", f"dir:{tmp_path}/out")
+    assert (done.returncode != 0) == (damage != "nothing")
+    answer = desk.verify(reference, "--lookaside", lookaside)
+    assert answer.code == (damage != "nothing")
+    assert ("not signed by" in answer.out) == (damage != "nothing")
+
+
+def test_an_image_that_was_replaced_is_refused(desk: Desk, image: Layout, tmp_path: Path) -> None:
+    lookaside, reference = tmp_path / "lookaside", desk.reference(f"team/{_name(image)}:1")
+    desk.sign(reference, "--lookaside", lookaside, "--attach")
+    evil = stored_images.layout(tmp_path / "evil", [_tar(b"evil")])
+    push_layout(evil.folder, reference)
+    good, new = (lookaside / f"team/{_name(image)}@sha256={digest[7:]}" for digest in (image.digest, evil.digest))
+    shutil.copytree(good, new)
+    assert _skopeo(desk.trusting(lookaside), f"docker://{reference}", f"dir:{tmp_path}/out").returncode != 0
+    answer = desk.verify(reference, "--lookaside", lookaside)
+    assert answer.code == 1
+    assert f"{evil.digest} is not signed by {desk.release}: signature 1: it is of {image.digest}" in answer.out
+    assert desk.verify(f"{reference.rpartition(':')[0]}@{image.digest}", "--lookaside", lookaside).code == 0
+
+
+def test_signatures_are_numbered_without_a_gap_and_one_good_one_will_do(
+    desk: Desk, image: Layout, tmp_path: Path
+) -> None:
+    lookaside, reference = tmp_path / "lookaside", desk.reference(f"team/{_name(image)}:1")
+    other = desk.run(
+        "sign", "--key", desk.other, "--gnupg-home", desk.ring.home, "--lookaside", lookaside, reference
+    ).out.strip()
+    assert desk.verify(reference, "--lookaside", lookaside).code == 1
+    (own,) = desk.sign(reference, "--lookaside", lookaside)
+    assert [Path(path).name for path in (other, own)] == ["signature-1", "signature-2"]
+    assert desk.verify(reference, "--lookaside", lookaside).code == 0
+    assert _skopeo(desk.trusting(lookaside), f"docker://{reference}", f"dir:{tmp_path}/out").returncode == 0
+
+
+def test_a_signature_is_kept_in_the_registry_beside_what_others_attached(
+    desk: Desk, image: Layout, tmp_path: Path
+) -> None:
+    reference = desk.reference(f"team/{_name(image)}:1")
+    assert desk.verify(reference).code == 1
+    for _ in range(2):
+        desk.sign(reference, "--attach")
+    assert desk.verify(reference).code == 0
+    tag = image.digest.replace(":", "-")
+    index = json.loads(desk.registry.ask("GET", f"/v2/team/{_name(image)}/manifests/{tag}")[2])
+    assert {each["artifactType"] for each in index["manifests"]} == {"application/vnd.ocipack.simple-signature.v1"}
+    for each in index["manifests"]:
+        manifest = json.loads(desk.registry.ask("GET", f"/v2/team/{_name(image)}/manifests/{each['digest']}")[2])
+        assert manifest["subject"]["digest"] == image.digest
+        assert desk.registry.whole(f"team/{_name(image)}", each["digest"])
+    assert desk.verify(desk.reference(f"team/{_name(image)}:2")).code == 1
+
+
+def test_an_archive_is_signed_before_it_is_pushed(desk: Desk, image: Layout, tmp_path: Path) -> None:
+    lookaside, reference = tmp_path / "lookaside", desk.reference(f"team/{_name(image)}:1")
+    archive = image.archive(tmp_path / "image.tar")
+    for path in (archive, image.folder):
+        options = ("--lookaside", lookaside, "--identity", reference)
+        desk.sign(path, *options)
+        assert desk.verify(path, *options).code == 0
+        assert desk.verify(path, "--lookaside", lookaside, "--identity", reference.rpartition(":")[0]).code == 0
+        answer = desk.verify(path, "--lookaside", lookaside, "--identity", f"{reference}1")
+        assert answer.code == 1
+    assert _skopeo(desk.trusting(lookaside), f"docker://{reference}", f"dir:{tmp_path}/out").returncode == 0
+
+
+@pytest.mark.parametrize("ending", [".asc", ".sig"])
+def test_files_are_signed_with_their_sums(desk: Desk, tmp_path: Path, ending: str) -> None:
+    files = [tmp_path / name for name in ("b.iso", "a file.tar.zst")]
+    for file in files:
+        file.write_bytes(os.urandom(300_000))
+    written = desk.sign(*files, *(["--binary"] if ending == ".sig" else []))
+    assert written == [str(tmp_path / f"{name}{ending}") for name in ("a file.tar.zst", "b.iso", "SHA256SUMS")]
+    subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=tmp_path, check=True, capture_output=True)
+    for path in written:
+        command = ["gpgv", "--keyring", str(desk.folder / "release.gpg"), path, path.removesuffix(ending)]
+        subprocess.run(command, check=True, capture_output=True)
+    assert desk.verify(*files, tmp_path / "SHA256SUMS").code == 0
+    (tmp_path / f"b.iso{ending}").unlink()
+    assert desk.verify(files[0]).code == 0, "the signed sums name it"
+    files[0].write_bytes(files[0].read_bytes()[:-1] + b"x")
+    assert "is not what SHA256SUMS says" in desk.verify(files[0]).out
+    (tmp_path / f"SHA256SUMS{ending}").unlink()
+    answer = desk.verify(*files)
+    assert answer.code == 1
+    assert "b.iso is not signed" in answer.out
+
+
+def test_a_bad_signature_beside_a_good_one_is_not_passed_over(desk: Desk, tmp_path: Path) -> None:
+    file = tmp_path / "disk.img"
+    file.write_bytes(b"disk" * 1000)
+    desk.sign(file)
+    (tmp_path / "disk.img.sig").write_bytes(desk.ring.sign(b"another", desk.other, how="--detach-sign"))
+    answer = desk.verify(file)
+    assert answer.code == 1
+    assert "disk.img.sig does not sign disk.img" in answer.out
+
+
+@pytest.mark.parametrize(
+    ("policy", "code"),
+    [
+        ('key = "release.asc"', 0),
+        ('key = "release.gpg"\nfingerprint = "{release}"\nidentity = "{name}"', 0),
+        ('key = "release.gpg"\nidentity = "{name}:1"', 0),
+        ('key = "release.gpg"\nidentity = "{name}:2"', 1),
+        ('key = "release.gpg"\nidentity = "{name}-not"', 1),
+        ('key = "other.gpg"', 1),
+        ('key = "release.gpg"\nfingerprint = "{other}"', 2),
+        ('key = "missing.gpg"', 2),
+        ("", 2),
+        ('key = "release.gpg"\nnobody = true', 2),
+        ('key = "release.gpg"\nidentity = "{name}@sha256:00"', 2),
+    ],
+)
+def test_policies(desk: Desk, image: Layout, policy: str, code: int) -> None:
+    name = desk.reference(f"team/{_name(image)}")
+    desk.sign(f"{name}:1", "--attach")
+    (desk.folder / "other.gpg").write_bytes(desk.ring.public(desk.other))
+    (desk.folder / "policy.toml").write_text(policy.format(release=desk.release, other=desk.other, name=name))
+    answer = desk.run("verify", "--policy", "policy.toml", f"docker://{name}:1")
+    assert answer.code == code, answer
+    assert "Traceback" not in answer.err
+
+
+def test_without_a_key_digests_are_compared_and_that_is_said(desk: Desk, image: Layout) -> None:
+    answer = desk.run("verify", image.folder, desk.reference(f"team/{_name(image)}:1"))
+    assert answer.code == 0
+    assert answer.out.count("6 of 6 digests are right; signatures were not looked at: no key was named") == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["sign", "--key", "ABCD", "FILE"], "is not the fingerprint of a key"),
+        (["sign", "--key", "0" * 40, "FILE"], "no secret key"),
+        (["sign", "--key", "KEY", "missing.tar"], "there is no missing.tar"),
+        (["sign", "--key", "KEY", "LAYOUT"], "where is the signature of"),
+        (["sign", "--key", "KEY", "LAYOUT", "--lookaside", "l"], "--identity REGISTRY/NAME:TAG"),
+        (["sign", "--key", "KEY", "LAYOUT", "--lookaside", "l", "--identity", "a.org/b"], "has no tag"),
+        (["sign", "--key", "KEY", "LAYOUT", "--attach"], "is in no registry"),
+        (["sign", "--key", "KEY", "FILE", "--identity", "a.org/b:1"], "go with images"),
+        (["sign", "--key", "KEY", "FILE", "--lookaside", "l", "--identity", "a.org/b:1"], "is no image"),
+        (["sign", "--key", "KEY", "FILE", "--passphrase-file", "missing"], "passphrase file missing cannot be read"),
+        (["sign", "--key", "KEY", "a.org/b:1"], "where is the signature of"),
+        (["verify", "FILE", "--identity", "a.org/b:1"], "who has to have signed?"),
+        (["verify", "FILE", "--key", "missing"], "the key missing cannot be read"),
+        (["verify", "LAYOUT", "--key", "PUBLIC", "--lookaside", "l"], "Say it with --identity"),
+        (["verify", "LAYOUT", "--key", "PUBLIC", "--identity", "a.org/b:1"], "where are the signatures of"),
+        (["verify", "--policy", "p", "--key", "k", "FILE"], "a policy says who has to have signed"),
+    ],
+)
+def test_mistakes_are_told(desk: Desk, image: Layout, tmp_path: Path, arguments: list[str], said: str) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    known = {
+        "FILE": str(tmp_path / "file"), "LAYOUT": str(image.folder), "KEY": desk.other,
+        "PUBLIC": str(desk.folder / "release.gpg"),
+    }  # fmt: skip
+    home = ["--gnupg-home", str(desk.ring.home)] if arguments[0] == "sign" else []
+    answer = desk.run(*(known.get(argument, argument) for argument in arguments), *home)
+    assert answer.code == 2
+    assert said in answer.err
+    assert {path.name for path in tmp_path.iterdir()} <= {"file", "layout"}
+
+
+def test_the_passphrase_is_nowhere_to_be_seen(desk: Desk, image: Layout, tmp_path: Path) -> None:
+    """Not in outputs, files, or the arguments and the environment of any program."""
+    (tmp_path / "disk.img").write_bytes(b"disk")
+    desk.ring.forget(anew=True)  # strace would wait for an agent that gpg has started
+    command = ["strace", "-f", "-v", "-s", "100000", "-e", "trace=execve", "-o", str(tmp_path / "trace"),
+               str(OCIPACK), "sign", "--key", desk.release, "--gnupg-home", str(desk.ring.home),
+               *desk.passphrase, "--lookaside", str(tmp_path / "lookaside"), "--identity",
+               desk.reference(f"team/{_name(image)}:1"), str(image.folder)]  # fmt: skip
+    done = subprocess.run(command, cwd=desk.folder, env=desk.environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    desk.sign(tmp_path / "disk.img")
+    (tmp_path / "wrong").write_text("another canary\n")
+    desk.ring.forget()
+    wrong = desk.run(
+        "sign", "--key", desk.release, "--gnupg-home", desk.ring.home, "--passphrase-file", tmp_path / "wrong",
+        tmp_path / "disk.img",
+    )  # fmt: skip
+    assert wrong.code == 1
+    assert f"the passphrase of {desk.release} is wrong" in wrong.err
+    (tmp_path / "wrong").unlink()
+    trace = (tmp_path / "trace").read_text()
+    assert "--local-user" in trace
+    places = [path for place in (tmp_path, desk.folder / "home", desk.folder / "cache") for path in place.rglob("*")]
+    told = [done.stdout, done.stderr, wrong.out, wrong.err]
+    told += [path.read_text("latin-1") for path in places if path.is_file()]
+    assert not [text for text in told if "canary" in text]
+
+
+def test_what_is_signed_is_the_same_everywhere(desk: Desk, image: Layout, tmp_path: Path) -> None:
+    """Only the time at which GnuPG signs differs."""
+    reference = desk.reference(f"team/{_name(image)}:1")
+    texts = []
+    for name in ("one", "two"):
+        (path,) = desk.sign(image.folder, "--lookaside", tmp_path / name, "--identity", reference)
+        texts.append(_text(desk, Path(path).read_bytes()))
+    assert texts[0] == texts[1]
+    assert json.loads(texts[0])["optional"]["timestamp"] == 7
+    assert json.loads(texts[0])["critical"]["image"]["docker-manifest-digest"] == image.digest

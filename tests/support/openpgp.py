@@ -22,7 +22,16 @@ class KeyRing:
     home: Path
 
     def gpg(self, *arguments: str | Path, data: bytes = b"", passphrase: str = "") -> bytes:
-        command = ["gpg", "--homedir", self.home, "--batch", "--quiet", "--no-tty", "--pinentry-mode", "loopback"]
+        command: list[str | Path] = [
+            "gpg",
+            "--homedir",
+            self.home,
+            "--batch",
+            "--quiet",
+            "--no-tty",
+            "--pinentry-mode",
+            "loopback",
+        ]
         done = subprocess.run(
             [*command, "--passphrase", passphrase, *arguments], input=data, capture_output=True, check=False
         )
@@ -57,20 +66,29 @@ class KeyRing:
     def public(self, *keys: str) -> bytes:
         return self.gpg("--export", *keys)
 
-    def forget(self) -> None:
-        """End the agent, which knows passphrases."""
+    def forget(self, *, anew: bool = False) -> None:
+        """End the agent, which knows passphrases; or have another one."""
         subprocess.run(["gpgconf", "--homedir", self.home, "--kill", "all"], check=True, capture_output=True)
+        if anew:
+            command = ["gpgconf", "--homedir", str(self.home), "--launch", "gpg-agent"]
+            subprocess.run(command, check=True, capture_output=True)
 
     def revoke(self, key: str) -> None:
         text = (self.home / "openpgp-revocs.d" / f"{key}.rev").read_text()
         self.gpg("--import", data=text.replace(":-----BEGIN", "-----BEGIN").encode())
 
     def sign(
-        self, data: bytes, *keys: str, how: str = "--sign", more: tuple[str, ...] = (), past: bool = False
+        self,
+        data: bytes,
+        *keys: str,
+        how: str = "--sign",
+        more: tuple[str, ...] = (),
+        past: bool = False,
+        passphrase: str = "",
     ) -> bytes:
         clock = ["--faked-system-time", _SOON_AFTER] if past else []
         users = [argument for key in keys for argument in ("--local-user", key)]
-        return self.gpg(*clock, *users, *more, how, data=data)
+        return self.gpg(*clock, *users, *more, how, data=data, passphrase=passphrase)
 
 
 @contextlib.contextmanager
