@@ -45,7 +45,6 @@ _NEVER = (
     *("FAILURE", "ERROR", "BEGIN_DECRYPTION", "DECRYPTION_INFO", "DECRYPTION_OKAY", "DECRYPTION_FAILED"),
 )
 _REASONS = {
-    "BEGIN_DECRYPTION": "it is encrypted",
     "NODATA": "it is no OpenPGP signature",
     "NO_PUBKEY": "it is by another key",
     "EXPKEYSIG": "its key has expired",

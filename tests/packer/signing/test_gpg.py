@@ -109,7 +109,7 @@ BAD: dict[str, tuple[Callable[[Keys], tuple[str, bytes]], str]] = {
     "encrypted": (
         lambda keys: (keys.release, keys.ring.sign(
             TEXT, keys.release, more=("--encrypt", "--trust-model", "always", "--recipient", keys.rsa))),
-        "encrypted"),
+        "no OpenPGP signature"),
     "expired key": (lambda keys: (keys.expired, keys.ring.sign(TEXT, keys.expired, past=True)), "has expired"),
     "revoked key": (lambda keys: (keys.revoked, _revoked(keys)), "was revoked"),
     "expired signature": (
