@@ -28,7 +28,8 @@ from packer.options import (
     common_options,
     output_options,
     registry_options,
-    signature_options,
+    sign_options,
+    verify_options,
 )
 
 if TYPE_CHECKING:
@@ -434,12 +435,7 @@ def diff(before: str, after: str, image: str, as_json: bool, verbose: bool) -> i
 
 @ocipack.command()
 @click.argument("subjects", nargs=-1, required=True, metavar="ARTEFACT|REFERENCE...")
-@click.option("--key", required=True, metavar="FINGERPRINT", help="The secret key: all 40 digits.")
-@click.option("--passphrase-file", metavar="FILE", help="A file whose first line is the key's passphrase.")
-@click.option("--gnupg-home", default="", metavar="FOLDER", help="GnuPG's folder ($GNUPGHOME, or ~/.gnupg).")
-@click.option("--attach", is_flag=True, help="Put an image's signature into its registry, as a referrer.")
-@click.option("--binary", is_flag=True, help="Sign files with .sig, not with .asc.")
-@signature_options
+@sign_options
 @registry_options
 def sign(subjects: tuple[str, ...], **options: Any) -> None:
     """Sign artefacts, or images in registries, with an OpenPGP key."""
@@ -458,10 +454,7 @@ def sign(subjects: tuple[str, ...], **options: Any) -> None:
 
 @ocipack.command()
 @click.argument("subjects", nargs=-1, required=True, metavar="ARTEFACT|REFERENCE...")
-@click.option("--policy", default="", metavar="FILE", help="Who is to have signed, and as what.")
-@click.option("--key", default="", metavar="FILE", help="The public key that is to have signed.")
-@click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
-@signature_options
+@verify_options
 @registry_options
 def verify(subjects: tuple[str, ...], as_json: bool, **options: Any) -> int:
     """Compare all digests of artefacts or images, and check who has signed them; 0: all is well, 1: it is not."""

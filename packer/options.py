@@ -111,12 +111,33 @@ def registry_options(command: Command) -> Command:
     )
 
 
-def signature_options(command: Command) -> Command:
-    """Add the options of every command that is about signatures."""
+_IDENTITY = click.option("--identity", default="", metavar="REFERENCE", help="What the image is to be called.")
+_LOOKASIDE = click.option("--lookaside", default="", metavar="FOLDER", help="Where signatures of images are.")
+
+
+def sign_options(command: Command) -> Command:
+    """Add the options of the command that signs."""
     return _with(
         command,
-        click.option("--identity", default="", metavar="REFERENCE", help="What the image is to be called."),
-        click.option("--lookaside", default="", metavar="FOLDER", help="Where signatures of images are."),
+        click.option("--key", required=True, metavar="FINGERPRINT", help="The secret key: all 40 digits."),
+        click.option("--passphrase-file", metavar="FILE", help="A file whose first line is the key's passphrase."),
+        click.option("--gnupg-home", default="", metavar="FOLDER", help="GnuPG's folder ($GNUPGHOME, or ~/.gnupg)."),
+        click.option("--attach", is_flag=True, help="Put an image's signature into its registry, as a referrer."),
+        click.option("--binary", is_flag=True, help="Sign files with .sig, not with .asc."),
+        _IDENTITY,
+        _LOOKASIDE,
+    )
+
+
+def verify_options(command: Command) -> Command:
+    """Add the options of the command that verifies."""
+    return _with(
+        command,
+        click.option("--policy", default="", metavar="FILE", help="Who is to have signed, and as what."),
+        click.option("--key", default="", metavar="FILE", help="The public key that is to have signed."),
+        click.option("--json", "as_json", is_flag=True, help="Answer in JSON."),
+        _IDENTITY,
+        _LOOKASIDE,
     )
 
 
