@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from formats.filesystem import Through
+from formats.filesystem.contents import Extent, Placed, file_pieces
 from formats.filesystem.ext4 import xattrs
 from formats.filesystem.ext4.checksums import Checksums
-from formats.filesystem.ext4.contents import file_pieces
 from formats.filesystem.ext4.features import Feature, Features
 from formats.filesystem.ext4.inodes import Inode, InodePacker, device_field
 from formats.filesystem.ext4.nodes import Node, Nodes
@@ -95,8 +95,27 @@ class Ext4Plan:
         """See `formats.filesystem.Plan`."""
         made = sorted([*self._groups(), *self._blocks()], key=lambda place: place[0])
         known = (Bytes(block * BLOCK, make()) for block, make in made)
-        contents = file_pieces(self._nodes, self._placement.mapped, reader, through)
+        contents = file_pieces(self._nodes.tree, self._content_places(), BLOCK, reader, through)
         return heapq.merge(known, contents, key=lambda piece: piece.offset)
+
+    def _content_places(self) -> Callable[[File], Placed | None]:
+        files, mapped = {node.entry.path: node for node in self._nodes.files}, self._placement.mapped
+
+        def place(entry: File) -> Placed | None:
+            node = files.get(entry.path)
+            if node is None or not isinstance(node.entry, File):
+                return None
+            content = node.entry.content
+            return content, [
+                Extent(
+                    extent.physical * BLOCK,
+                    extent.logical * BLOCK,
+                    min((extent.logical + extent.length) * BLOCK, content.size),
+                )
+                for extent in mapped[node.number].extents
+            ]
+
+        return place
 
     def _groups(self) -> Iterator[Made]:
         """Superblocks, descriptors, bitmaps and inode tables."""

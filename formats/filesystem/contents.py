@@ -1,47 +1,66 @@
 """The contents of files as pieces: small ones together, large ones copied by the kernel."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from formats.filesystem import Through
-from formats.filesystem.ext4.nodes import Nodes
-from formats.filesystem.ext4.placement import Mapped
-from formats.filesystem.ext4.structures import BLOCK
 from formats.filesystem.pieces import Bytes, Copy, Piece
-from layers.entry import Content, Data, File, Slice
+from layers.entry import Content, Data, Entry, File, Slice
 from layers.reader import Reader
 
 _BATCH = 256 << 10  # bytes: they stay in the processor's cache between reading and writing; more are the kernel's work
 
 
-def file_pieces(nodes: Nodes, mapped: Mapping[int, Mapped], reader: Reader, through: Through) -> Iterator[Piece]:
-    """All contents, in the order of the tree, which is that of their blocks.
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """A range of a content, and where it goes.
+
+    Attributes:
+        offset: in the volume, in bytes; the start of a block.
+        start: first byte in the content.
+        end: the byte after the last.
+    """
+
+    offset: int
+    start: int
+    end: int
+
+
+Placed = tuple[Content, Sequence[Extent]]
+"""A content as it was when it was looked at, and its extents, in order; what is between them is zeros."""
+
+
+def file_pieces(
+    tree: Iterable[Entry], place: Callable[[File], Placed | None], block: int, reader: Reader, through: Through
+) -> Iterator[Piece]:
+    """All contents, in the order of the tree, which must be that of their blocks.
 
     Args:
-        nodes: of the tree.
-        mapped: number of an inode -> its blocks.
+        tree: whose files these are.
+        place: where a file's content goes; None if it goes nowhere.
+        block: bytes of a block; what a content leaves of its last one is zeros.
         reader: reads them.
         through: sees the entries pass.
     """
-    files = {node.entry.path: node for node in nodes.files}
-    batch = _Batch(reader)
-    for entry in through(nodes.tree):
-        node = files.get(entry.path)
-        if node is None or not isinstance(entry, File) or not isinstance(node.entry, File):
+    batch = _Batch(reader, block)
+    for entry in through(tree):
+        placed = place(entry) if isinstance(entry, File) else None
+        if placed is None:
             continue
-        content = node.entry.content
+        content, extents = placed
         position = 0
-        for extent in mapped[node.number].extents:
-            start, end = extent.logical * BLOCK, min((extent.logical + extent.length) * BLOCK, content.size)
+        for extent in extents:
+            start, end = extent.start, extent.end
             if reader.observed and start > position:
                 _pass(content, position, start, reader)
             position = end
             if end - start <= _BATCH and isinstance(content, Slice):  # as most files have it
-                if not batch.has_room(extent.physical * BLOCK, end - start):
+                if not batch.has_room(extent.offset, end - start):
                     yield from batch.rest()
-                reader.read_into(content, start, batch.room(extent.physical * BLOCK, end - start))
+                reader.read_into(content, start, batch.room(extent.offset, end - start))
             else:
                 yield from batch.rest()
-                yield from _large_pieces(content, start, end, extent.physical * BLOCK, reader)
+                yield from _large_pieces(content, start, end, extent.offset, reader)
         if reader.observed and position < content.size:
             _pass(content, position, content.size, reader)
     yield from batch.rest()
@@ -72,8 +91,9 @@ def _pass(content: Content, start: int, end: int, reader: Reader) -> None:
 class _Batch:
     """Contents whose blocks follow each other, to be written at once."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, block: int) -> None:
         self._reader = reader
+        self._block = block
         self._buffer = memoryview(bytearray(_BATCH))
         self._offset = 0
         self._filled = 0
@@ -88,7 +108,7 @@ class _Batch:
         if not start:
             self._offset = offset
         end = start + size
-        self._filled = -(-end // BLOCK) * BLOCK
+        self._filled = -(-end // self._block) * self._block
         if end < self._filled:
             self._buffer[end : self._filled] = bytes(self._filled - end)
         return self._buffer[start:end]
