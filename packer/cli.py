@@ -7,9 +7,10 @@ What commands need is imported when they run: checking os.toml and drawing bars 
 the help.
 """
 
+import contextlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ from packer.options import (
     changed,
     closure_options,
     common_options,
+    image_choice,
     output_options,
     registry_options,
     sign_options,
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from packer.build import Settings
     from packer.console import ConsoleProgress
     from packer.declaration import Declaration
+    from packer.inspection.answers import Question
     from packer.lock import Lock
     from packer.push import Target
     from packer.registry.transport import Access
@@ -399,38 +402,41 @@ def _password() -> str:
 @click.argument("artefact")
 @click.option("--files", is_flag=True, help="List the entries.")
 @artefact_options
-def inspect(artefact: str, files: bool, image: str, as_json: bool, verbose: bool) -> None:
-    """Show what an artefact holds: image, layers, items, users, special files."""
-    from packer.inspection import facts, inspection, text
+@registry_options
+def inspect(artefact: str, files: bool, **options: Any) -> None:
+    """Show what an artefact holds: layers, items, users, special files; of docker://REFERENCE, what is pulled."""
+    from packer.inspection import answers
 
-    with ThreadPoolExecutor(_HASHERS) as executor:
-        found = inspection.inspect(artefact, executor, image)
-    if as_json:
-        click.echo(facts.inspection_json(found, files=files))
-    elif files:
-        for line in text.files_text(found):
-            click.echo(line)
-    else:
-        click.echo(text.inspection_text(found, everything=verbose))
+    with _question(options) as question:
+        for lines in answers.inspected(artefact, question, files=files):
+            click.echo(lines)
 
 
 @ocipack.command()
 @click.argument("before")
 @click.argument("after")
 @artefact_options
-def diff(before: str, after: str, image: str, as_json: bool, verbose: bool) -> int:
-    """Show how two artefacts differ, and which item is the cause; 0: they do not, 1: they do."""
-    from packer.inspection import difference, facts, inspection, text
+@registry_options
+def diff(before: str, after: str, **options: Any) -> int:
+    """Show how two artefacts or docker://REFERENCEs differ, and which item is the cause; 0: they do not, 1: they do."""
+    from packer.inspection import answers
 
-    known: dict[Any, Any] = {}
+    with _question(options) as question:
+        told, differ = answers.compared(before, after, question)
+    if told:
+        click.echo(told)
+    return int(differ)
+
+
+@contextlib.contextmanager
+def _question(options: dict[str, Any]) -> "Iterator[Question]":
+    """How artefacts are to be looked at."""
+    from packer.inspection.answers import Question
+    from packer.subject import Registries
+
     with ThreadPoolExecutor(_HASHERS) as executor:
-        found = [inspection.inspect(path, executor, image, known) for path in (before, after)]
-    different = difference.compare(*found)
-    if as_json:
-        click.echo(facts.difference_json(different))
-    elif different:
-        click.echo(text.difference_text(different, everything=verbose))
-    return int(bool(different))
+        registries = Registries(lambda: _access(options))
+        yield Question(image_choice(options), registries, executor, options["as_json"], options["verbose"])
 
 
 @ocipack.command()

@@ -87,6 +87,7 @@ def artefact_options(command: Command) -> Command:
     return _with(
         command,
         click.option("--image", default="", metavar="NAME", help="Which of several images: name, platform or digest."),
+        click.option("--platform", default="", metavar="NAME", help="Which: aarch64-linux or linux/arm64."),
         click.option("--json", "as_json", is_flag=True, help="Answer in JSON."),
         click.option("-v", "--verbose", is_flag=True, help="No list ends before its end."),
     )
@@ -139,6 +140,17 @@ def verify_options(command: Command) -> Command:
         _IDENTITY,
         _LOOKASIDE,
     )
+
+
+def image_choice(options: Mapping[str, Any]) -> str:
+    """Which of several images is meant."""
+    from formats.platform import PLATFORMS
+
+    image, platform = str(options["image"]), str(options["platform"])
+    if image and platform:
+        raise click.UsageError("--image and --platform exclude each other")
+    known = PLATFORMS.get(platform)
+    return "/".join(filter(None, ("linux", known.architecture, known.variant))) if known else image or platform
 
 
 def common_options(file: str, options: Mapping[str, Any], processors: int) -> Common:

@@ -36,7 +36,8 @@ class FoundImage:
     def answers_to(self, name: str) -> bool:
         """Whether it is meant by a name, a platform, or the beginning of a digest."""
         digest = self.descriptor.digest
-        return name in (*self.names, self.platform, str(digest)) or (len(name) >= 12 and digest.hex.startswith(name))
+        known = (*self.names, self.platform, self.platform.rpartition("/")[0], str(digest))  # without its variant, too
+        return name in known or (len(name) >= 12 and digest.hex.startswith(name))
 
 
 def images(files: Files) -> list[FoundImage]:

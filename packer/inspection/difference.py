@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from formats.reading.artefact import StoredImage
 from formats.reading.listing import Node
 from formats.reading.merged import Placed
 from layers.entry import tree_order
@@ -111,8 +112,8 @@ def compare(before: Inspection, after: Inspection) -> Difference:
     both = before.artefact.image is not None and after.artefact.image is not None
     return Difference(
         entries,
-        tuple(sorted(_items(before.items.all, after.items.all), key=lambda change: (change.name, str(change.after)))),
-        _configuration(before, after) if both else {},
+        item_changes(before.items.all, after.items.all),
+        configuration_changes(before.artefact.image, after.artefact.image) if both else {},
         tuple(_missing(after.layers, before.layers)) if both else (),
         sum(1 for _ in _missing(before.layers, after.layers)) if both else 0,
         dict(sorted(causes.items(), key=lambda pair: (-pair[1], pair[0]))),
@@ -141,6 +142,11 @@ def _cause(before: Inspection, first: Placed | None, after: Inspection, second: 
     return owner_name(placed, of.items, of.artefact.layers) if placed else ""
 
 
+def item_changes(before: Mapping[str, Item], after: Mapping[str, Item]) -> tuple[ItemChange, ...]:
+    """The items that differ, by name; both by path."""
+    return tuple(sorted(_items(before, after), key=lambda change: (change.name, str(change.after))))
+
+
 def _items(before: Mapping[str, Item], after: Mapping[str, Item]) -> Iterator[ItemChange]:
     """Items of one path are one item; of the rest, those of one name, in the order of their paths."""
     for path in before.keys() & after.keys():
@@ -164,15 +170,15 @@ def _by_name(items: Iterable[Item]) -> dict[str, list[Item]]:
     return found
 
 
-def _configuration(before: Inspection, after: Inspection) -> dict[str, tuple[object, object]]:
+def configuration_changes(before: StoredImage | None, after: StoredImage | None) -> dict[str, tuple[object, object]]:
+    """How differently two images are run: key -> what the first and the second one have."""
     one, other = _facts(before), _facts(after)
     keys = sorted(one.keys() | other.keys())
     return {key: (one.get(key), other.get(key)) for key in keys if one.get(key) != other.get(key)}
 
 
-def _facts(inspection: Inspection) -> dict[str, object]:
+def _facts(image: StoredImage | None) -> dict[str, object]:
     """How an image is run, and where; what is empty is as good as what is not there."""
-    image = inspection.artefact.image
     config = image.config.get("config") if image else None
     facts = {"platform": image.platform if image else "", **(config if isinstance(config, dict) else {})}
     return {key: value for key, value in facts.items() if value}

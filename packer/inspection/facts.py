@@ -5,13 +5,16 @@ Paths and names that are no UTF-8 have lone surrogates for their odd bytes, as P
 
 import json
 import os
+from collections.abc import Sequence
 from typing import Any
 
+from formats.reading.artefact import StoredImage, StoredLayer
 from formats.reading.listing import Node
 from packer.inspection.accounts import User
 from packer.inspection.difference import Difference, EntryChange, ItemChange
 from packer.inspection.inspection import Inspection, LayerFacts
 from packer.inspection.items import Item
+from packer.inspection.outline import Outline, OutlineDifference
 
 _FORMAT = 1  # counts up when a key changes its meaning or goes
 
@@ -33,7 +36,7 @@ def inspection_json(found: Inspection, *, files: bool) -> str:
         "hidden-size": found.tree.hidden,
         "entries": len(found.tree.nodes),
         "system": found.system,
-        "image": _image(found),
+        "image": _image(found.artefact.image),
         "layers": [_layer(layer) for layer in found.layers],
         "items": [_item(item) for item in found.items.all.values()],
         "users": [_user(user) for user in found.users],
@@ -66,8 +69,56 @@ def difference_json(difference: Difference) -> str:
     )
 
 
-def _image(found: Inspection) -> dict[str, Any] | None:
-    image = found.artefact.image
+def outline_json(found: Outline) -> str:
+    """An image by its documents alone."""
+    layers = [_stored(layer) for layer in found.artefact.layers]
+    return _json(
+        {
+            "version": _FORMAT,
+            "path": found.artefact.path,
+            "kind": found.artefact.kind,
+            "size": found.size,
+            "image": _image(found.image),
+            "layers": layers,
+            "items": [_item(item) for item in found.items.values()],
+        }
+    )
+
+
+def index_json(found: Sequence[Outline]) -> str:
+    """The images of an index."""
+    images = [{**(_image(one.image) or {}), "size": one.size, "layers": len(one.artefact.layers)} for one in found]
+    return _json({"version": _FORMAT, "path": found[0].artefact.path, "images": images})
+
+
+def outline_difference_json(difference: OutlineDifference) -> str:
+    """A difference between two images by their documents alone."""
+    return _json(
+        {
+            "version": _FORMAT,
+            "equal": not difference,
+            "items": [_item_change(change) for change in difference.items],
+            "configuration": {key: list(pair) for key, pair in difference.configuration.items()},
+            "layers": [{**_stored(each.layer), "causes": list(each.causes)} for each in difference.layers],
+            "layers-gone": difference.layers_gone,
+            "pull-size": difference.pull_size,
+        }
+    )
+
+
+def _stored(layer: StoredLayer) -> dict[str, Any]:
+    return {
+        "digest": str(layer.digest) if layer.digest else None,
+        "diff-id": str(layer.diff_id),
+        "size": layer.blob.size,
+        "media-type": layer.media_type,
+        "created-by": layer.created_by,
+        "comment": layer.comment,
+        "items": None if layer.items is None else [item.path for item in layer.items],
+    }
+
+
+def _image(image: StoredImage | None) -> dict[str, Any] | None:
     if not image:
         return None
     return {

@@ -75,7 +75,7 @@ def find_items(layers: Sequence[StoredLayer], tree: MergedTree) -> Items:
     Raises:
         PackError: dpkg's database is damaged.
     """
-    found = {item.path: item for item in _written(layers)}
+    found = {item.path: item for item in written_items(layers)}
     packages = _dpkg_packages(tree)
     for item in (*packages.values(), *_store_items(tree)):
         found.setdefault(item.path, item)
@@ -87,7 +87,8 @@ def find_items(layers: Sequence[StoredLayer], tree: MergedTree) -> Items:
     return Items(sized, {path: sized[item.path] for path, item in owned.items()})
 
 
-def _written(layers: Sequence[StoredLayer]) -> Iterator[Item]:
+def written_items(layers: Sequence[StoredLayer]) -> Iterator[Item]:
+    """The items that an image's documents name."""
     for rank, layer in enumerate(layers):
         for item in layer.items or ():
             yield Item(item.path, item.name, item.version, item.size, item.identity, rank)

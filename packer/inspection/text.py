@@ -3,12 +3,15 @@
 import json
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from formats.reading.artefact import StoredImage, StoredLayer
 from layers.tar_reader import Kind
 from packer.inspection.accounts import Password
 from packer.inspection.difference import Difference, EntryChange, ItemChange
 from packer.inspection.inspection import Inspection, LayerFacts
+from packer.inspection.items import Item
+from packer.inspection.outline import Outline, OutlineDifference
 from packer.report import table
 
 _MOST_LINES = 20
@@ -61,7 +64,7 @@ def inspection_text(found: Inspection, *, everything: bool) -> str:
     sections = (
         [table(list(_head(found)))],
         _section("layers", _layers(found), right=(0, 2, 3, 4), most=None),
-        _section("items", _items(found), right=(0,), most=most),
+        _section("items", _items(found.items.all.values()), right=(0,), most=most),
         _section("users", _users(found, everything=everything), right=(0,), most=most),
         _section("special", _special(found), right=(), most=most),
         [f"note: {plain(note)}" for note in found.notes],
@@ -75,14 +78,7 @@ def _head(found: Inspection) -> Iterator[tuple[str, str]]:
     if found.system:
         yield "system", plain(found.system)
     if image:
-        if image.names:
-            yield "name", plain(image.names[0])
-        yield "platform", plain(image.platform)
-        if image.manifest_digest:
-            yield "digest", str(image.manifest_digest)
-        yield "image id", str(image.config_digest)
-        yield "created", plain(str(image.config.get("created", "")))
-        yield from _configuration(image.config.get("config"))
+        yield from _documents(image)
     tar_size = sum(layer.tar_size for layer in found.layers)
     yield (
         "sizes",
@@ -92,6 +88,17 @@ def _head(found: Inspection) -> Iterator[tuple[str, str]]:
         ),
     )
     yield "entries", str(len(found.tree.nodes))
+
+
+def _documents(image: StoredImage) -> Iterator[tuple[str, str]]:
+    if image.names:
+        yield "name", plain(image.names[0])
+    yield "platform", plain(image.platform)
+    if image.manifest_digest:
+        yield "digest", str(image.manifest_digest)
+    yield "image id", str(image.config_digest)
+    yield "created", plain(str(image.config.get("created", "")))
+    yield from _configuration(image.config.get("config"))
 
 
 def _configuration(config: object) -> Iterator[tuple[str, str]]:
@@ -109,6 +116,48 @@ def _section(title: str, rows: Iterable[tuple[str, ...]], right: tuple[int, ...]
     return [f"{title}: {len(lines)}", shown, *more]
 
 
+def outline_text(found: Outline, *, everything: bool) -> str:
+    """An image by its documents alone; see `inspection_text`."""
+    most = None if everything else _MOST_LINES
+    layers = [("", "digest", "stored", "what")]
+    for rank, layer in enumerate(found.artefact.layers, 1):
+        digest = layer.digest.hex[:_SHORT] if layer.digest else ""
+        layers.append((str(rank), digest, size_text(layer.blob.size), _stored_what(layer)))
+    head = [(plain(found.artefact.path), f"image, {size_text(found.size)} to pull"), *_documents(found.image)]
+    sections = (
+        [table(head)],
+        _section("layers", layers, right=(0, 2), most=None),
+        _section("items", _items(found.items.values()), right=(0,), most=most),
+    )
+    return "\n\n".join("\n".join(section) for section in sections if section)
+
+
+def index_text(found: Sequence[Outline]) -> str:
+    """The images of an index, a line each."""
+    rows = [("platform", "digest", "layers", "stored")]
+    for one in found:
+        digest = str(one.image.manifest_digest or one.image.config_digest)
+        rows.append((plain(one.image.platform), digest, str(len(one.artefact.layers)), size_text(one.size)))
+    shown = table(rows, right=(2, 3))
+    return f"{plain(found[0].artefact.path)}: {len(found)} images (--platform shows one)\n\n{shown}"
+
+
+def outline_difference_text(difference: OutlineDifference, *, everything: bool) -> str:
+    """How two images differ by their documents alone; nothing if they do not; see `difference_text`."""
+    most = None if everything else _MOST_LINES
+    layers = [("bytes", "digest", "because of")]
+    for each in difference.layers:
+        digest = each.layer.digest.hex[:_SHORT] if each.layer.digest else ""
+        layers.append((size_text(each.layer.blob.size), digest, _shortened(plain(_names(each.causes)))))
+    sections = (
+        _section("items", _item_changes(difference.items), right=(3,), most=most),
+        _section("configuration", _configuration_changes(difference.configuration), right=(), most=most),
+        _section("layers to pull", layers, right=(0,), most=most),
+        _moved(difference),
+    )
+    return "\n\n".join("\n".join(section) for section in sections if section)
+
+
 def _layers(found: Inspection) -> Iterator[tuple[str, ...]]:
     yield "", "digest", "stored", "tar", "entries", "what"
     for rank, layer in enumerate(found.layers, 1):
@@ -123,7 +172,10 @@ def _layers(found: Inspection) -> Iterator[tuple[str, ...]]:
 
 
 def _what(layer: LayerFacts) -> str:
-    stored = layer.stored
+    return _stored_what(layer.stored)
+
+
+def _stored_what(stored: StoredLayer) -> str:
     if stored.items:
         return plain(_names([str(item) for item in stored.items]))
     return _shortened(plain(stored.comment or stored.created_by))
@@ -138,9 +190,9 @@ def _shortened(text: str, most: int = 80) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def _items(found: Inspection) -> Iterator[tuple[str, ...]]:
+def _items(items: Iterable[Item]) -> Iterator[tuple[str, ...]]:
     yield "size", "item", "version"
-    for item in sorted(found.items.all.values(), key=lambda item: (-item.size, item.path)):
+    for item in sorted(items, key=lambda item: (-item.size, item.path)):
         yield size_text(item.size), plain(item.name), plain(item.version)
 
 
@@ -178,18 +230,20 @@ def difference_text(difference: Difference, *, everything: bool) -> str:
         everything: no list ends before its end.
     """
     most = None if everything else _MOST_LINES
-    configuration = [("key", "before", "after")]
-    configuration += [
-        (plain(key), _value(before), _value(after)) for key, (before, after) in difference.configuration.items()
-    ]
     sections = (
         _section("items", _item_changes(difference.items), right=(3,), most=most),
         _section("entries", _entry_changes(difference.entries), right=(3,), most=most),
         _section("causes", _causes(difference), right=(0,), most=most) if difference.entries else [],
-        _section("configuration", configuration, right=(), most=most),
+        _section("configuration", _configuration_changes(difference.configuration), right=(), most=most),
         _moved(difference),
     )
     return "\n\n".join("\n".join(section) for section in sections if section)
+
+
+def _configuration_changes(changes: Mapping[str, tuple[object, object]]) -> Iterator[tuple[str, ...]]:
+    yield "key", "before", "after"
+    for key, (before, after) in changes.items():
+        yield plain(key), _value(before), _value(after)
 
 
 def _value(value: object) -> str:
@@ -243,7 +297,7 @@ def _causes(difference: Difference) -> Iterator[tuple[str, ...]]:
         yield size_text(size), _shortened(plain(cause))
 
 
-def _moved(difference: Difference) -> list[str]:
+def _moved(difference: Difference | OutlineDifference) -> list[str]:
     if not difference.layers and not difference.layers_gone:
         return []
     new, gone, size = len(difference.layers), difference.layers_gone, size_text(difference.pull_size)
