@@ -141,7 +141,14 @@ def _build(file: str, options: dict[str, Any], names: Sequence[str] = ()) -> Non
     declaration = changed(declaration, common, names, said)
     with ConsoleProgress(common.verbosity) as progress:
         _make(
-            declaration, names, common, options["output"], progress, check=options["check"], as_json=options["as_json"]
+            declaration,
+            names,
+            common,
+            options["output"],
+            options["sboms"],
+            progress,
+            check=options["check"],
+            as_json=options["as_json"],
         )
 
 
@@ -150,12 +157,13 @@ def _make(
     names: Sequence[str],
     common: Common,
     output: str | None,
+    sboms: Sequence[str],
     progress: "ConsoleProgress",
     *,
     check: bool,
     as_json: bool,
 ) -> None:
-    from packer import build, report
+    from packer import build, report, sbom
 
     if output and len(names) > 1:
         raise click.UsageError("--output goes with one type only")
@@ -167,16 +175,25 @@ def _make(
         raise click.UsageError(f"--output goes with one artefact only; of {names[0]} there is one for each platform")
     if output:
         outputs = [replace(outputs[0], path=_output(output))]
+    told = [sbom.SbomFile.of(os.path.abspath(path)) for path in sboms]
+    if told and len(declaration.target_platforms) > 1:
+        raise click.UsageError("--sbom goes with one platform only; ocipack push attaches SBOMs to the image of each")
     productions = build.produce(declaration, settings)
     artefacts = (build.check if check else build.build)(productions, outputs, settings)
+    if told:
+        from packer.sbom.components import bill, image_of
+
+        sbom.write(told, bill(productions[0].system, productions[0].plan, image_of(artefacts)))
     if output == STANDARD_OUTPUT:
         return
     if as_json:
-        click.echo(report.artefacts_json(list(zip(outputs, artefacts, strict=True))))
+        click.echo(report.artefacts_json(list(zip(outputs, artefacts, strict=True)), told))
     else:
         for artefact in artefacts:
             progress.tell(artefact.summary)
             click.echo(artefact.path)
+        for file in told:
+            click.echo(file.path)
 
 
 def _output(path: str) -> str:
@@ -347,6 +364,7 @@ def push(arguments: tuple[str, ...], as_json: bool, **options: Any) -> None:
     from formats.stored_layout import is_layout
     from packer import build, report
     from packer.console import ConsoleProgress
+    from packer.provenance import Build
     from packer.push import push_built, push_stored
 
     if len(arguments) > 2:
@@ -358,8 +376,9 @@ def push(arguments: tuple[str, ...], as_json: bool, **options: Any) -> None:
         if is_layout(file):
             pushed = push_stored(os.path.abspath(file), target, progress)
         else:
-            settings = _settings(common, progress)
-            pushed = push_built(build.produce(_declaration(common), settings), settings, target, progress)
+            settings, declaration = _settings(common, progress), _declaration(common)
+            productions = build.produce(declaration, settings)
+            pushed = push_built([Build(declaration, settings, one) for one in productions], target, progress)
         progress.tell(report.pushed_text(pushed))
     click.echo(report.pushed_json(pushed) if as_json else pushed.reference)
 

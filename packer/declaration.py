@@ -18,6 +18,7 @@ from packer.record import Record, failure, mistake, settings
 from packer.tables.container import Container
 from packer.tables.layers import Layers
 from packer.tables.operating_system import OperatingSystem
+from packer.tables.sbom import Sbom
 from packer.tables.store import StoreTable, second_stores, stores_of_platforms
 from packer.tables.tarball import Tarball
 from packer.tables.wsl2 import Wsl2
@@ -98,6 +99,7 @@ licenses = "Apache-2.0"
     tarball: Tarball = Field(default=Tarball(), description="How the root file system becomes one tar.")
 
     wsl2: Wsl2 = Field(default=Wsl2(), description="What a distribution for WSL has besides.")
+    sbom: Sbom = Field(default=Sbom(), description="What is told about an image beside it.")
 
     @classmethod
     def cross_checks(cls, table: Mapping[str, Any]) -> Iterable[InitErrorDetails]:

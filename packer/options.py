@@ -77,6 +77,13 @@ def output_options(command: Command) -> Command:
         ),
         click.option("--check", is_flag=True, help="Build twice, the second time without the cache, and compare."),
         click.option("--json", "as_json", is_flag=True, help="Answer in JSON."),
+        click.option(
+            "--sbom",
+            "sboms",
+            multiple=True,
+            metavar="FILE",
+            help="Write an SBOM as well: NAME.spdx.json or NAME.cdx.json. Can be said twice.",
+        ),
         click.option("--root-name", metavar="NAME", help="tarball: the folder of the tar that everything is in."),
         click.option("--legacy", is_flag=True, help="wsl2: a plain root file system, for wsl --import."),
     )

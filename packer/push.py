@@ -2,23 +2,29 @@
 
 os.toml --produce--> layers that are known by their digests --> those that the registry lacks are made --> registry
 a layout, in a folder or an archive ------------------------------------------------------------------> registry
+
+What `[sbom]` wants attached to the image follows, when the image is there.
 """
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from formats.container_image import INDEX, MANIFEST, container_image, layer_requests
 from formats.format import Order
 from formats.image_index import ImageIndex
+from formats.reading.documents import Descriptor
 from layers.digest import Digest
 from layers.entry import Content, Data, Slice
 from layers.errors import PackError
-from packer.build import Production, Settings, open_workshop
+from packer import attachments
+from packer.build import open_workshop
+from packer.provenance import Build
 from packer.registry.image import Blob, Manifest
 from packer.registry.push import Pushed, PushProgress, push
 from packer.registry.reference import Reference
+from packer.registry.referrers import attach
 from packer.registry.repository import Repository
 from packer.registry.stored_image import StoredImage
 from packer.registry.transport import Access, Transport
@@ -72,22 +78,35 @@ def push_stored(path: str, target: Target, progress: PushProgress) -> Pushed:
         return push(image, target.reference, repository, progress)
 
 
-def push_built(productions: Sequence[Production], settings: Settings, target: Target, progress: PushProgress) -> Pushed:
+def push_built(builds: Sequence[Build], target: Target, progress: PushProgress) -> Pushed:
     """Build an image, and push it; nothing of it is made that the registry has and that was made once.
 
     Args:
-        productions: of what: one for each platform.
-        settings: with what.
+        builds: of what, and with what: one for each platform, with the same settings.
         target: where it goes.
         progress: is told what is done.
 
     Raises:
         PackError: a content cannot be read, or the registry does not take the image.
     """
-    with open_workshop(productions, settings) as workshop:
+    productions = [build.production for build in builds]
+    with open_workshop(productions, builds[0].settings) as workshop:
         image = BuiltImage([Order(one.system, one.plan, workshop, str(target.reference)) for one in productions])
+        wanted = [
+            (attachment, manifest)
+            for build, made, manifest in zip(
+                builds, image.images, image.manifests, strict=False
+            )  # an index is the last
+            for attachment in attachments.of_image(build, (manifest.digest, made.layers), target.reference.name)
+        ]
         with target.open() as repository:
-            return push(image, target.reference, repository, progress)
+            pushed = push(image, target.reference, repository, progress)
+            attached = {each.title: attach(each, _described(subject), repository) for each, subject in wanted}
+    return replace(pushed, attached=attached)
+
+
+def _described(manifest: Manifest) -> Descriptor:
+    return Descriptor(manifest.media_type, manifest.digest, len(manifest.data), {}, "")
 
 
 class BuiltImage:
@@ -111,6 +130,7 @@ class BuiltImage:
             images.append(container_image(order, layers))
             self._requests |= zip((layer.digest for layer in layers), requests, strict=True)
             sizes |= {layer.digest: layer.size for layer in layers}
+        self.images = images
         index = ImageIndex.of(images)
         self._configs = {Digest.of(image.config): image.config for image in images}
         self.manifests = [Manifest(MANIFEST, image.manifest) for image in images]

@@ -12,6 +12,7 @@ from packer.tables.groups import GroupDeclaration
 from packer.tables.layers import Layers
 from packer.tables.mounts import Mount
 from packer.tables.operating_system import OperatingSystem
+from packer.tables.sbom import Sbom
 from packer.tables.services import Services
 from packer.tables.store import SEVERAL, SEVERAL_EXAMPLE, store_record
 from packer.tables.tarball import Tarball
@@ -45,7 +46,7 @@ def text() -> str:
 def _examples() -> dict[str, str]:
     """Examples by the names that the schema has for records."""
     of_os = (OperatingSystem, UserDeclaration, AuthorizedKey, GroupDeclaration, Services, Mount, FileDeclaration)
-    of_formats = (Container, Layers, LayerCompression, Tarball, Compression, Wsl2)
+    of_formats = (Container, Layers, LayerCompression, Tarball, Compression, Wsl2, Sbom)
     fixed: tuple[type[Any], ...] = (Declaration, *of_os, *of_formats)
     return {record.__name__: record.EXAMPLE for record in (*fixed, *map(store_record, stores.NAMES))}
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from formats.format import Artefact
 from packer.build import Output, Production
 from packer.registry.push import Outcome, Pushed
+from packer.sbom import SbomFile
 
 if TYPE_CHECKING:
     from packer.verify import Verdict
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
 _CUSTOMIZATION = "customization"
 
 
-def artefacts_json(artefacts: Sequence[tuple[Output, Artefact]]) -> str:
-    """What was made, by format; with the platform, if there is an artefact for each."""
+def artefacts_json(artefacts: Sequence[tuple[Output, Artefact]], sboms: Sequence[SbomFile] = ()) -> str:
+    """What was made, by format, with the platform, if there is an artefact for each; and the SBOMs of it."""
     facts = [
         {
             "format": output.format,
@@ -25,7 +26,8 @@ def artefacts_json(artefacts: Sequence[tuple[Output, Artefact]]) -> str:
         }
         for output, made in artefacts
     ]
-    return _json({"artefacts": facts})
+    told = [{"form": sbom.form, "path": sbom.path} for sbom in sboms]
+    return _json({"artefacts": facts, "sboms": told} if told else {"artefacts": facts})
 
 
 def pushed_json(pushed: Pushed) -> str:
@@ -34,7 +36,13 @@ def pushed_json(pushed: Pushed) -> str:
         {"digest": str(blob.digest), "size": blob.size, "title": blob.title, "outcome": outcome.value}
         for blob, outcome in pushed.blobs.items()
     ]
-    facts = {"reference": str(pushed.reference), "digest": str(pushed.digest), "new": pushed.is_new, "blobs": blobs}
+    facts = {
+        "reference": str(pushed.reference),
+        "digest": str(pushed.digest),
+        "new": pushed.is_new,
+        "blobs": blobs,
+        "attached": {title: str(digest) for title, digest in pushed.attached.items()},
+    }
     return _json({"pushed": facts})
 
 
@@ -45,7 +53,8 @@ def pushed_text(pushed: Pushed) -> str:
         sizes = [blob.size for blob, became in pushed.blobs.items() if became is outcome]
         if sizes:
             parts.append(f"{len(sizes)} blobs {outcome.value} ({_mebibytes(sum(sizes))} MiB)")
-    return ", ".join([*parts, "manifest sent" if pushed.is_new else "manifest known"])
+    attached = [f"{' and '.join(pushed.attached)} attached"] if pushed.attached else []
+    return ", ".join([*parts, "manifest sent" if pushed.is_new else "manifest known", *attached])
 
 
 def verdicts_json(verdicts: Sequence["Verdict"]) -> str:

@@ -54,4 +54,7 @@ env = { LANG = "C.UTF-8" }
 [wsl2]
 # default-name = "Hello"
 # systemd = true
+
+[sbom]
+# attach = ["spdx", "cyclonedx", "provenance"]
 """

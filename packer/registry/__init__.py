@@ -6,4 +6,5 @@ authorization   challenges, and the tokens that answer them
 transport       requests: the only module that knows oras and requests
 repository      blobs and manifests of one repository
 push            an image: blobs side by side, its tag last
+referrers       what is attached to an image
 """

@@ -10,7 +10,7 @@ A push that fails leaves the tag as it was; what has arrived by then is found by
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol, TypeVar
 
@@ -44,12 +44,14 @@ class Pushed:
         digest: of the image.
         blobs: what became of each.
         is_new: whether the tag led elsewhere before.
+        attached: digests of the manifests that attach something to it, by what that is.
     """
 
     reference: Reference
     digest: Digest
     blobs: Mapping[Blob, Outcome]
     is_new: bool
+    attached: Mapping[str, Digest] = field(default_factory=dict)
 
 
 class PushProgress(Progress, Protocol):

@@ -6,8 +6,8 @@ Referrers API); what others have put there stays
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from formats.container_image import INDEX, MANIFEST
@@ -34,15 +34,19 @@ class Attachment:
         artifact_type: says what it is.
         media_type: of its data.
         data: its bytes.
+        title: for people; without, its type.
+        annotations: of its manifest; lists of referrers repeat them.
     """
 
     artifact_type: str
     media_type: str
     data: bytes
+    title: str = ""
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
     def manifest(self, subject: Descriptor) -> Manifest:
         """The manifest that attaches it."""
-        facts = {
+        facts: dict[str, Any] = {
             "schemaVersion": 2,
             "mediaType": MANIFEST,
             "artifactType": self.artifact_type,
@@ -50,6 +54,8 @@ class Attachment:
             "layers": [_described(self.media_type, self.data)],
             "subject": {"mediaType": subject.media_type, "digest": str(subject.digest), "size": subject.size},
         }
+        if self.annotations:
+            facts["annotations"] = dict(self.annotations)
         return Manifest(MANIFEST, _json(facts))
 
 
@@ -63,13 +69,18 @@ def attach(attachment: Attachment, subject: Descriptor, repository: Repository) 
         RegistryError: the registry does not take it.
     """
     manifest = attachment.manifest(subject)
-    for data, title in ((EMPTY, "empty configuration"), (attachment.data, attachment.artifact_type)):
+    for data, title in (
+        (EMPTY, "empty configuration"),
+        (attachment.data, attachment.title or attachment.artifact_type),
+    ):
         blob = Blob(Digest.of(data), len(data), title)
         if not repository.has(blob):
             repository.upload(blob, Data(data), lambda _: None)
     repository.put(manifest, str(manifest.digest))
     if repository.referrers(subject.digest) is None:
         described = _described(MANIFEST, manifest.data) | {"artifactType": attachment.artifact_type}
+        if attachment.annotations:
+            described["annotations"] = dict(attachment.annotations)
         _add(described, _fallback(subject.digest), repository)
     return manifest.digest
 
@@ -125,12 +136,30 @@ def _add(described: dict[str, Any], tag: str, repository: Repository) -> None:
     """Add a manifest to the index under a tag, until it is in it."""
     for _ in range(_TRIES):
         before = repository.document(tag)
-        named = _named(before.data) if before else []
+        index, named = _index(before, tag)
         if any(each.get("digest") == described["digest"] for each in named):
             return
-        facts = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [*named, described]}
-        repository.put(Manifest(INDEX, _json(facts)), tag)
+        facts = {"schemaVersion": 2, "mediaType": INDEX, **index, "manifests": [*named, described]}
+        repository.put_shared(Manifest(INDEX, _json(facts)), tag)
     raise RegistryError(f"{tag} is changed by others all the time", hint="Try again.")
+
+
+def _index(manifest: Manifest | None, tag: str) -> tuple[Mapping[str, Any], list[dict[str, Any]]]:
+    """The index under a tag, and its entries.
+
+    Raises:
+        RegistryError: something else is there, which is not ours to replace.
+    """
+    if manifest is None:
+        return {}, []
+    try:
+        facts = documents.table(documents.parsed(manifest.data, tag), tag)
+        named = _named(manifest.data)
+    except ArtefactError as error:
+        raise RegistryError(f"the tag {tag} is no index of referrers: {error}") from None
+    if facts.get("mediaType", INDEX) != INDEX:
+        raise RegistryError(f"the tag {tag} is no index of referrers")
+    return facts, named
 
 
 def _named(index: bytes) -> list[dict[str, Any]]:

@@ -126,7 +126,21 @@ class Repository:
         Raises:
             RegistryError: the registry does not take it, or calls it something else.
         """
-        self._tried(lambda: self._put(manifest, name))
+        self._tried(lambda: self._put_and_look(manifest, name))
+
+    def put_shared(self, manifest: Manifest, tag: str) -> None:
+        """Put a manifest under a tag that others write as well, and that may lead to theirs a moment later.
+
+        Raises:
+            RegistryError: the registry does not take it, or calls it something else.
+        """
+        self._tried(lambda: self._put(manifest, tag))
+
+    def _put_and_look(self, manifest: Manifest, name: str) -> None:
+        self._put(manifest, name)
+        there = self._digest(name)
+        if there != manifest.digest:
+            raise InterruptedRequestError(f"{name} was put, and leads to {there or 'nothing'}")
 
     def _put(self, manifest: Manifest, name: str) -> None:
         headers, size = {"Content-Type": manifest.media_type}, len(manifest.data)
@@ -135,9 +149,6 @@ class Repository:
         if answer.status not in (HTTPStatus.CREATED, HTTPStatus.OK, HTTPStatus.ACCEPTED):
             raise RegistryError(f"the manifest {name} is not taken: {self._transport.told(answer)}")
         answer.check_digest(manifest.digest)
-        there = self._digest(name)
-        if there != manifest.digest:
-            raise InterruptedRequestError(f"{name} was put, and leads to {there or 'nothing'}")
 
     def _digest(self, name: str) -> Digest | None:
         path, headers = self._path(f"manifests/{name}"), {"Accept": ", ".join(DOCUMENTS)}

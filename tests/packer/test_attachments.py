@@ -1,0 +1,135 @@
+"""What `[sbom]` has attached by ocipack push, as people run it."""
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.oracle import sboms
+from tests.oracle.registry import Registry, docker_registry
+from tests.support.command_line import Workplace, workplace
+
+_ALL = '[sbom]\nattach = ["spdx", "cyclonedx", "provenance"]'
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+    return workplace(tmp_path_factory.mktemp("attachments"))
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    with docker_registry(tmp_path_factory.mktemp("registry") / "data") as running:
+        yield running
+
+
+def _pushed(place: Workplace, reference: str) -> dict[str, Any]:
+    answer = place.run("push", "--json", reference)
+    assert answer.code == 0, answer.err
+    facts: dict[str, Any] = json.loads(answer.out)["pushed"]
+    return facts
+
+
+def _curl(registry: Registry, path: str) -> bytes:
+    url = f"http://{registry.address}/v2/{path}"
+    accept = "Accept: application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json"
+    return subprocess.run(["curl", "-sfL", "-H", accept, url], check=True, capture_output=True).stdout
+
+
+def _attached(registry: Registry, repository: str, digest: str) -> dict[str, bytes]:
+    """What is attached to an image, by its type, as another client finds it."""
+    index = json.loads(_curl(registry, f"{repository}/manifests/{digest.replace(':', '-')}"))
+    found = {}
+    for each in index["manifests"]:
+        manifest = json.loads(_curl(registry, f"{repository}/manifests/{each['digest']}"))
+        assert manifest["subject"]["digest"] == digest
+        (layer,) = manifest["layers"]
+        found[each["artifactType"]] = _curl(registry, f"{repository}/blobs/{layer['digest']}")
+    assert len(found) == len(index["manifests"])
+    return found
+
+
+def test_all_that_is_wanted_is_attached(place: Workplace, registry: Registry, tmp_path: Path) -> None:
+    file = place.declare(_ALL)
+    pushed = _pushed(place, f"{registry.address}/all:1")
+    assert list(pushed["attached"]) == ["spdx", "cyclonedx", "provenance"]
+    found = _attached(registry, "all", pushed["digest"])
+    assert place.run("oci", "-o", "same.oci", "--sbom", "same.spdx.json", "--sbom", "same.cdx.json").code == 0
+    assert found["application/spdx+json"] == (place.folder / "same.spdx.json").read_bytes()
+    assert found["application/vnd.cyclonedx+json"] == (place.folder / "same.cdx.json").read_bytes()
+    purls = sboms.spdx_purls(sboms.spdx(place.folder / "same.spdx.json"))
+    _check_provenance(json.loads(found["application/vnd.in-toto+json"]), pushed, file, purls)
+    again = _pushed(place, f"{registry.address}/all:1")
+    assert again["attached"] == pushed["attached"]
+    assert _attached(registry, "all", pushed["digest"]) == found
+
+
+def _check_provenance(statement: Any, pushed: dict[str, Any], file: Path, purls: list[str]) -> None:
+    assert statement["_type"] == "https://in-toto.io/Statement/v1"
+    assert statement["predicateType"] == "https://slsa.dev/provenance/v1"
+    (subject,) = statement["subject"]
+    assert f"sha256:{subject['digest']['sha256']}" == pushed["digest"]
+    definition = statement["predicate"]["buildDefinition"]
+    assert definition["externalParameters"]["layers"]["compression"]["codec"]
+    first, *items = definition["resolvedDependencies"]
+    assert first == {"name": "os.toml", "digest": {"sha256": hashlib.sha256(file.read_bytes()).hexdigest()}}
+    assert sorted(item["uri"] for item in items) == purls
+    debs = {hashlib.sha256(deb.read_bytes()).hexdigest() for deb in (file.parent.parent / "archive").rglob("*.deb")}
+    assert {item["digest"]["sha256"] for item in items} <= debs
+    versions = statement["predicate"]["runDetails"]["builder"]["version"]
+    assert set(versions) == {"ocipack", "python", "codec"}
+    assert all(versions.values())
+
+
+def test_provenance_names_no_place_and_no_time(place: Workplace, registry: Registry) -> None:
+    place.declare('[sbom]\nattach = ["provenance"]')
+    pushed = _pushed(place, f"{registry.address}/provenance:1")
+    (statement,) = _attached(registry, "provenance", pushed["digest"]).values()
+    for secret in (str(place.folder), str(place.archive.folder), "file://", "T0"):
+        assert secret.encode() not in statement
+
+
+def test_the_lock_is_told_of(place: Workplace, registry: Registry) -> None:
+    place.declare('[sbom]\nattach = ["provenance"]')
+    assert place.run("lock").code == 0
+    lock = place.folder / "os.lock"
+    try:
+        pushed = _pushed(place, f"{registry.address}/locked:1")
+    finally:
+        data = lock.read_bytes()
+        lock.unlink()
+    (statement,) = _attached(registry, "locked", pushed["digest"]).values()
+    told = json.loads(statement)["predicate"]["buildDefinition"]["resolvedDependencies"][1]
+    assert told == {"name": "os.lock", "digest": {"sha256": hashlib.sha256(data).hexdigest()}}
+
+
+def test_without_being_told_nothing_is_attached(place: Workplace, registry: Registry) -> None:
+    place.declare()
+    pushed = _pushed(place, f"{registry.address}/nothing:1")
+    assert pushed["attached"] == {}
+    assert registry.tag("nothing", pushed["digest"].replace(":", "-")) is None
+
+
+def test_what_is_attached_is_told(place: Workplace, registry: Registry) -> None:
+    place.declare(_ALL)
+    told = place.run("push", f"{registry.address}/told:1").err.splitlines()[-1]
+    assert told.endswith(", manifest sent, spdx and cyclonedx and provenance attached")
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ('[sbom]\nattach = ["spdx", "spdx"]', "named twice"),
+        ('[sbom]\nattach = ["spdy"]', "spdx"),
+        ("[sbom]\nattach = true", "sbom.attach"),
+    ],
+)
+def test_mistakes(place: Workplace, table: str, said: str) -> None:
+    place.declare(table)
+    answer = place.run("check")
+    assert answer.code == 2
+    assert said in answer.err
