@@ -118,14 +118,25 @@ def ends(path: Path, size: int) -> tuple[bytes, bytes]:
         return first, file.read()
 
 
-def test_an_mbr_is_to_the_byte_what_sfdisk_writes(tmp_path: Path) -> None:
-    path = write_disk(tmp_path / "disk", mbr, MBR)
+@pytest.mark.parametrize(
+    "disk",
+    [
+        MBR,
+        replace(
+            MBR, size=8 * GIB, partitions=(replace(ROOT, size=3 * GIB), replace(LAST, start=5 * GIB, size=2 * GIB))
+        ),
+        replace(MBR, size=40 * GIB, partitions=(replace(ROOT, size=9 * GIB), replace(LAST, start=20 * GIB))),
+    ],
+)
+def test_an_mbr_is_to_the_byte_what_sfdisk_writes(tmp_path: Path, disk: Disk) -> None:
+    path = write_disk(tmp_path / "disk", mbr, disk)
     script = subprocess.run(["sfdisk", "--dump", path], capture_output=True, text=True, check=True).stdout
     theirs = tmp_path / "theirs"
     with open(theirs, "wb") as file:
-        file.truncate(MBR.size)
+        file.truncate(disk.size)
     subprocess.run(["sfdisk", "--quiet", theirs], input=script, text=True, check=True, capture_output=True)
-    assert theirs.read_bytes()[:512] == path.read_bytes()[:512]
+    with open(theirs, "rb") as other, open(path, "rb") as ours:
+        assert other.read(512) == ours.read(512)
 
 
 def test_a_hybrid_mbr_has_what_asks_for_it_behind_what_protects_the_table(tmp_path: Path) -> None:
