@@ -140,31 +140,19 @@ def _build(file: str, options: dict[str, Any], names: Sequence[str] = ()) -> Non
             raise click.UsageError(f"an option is for {table}, which is not to be made")
     declaration = changed(declaration, common, names, said)
     with ConsoleProgress(common.verbosity) as progress:
-        _make(
-            declaration,
-            names,
-            common,
-            options["output"],
-            options["sboms"],
-            progress,
-            check=options["check"],
-            as_json=options["as_json"],
-        )
+        _make(declaration, names, common, options, progress)
 
 
 def _make(
     declaration: "Declaration",
     names: Sequence[str],
     common: Common,
-    output: str | None,
-    sboms: Sequence[str],
+    options: dict[str, Any],
     progress: "ConsoleProgress",
-    *,
-    check: bool,
-    as_json: bool,
 ) -> None:
     from packer import build, report, sbom
 
+    output, check, as_json = options["output"], options["check"], options["as_json"]
     if output and len(names) > 1:
         raise click.UsageError("--output goes with one type only")
     if output == STANDARD_OUTPUT and (check or as_json):
@@ -175,15 +163,10 @@ def _make(
         raise click.UsageError(f"--output goes with one artefact only; of {names[0]} there is one for each platform")
     if output:
         outputs = [replace(outputs[0], path=_output(output))]
-    told = [sbom.SbomFile.of(os.path.abspath(path)) for path in sboms]
-    if told and len(declaration.target_platforms) > 1:
-        raise click.UsageError("--sbom goes with one platform only; ocipack push attaches SBOMs to the image of each")
+    told = sbom.files([os.path.abspath(path) for path in options["sboms"]], len(declaration.target_platforms))
     productions = build.produce(declaration, settings)
     artefacts = (build.check if check else build.build)(productions, outputs, settings)
-    if told:
-        from packer.sbom.components import bill, image_of
-
-        sbom.write(told, bill(productions[0].system, productions[0].plan, image_of(artefacts)))
+    sbom.write(told, productions[0], artefacts)
     if output == STANDARD_OUTPUT:
         return
     if as_json:
@@ -364,7 +347,6 @@ def push(arguments: tuple[str, ...], as_json: bool, **options: Any) -> None:
     from formats.stored_layout import is_layout
     from packer import build, report
     from packer.console import ConsoleProgress
-    from packer.provenance import Build
     from packer.push import push_built, push_stored
 
     if len(arguments) > 2:
@@ -377,8 +359,7 @@ def push(arguments: tuple[str, ...], as_json: bool, **options: Any) -> None:
             pushed = push_stored(os.path.abspath(file), target, progress)
         else:
             settings, declaration = _settings(common, progress), _declaration(common)
-            productions = build.produce(declaration, settings)
-            pushed = push_built([Build(declaration, settings, one) for one in productions], target, progress)
+            pushed = push_built(declaration, build.produce(declaration, settings), settings, target, progress)
         progress.tell(report.pushed_text(pushed))
     click.echo(report.pushed_json(pushed) if as_json else pushed.reference)
 

@@ -19,7 +19,8 @@ from layers.digest import Digest
 from layers.entry import Content, Data, Slice
 from layers.errors import PackError
 from packer import attachments
-from packer.build import open_workshop
+from packer.build import Production, Settings, open_workshop
+from packer.declaration import Declaration
 from packer.provenance import Build
 from packer.registry.image import Blob, Manifest
 from packer.registry.push import Pushed, PushProgress, push
@@ -78,26 +79,34 @@ def push_stored(path: str, target: Target, progress: PushProgress) -> Pushed:
         return push(image, target.reference, repository, progress)
 
 
-def push_built(builds: Sequence[Build], target: Target, progress: PushProgress) -> Pushed:
+def push_built(
+    declaration: Declaration,
+    productions: Sequence[Production],
+    settings: Settings,
+    target: Target,
+    progress: PushProgress,
+) -> Pushed:
     """Build an image, and push it; nothing of it is made that the registry has and that was made once.
 
     Args:
-        builds: of what, and with what: one for each platform, with the same settings.
+        declaration: os.toml, with what the command line says instead.
+        productions: of what: one for each platform.
+        settings: with what.
         target: where it goes.
         progress: is told what is done.
 
     Raises:
         PackError: a content cannot be read, or the registry does not take the image.
     """
-    productions = [build.production for build in builds]
-    with open_workshop(productions, builds[0].settings) as workshop:
+    with open_workshop(productions, settings) as workshop:
         image = BuiltImage([Order(one.system, one.plan, workshop, str(target.reference)) for one in productions])
+        name = target.reference.name
         wanted = [
             (attachment, manifest)
-            for build, made, manifest in zip(
-                builds, image.images, image.manifests, strict=False
-            )  # an index is the last
-            for attachment in attachments.of_image(build, (manifest.digest, made.layers), target.reference.name)
+            for one, made, manifest in zip(productions, image.images, image.manifests, strict=False)  # an index is last
+            for attachment in attachments.of_image(
+                Build(declaration, settings, one), (manifest.digest, made.layers), name
+            )
         ]
         with target.open() as repository:
             pushed = push(image, target.reference, repository, progress)

@@ -17,6 +17,8 @@ from layers.errors import InputError
 from layers.output import PendingFile
 
 if TYPE_CHECKING:
+    from formats.format import Artefact
+    from packer.build import Production
     from packer.sbom.components import Bill
 
 #: Every form: its name, which is its module's, and how its files are called.
@@ -68,14 +70,41 @@ class SbomFile:
         )
 
 
-def write(files: Sequence[SbomFile], bill: "Bill") -> None:
-    """Write SBOMs, each whole or not at all.
+def files(paths: Sequence[str], platforms: int) -> list[SbomFile]:
+    """The files of some paths.
+
+    Args:
+        paths: absolute.
+        platforms: how many the system is made for.
 
     Raises:
-        OutputError: one cannot be written.
+        InputError: a path is none of an SBOM, or there are several platforms.
     """
-    documents = [form(file.form).document(bill) for file in files]
-    for file, document in zip(files, documents, strict=True):
+    if paths and platforms > 1:
+        raise InputError(
+            "--sbom goes with one platform only", hint="`ocipack push` attaches SBOMs to the image of each platform."
+        )
+    return [SbomFile.of(path) for path in paths]
+
+
+def write(wanted: Sequence[SbomFile], production: "Production", artefacts: Sequence["Artefact"]) -> None:
+    """Write SBOMs, each whole or not at all.
+
+    Args:
+        wanted: where to; if there is nothing, nothing is done.
+        production: of what.
+        artefacts: that were made of it.
+
+    Raises:
+        PackError: an item cannot be read, or a file cannot be written.
+    """
+    if not wanted:
+        return
+    from packer.sbom.components import bill, image_of
+
+    told = bill(production.system, production.plan, image_of(artefacts))
+    documents = [form(file.form).document(told) for file in wanted]
+    for file, document in zip(wanted, documents, strict=True):
         folder, name = os.path.split(file.path)
         with PendingFile(folder) as pending:
             pending.write(document)

@@ -133,3 +133,24 @@ def test_mistakes(place: Workplace, table: str, said: str) -> None:
     answer = place.run("check")
     assert answer.code == 2
     assert said in answer.err
+
+
+def test_the_image_of_each_platform_has_its_own(place: Workplace, registry: Registry) -> None:
+    folder = place.folder / "items"
+    folder.mkdir()
+    (folder / "file").write_text("text\n")
+    (place.folder / "os.toml").write_text(
+        'name = "several"\nplatforms = ["x86_64-linux", "aarch64-linux"]\n'
+        f'[store]\ntype = "folder"\npath = "items"\n{_ALL}\n'
+    )
+    pushed = _pushed(place, f"{registry.address}/several:1")
+    assert len(pushed["attached"]) == 6
+    index = json.loads(_curl(registry, f"several/manifests/{pushed['digest']}"))
+    for each in index["manifests"]:
+        found = _attached(registry, "several", each["digest"])
+        assert len(found) == 3
+        subject = json.loads(found["application/vnd.in-toto+json"])["subject"][0]
+        assert f"sha256:{subject['digest']['sha256']}" == each["digest"]
+    answer = place.run("docker", "--sbom", "several.cdx.json")
+    assert answer.code == 2
+    assert "one platform only" in answer.err
