@@ -47,6 +47,10 @@ class NoCodec:
 
 _ISAL_LEVELS = range(1, 4)
 
+# igzip's memory for a block: with less than its default, blocks are shorter and their codes fit better. 1.7 GB of
+# programs become 0.5 % smaller at every level, in the same time; with still less memory, level 1 is slower.
+_ISAL_MEMORY = 5
+
 
 @dataclass(frozen=True)
 class Gzip:
@@ -59,7 +63,7 @@ class Gzip:
     @property
     def library(self) -> str:  # noqa: D102
         if self.level in _ISAL_LEVELS:
-            return f"isal {isal.__version__}"
+            return f"isal {isal.__version__} memory {_ISAL_MEMORY}"
         return f"zlib {zlib.ZLIB_RUNTIME_VERSION}"
 
     def start(self) -> bytes:  # noqa: D102
@@ -67,8 +71,8 @@ class Gzip:
         return b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 
     def compress(self, chunk: bytearray) -> bytes:  # noqa: D102
-        library = isal_zlib if self.level in _ISAL_LEVELS else zlib
-        state = library.compressobj(self.level, zlib.DEFLATED, -zlib.MAX_WBITS)
+        library, memory = (isal_zlib, _ISAL_MEMORY) if self.level in _ISAL_LEVELS else (zlib, zlib.DEF_MEM_LEVEL)
+        state = library.compressobj(self.level, zlib.DEFLATED, -zlib.MAX_WBITS, memory)
         return bytes(state.compress(chunk) + state.flush(library.Z_FULL_FLUSH))
 
     def record(self, compressed: bytes | bytearray) -> bytes:  # noqa: ARG002, D102
@@ -81,6 +85,10 @@ class Gzip:
 
 _OF_THREAD = threading.local()
 
+# Entries of level 3's tables, as a power of two; by itself it takes 2^16 and 2^17. Tables that stay in a processor's
+# first caches take 12 % less time and leave 1.3 % more: 1.7 GB of programs are still 1.4 % smaller than with gzip -6.
+_ZSTD_TABLES = 15
+
 
 @dataclass(frozen=True)
 class Zstd(Concatenated):
@@ -92,14 +100,24 @@ class Zstd(Concatenated):
 
     @property
     def library(self) -> str:  # noqa: D102
-        return "libzstd " + ".".join(map(str, zstandard.ZSTD_VERSION))
+        tables = f" tables {_ZSTD_TABLES}" if self.level == Zstd.level else ""
+        return f"libzstd {'.'.join(map(str, zstandard.ZSTD_VERSION))}{tables}"
 
     def compress(self, chunk: bytearray) -> bytes:  # noqa: D102
         # A thread's compressor is used again: setting one up costs 5 % of compressing a chunk.
         known: dict[int, zstandard.ZstdCompressor] = _OF_THREAD.__dict__.setdefault("compressors", {})
         if self.level not in known:
-            known[self.level] = zstandard.ZstdCompressor(level=self.level, write_content_size=True, threads=0)
+            known[self.level] = _zstd_compressor(self.level)
         return known[self.level].compress(chunk)
+
+
+def _zstd_compressor(level: int) -> zstandard.ZstdCompressor:
+    if level != Zstd.level:
+        return zstandard.ZstdCompressor(level=level, write_content_size=True, threads=0)
+    parameters = zstandard.ZstdCompressionParameters.from_level(
+        level, source_size=CHUNK, hash_log=_ZSTD_TABLES, chain_log=_ZSTD_TABLES, write_content_size=True, threads=0
+    )
+    return zstandard.ZstdCompressor(compression_params=parameters)
 
 
 @dataclass(frozen=True)
