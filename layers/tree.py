@@ -241,7 +241,11 @@ def add_parents(entries: dict[bytes, Entry], known: Tree | None = None) -> None:
     Raises:
         EntryError: an entry lies below something that is no folder.
     """
+    complete = {b""}  # folders that are there with all that are above them
     for path in list(entries):
+        folder = path[: max(path.rfind(b"/"), 0)]
+        if folder in complete:
+            continue
         for parent in parents(path):
             above = entries.get(parent)
             if above is None:
@@ -252,6 +256,7 @@ def add_parents(entries: dict[bytes, Entry], known: Tree | None = None) -> None:
             if not isinstance(above, Directory):
                 raise EntryError(f"/{os.fsdecode(path)} lies below /{os.fsdecode(parent)}, which is not a folder")
             break
+        complete.add(folder)
 
 
 def overlay(tree: Tree, upper: Iterable[Entry]) -> Tree:

@@ -4,6 +4,7 @@ The import names are plain words (`layers`, `formats`, `packer`), so that a fore
 environment that was not made for ocipack alone, would be imported in place of ours.
 """
 
+import gc
 import importlib.util
 import os
 import signal
@@ -11,6 +12,10 @@ import sys
 
 # Until the command line runs, an interrupt just ends the process: there is nothing to clean up, nor to say.
 signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+# A closure is a hundred thousand small objects that refer to each other in no circle: looking for one after every 700
+# of them, as Python does by itself, costs 5 % of a build in which nothing changed.
+gc.set_threshold(50_000)
 
 _OURS = ("layers", "formats", "packer")
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import isal
 import pytest
 import zstandard
 
@@ -186,9 +187,11 @@ def test_defaults(name: str, level: int) -> None:
 
 
 def test_the_library_that_makes_the_bytes_is_named() -> None:
-    assert codec("gzip", 3).library.startswith("isal ")
+    assert codec("gzip", 3).library == f"isal {isal.__version__} memory 5"
     assert codec("gzip", 4).library == f"zlib {zlib.ZLIB_RUNTIME_VERSION}"
-    assert codec("zstd").library == "libzstd " + ".".join(str(part) for part in zstandard.ZSTD_VERSION)
+    zstd = "libzstd " + ".".join(str(part) for part in zstandard.ZSTD_VERSION)
+    assert codec("zstd").library == codec("zstd", 3).library == f"{zstd} tables 15"
+    assert codec("zstd", 4).library == zstd
 
 
 @pytest.mark.parametrize(
