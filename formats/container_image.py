@@ -24,7 +24,7 @@ from layers import tar
 from layers.blob import Layer, LayerRequest, layer_key
 from layers.digest import Digest
 from layers.entry import Entry, File
-from layers.item import StoreItem
+from layers.item import NarItem, StoreItem
 from layers.plan import Group
 from layers.reader import Reader
 
@@ -150,7 +150,10 @@ def canonical_json(value: object) -> bytes:
 
 def _group_request(order: Order, group: Group) -> LayerRequest:
     system, workshop = order.system, order.workshop
-    facts: Json = {"items": [_item_facts(item, system.omitted.get(item.path, frozenset())) for item in group.items]}
+    items = [_item_facts(item, system.omitted.get(item.path, frozenset())) for item in group.items]
+    if all(isinstance(item, NarItem) for item in group.items):
+        items.sort()  # they have no folder in common, and their order changes with the path of any item
+    facts: Json = {"items": items}
     if not workshop.verify:
         facts["verified"] = False  # a later build that verifies must not take its word
     return LayerRequest(
@@ -161,7 +164,7 @@ def _group_request(order: Order, group: Group) -> LayerRequest:
     )
 
 
-def _item_facts(item: StoreItem, omitted: frozenset[bytes]) -> list[object]:
+def _item_facts(item: StoreItem, omitted: frozenset[bytes]) -> list[Any]:
     """All that an item's entries in a layer are a function of."""
     rules = [[old.hex(), new.hex()] for old, new in item.placement.rules]
     return [str(item.identity), sorted(path.hex() for path in omitted), rules]

@@ -14,10 +14,14 @@ from formats.image_layout import LAYOUT
 from formats.platform import PLATFORMS
 from formats.system import RunConfiguration, System
 from layers.digest import Digest
+from layers.entry import Data, File, Meta
+from layers.item import NarItem
 from layers.placement import Placement
 from layers.plan import plan
 from layers.strategies import strategy
 from tests.oracle.image_spec import problems
+from tests.support.entries import noise
+from tests.support.nar_items import nar_item
 from tests.support.systems import item, system, workshop
 
 _ITEMS = (item("base", {"base": b"1"}), item("leaf", {"leaf": b"22"}, ("base",)))
@@ -148,6 +152,27 @@ def test_one_changed_item_changes_one_layer(tmp_path: Path) -> None:
     changed = item("leaf", {"leaf": b"23"}, ("base",))
     after = _image(tmp_path, system(_ITEMS[0], changed))
     assert [old == new for old, new in zip(before.layers, after.layers, strict=True)] == [False, True, True]
+
+
+def _store_item(path: str, data: bytes, *references: str) -> NarItem:
+    return nar_item(path, File(path.strip("/").encode(), Data(data), Meta(0o444)), references=references)
+
+
+def _tail(tmp_path: Path, large: str) -> tuple[list[str], Digest]:
+    """The order of the two small items that share a layer, and that layer's key; a large item needs one of them."""
+    small = [_store_item("/gnu/store/b-b", b"b"), _store_item("/gnu/store/c-c", b"c")]
+    of = system(*small, _store_item(large, noise(10_000), "/gnu/store/c-c"))
+    with workshop(tmp_path) as made_with:
+        order = Order(of, plan(of.closure, strategy("size"), 3), made_with, "")
+        (group,) = (group for group in order.plan.groups if len(group.items) == len(small))
+        return [item.name for item in group.items], layer_requests(order)[order.plan.groups.index(group)].key
+
+
+def test_the_order_of_a_stores_items_is_no_part_of_a_layers_key(tmp_path: Path) -> None:
+    before, key = _tail(tmp_path, "/gnu/store/a-large")
+    after, same = _tail(tmp_path, "/gnu/store/z-large")
+    assert (before, after) == (["c", "b"], ["b", "c"])
+    assert key == same
 
 
 def test_what_another_item_replaces_is_not_in_the_layer_and_is_in_its_key(tmp_path: Path) -> None:
