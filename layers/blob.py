@@ -194,6 +194,7 @@ class Workshop:
                 take(layers[-1])
 
         with contextlib.ExitStack() as files, self._made(todo) as made:
+            hand_on()
             for request, pieces in zip(todo, made, strict=True):
                 self._write(request, pieces, files.enter_context(self.cache.pending()), pipeline, known)
                 hand_on()
