@@ -20,10 +20,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from layers import tar
+from layers.cache import CacheFolder, Found, Kept, file_digest, mark_used
 from layers.codec import Codec
 from layers.compressed import CompressedWriter
-from layers.digest import Digest, DigestError
+from layers.decompress import compression_of, decompressed
+from layers.digest import Digest, DigestError, is_hex
 from layers.entry import Entry
+from layers.errors import PackError
 from layers.output import Buffer, PendingFile, make_cache
 from layers.pipeline import Pipeline, ahead
 from layers.progress import Progress
@@ -53,6 +56,9 @@ Emit = Callable[[Callable[[Buffer], object]], Layer]
 # One thread reads, verifies and frames pieces, another one hashes and writes them. More pieces between them are no
 # faster: 16 leave the processors' caches, which costs 3 % of the processors' time.
 _PIECES_AHEAD = 4
+
+_MAGIC_SIZE = 8
+_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,17 +117,11 @@ class BlobCache:
 
     def recall(self, key: Digest) -> Layer | None:
         """The layer of a key; its blob may be gone."""
-        try:
-            with open(os.path.join(self._layers, key.hex), "rb") as file:
-                facts = json.load(file)
-            return Layer(
-                Digest.parse(facts["diff_id"]),
-                Digest.parse(facts["digest"]),
-                facts["size"],
-                facts["compression"],
-            )
-        except (OSError, ValueError, LookupError, TypeError, RecursionError, DigestError):
-            return None
+        record = os.path.join(self._layers, key.hex)
+        layer = _recorded(record)
+        if layer:
+            mark_used(record)
+        return layer
 
     def find(self, key: Digest) -> Layer | None:
         """The layer of a key, when both its record and its blob are whole."""
@@ -147,6 +147,58 @@ class BlobCache:
         with PendingFile(self._layers) as record:
             record.write(json.dumps(facts).encode())
             record.publish(key.hex, mode=0o400, durable=False)
+
+
+def _recorded(place: str) -> Layer | None:
+    try:
+        with open(place, "rb") as file:
+            facts = json.load(file)
+        return Layer(
+            Digest.parse(facts["diff_id"]),
+            Digest.parse(facts["digest"]),
+            facts["size"],
+            facts["compression"],
+        )
+    except (OSError, ValueError, LookupError, TypeError, RecursionError, DigestError):
+        return None
+
+
+def kept(cache: CacheFolder) -> Iterator[Kept]:
+    """See `layers.cache.Keeper`; a blob is used when one of its layers is."""
+    blobs = {found.name: found for found in cache.below("blobs/sha256").found() if _is_named_by_digest(found)}
+    used = {name: blob.used for name, blob in blobs.items()}
+    for record in filter(_is_named_by_digest, cache.below("layers").found()):
+        layer = _recorded(record.place)
+        blob = blobs.get(layer.digest.hex) if layer else None
+        if blob:
+            used[blob.name] = max(used[blob.name], record.used)
+        yield Kept("layers", (record.path,), record.size, record.used, partial(_is_true, layer, blob))
+    for name, blob in blobs.items():
+        yield Kept("blobs", (blob.path,), blob.size, used[name], partial(_is_blob, blob))
+
+
+def _is_named_by_digest(found: Found) -> bool:
+    return found.is_file and is_hex(found.name)
+
+
+def _is_blob(blob: Found) -> bool:
+    return file_digest(blob.place).hex == blob.name
+
+
+def _is_true(layer: Layer | None, blob: Found | None) -> bool:
+    """Whether a record tells the truth, as far as its blob is there to tell; a damaged blob says nothing about it."""
+    if not layer or not blob or layer.size != blob.size:
+        return layer is not None and not blob
+    with open(blob.place, "rb", buffering=0) as file:
+        compression = compression_of(file.read(_MAGIC_SIZE))
+        file.seek(0)
+        pieces = iter(lambda: file.read(_CHUNK), b"")
+        try:
+            return compression == layer.compression and layer.diff_id == Digest.of_stream(
+                decompressed(pieces, compression, blob.name)
+            )
+        except PackError:
+            return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,11 @@ class DigestError(PackError):
     """A text that should name bytes and does not."""
 
 
+def is_hex(name: str) -> bool:
+    """Whether a file's name is the hexadecimal digits of a digest."""
+    return bool(_SHA256.fullmatch(f"sha256:{name}"))
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Digest:
     """A SHA-256 digest.

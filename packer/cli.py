@@ -1,7 +1,7 @@
 """The command line: the only module that reads the environment, prints results and chooses an exit code.
 
-Results go to standard output, everything else to standard error. Exit codes: 0; 1, the build failed, or what `diff`
-compares is different; 2, the input is wrong; 130, interrupted.
+Results go to standard output, everything else to standard error. Exit codes: 0; 1, the build failed, what `diff`
+compares is different, or `cache verify` found damage; 2, the input is wrong; 130, interrupted.
 
 What commands need is imported when they run: checking os.toml and drawing bars takes longer to import than to print
 the help.
@@ -10,6 +10,7 @@ the help.
 import contextlib
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -21,6 +22,7 @@ from formats import format as formats
 from layers.archive import STANDARD_OUTPUT
 from layers.errors import InputError, PackError
 from layers.output import PendingFile, said
+from packer.cache_command import cache_command, cache_in_use
 from packer.options import (
     Common,
     artefact_options,
@@ -31,6 +33,7 @@ from packer.options import (
     output_options,
     registry_options,
     sign_options,
+    split_arguments,
     verify_options,
 )
 
@@ -39,7 +42,6 @@ if TYPE_CHECKING:
     from packer.console import ConsoleProgress
     from packer.declaration import Declaration
     from packer.inspection.answers import Question
-    from packer.lock import Lock
     from packer.push import Target
     from packer.registry.transport import Access
 
@@ -105,23 +107,10 @@ def _format_command(name: str) -> click.Command:
     @click.argument("arguments", nargs=-1, metavar="[TYPE]... [OS_TOML]")
     @output_options
     def command(arguments: tuple[str, ...], **options: Any) -> None:
-        names, file = _split_arguments(name, arguments)
+        names, file = split_arguments(name, arguments, _DECLARATION)
         _build(file, options, names)
 
     return command
-
-
-def _split_arguments(first: str, arguments: tuple[str, ...]) -> tuple[list[str], str]:
-    """Formats, then at most one file: `docker oci os.toml`."""
-    names = [first]
-    rest = list(arguments)
-    while rest and rest[0] in formats.NAMES:
-        names.append(rest.pop(0))
-    if len(rest) > 1:
-        raise click.UsageError(f"one os.toml at a time, not {' and '.join(rest)}")
-    if len(names) != len(set(names)):
-        raise click.UsageError("the same type is named twice")
-    return names, rest[0] if rest else _DECLARATION
 
 
 def _build(file: str, options: dict[str, Any], names: Sequence[str] = ()) -> None:
@@ -200,7 +189,7 @@ def _settings(common: Common, progress: "ConsoleProgress") -> "Settings":
 
     return Settings(
         folder=os.path.dirname(os.path.abspath(common.file)),
-        cache=_cache_folder(),
+        cache=cache_in_use(_cache_folder()),
         epoch=_epoch(),
         jobs=common.jobs,
         refresh=common.refresh,
@@ -246,6 +235,9 @@ def _cache_folder() -> str:
             raise InputError("there is no home folder for the cache", hint="XDG_CACHE_HOME names another place for it.")
         base = os.path.join(home, ".cache")
     return os.path.join(base, "ocipack")
+
+
+ocipack.add_command(cache_command(_cache_folder, time.time_ns))
 
 
 @ocipack.command("build")
@@ -304,14 +296,14 @@ def lock_items(file: str, refresh: bool, quiet: bool, verbose: bool) -> None:
     with ConsoleProgress(VERBOSE if verbose else QUIET if quiet else NORMAL) as progress:
         settings = build.Settings(
             folder=os.path.dirname(os.path.abspath(file)),
-            cache=_cache_folder(),
+            cache=cache_in_use(_cache_folder()),
             epoch=_epoch(),
             jobs=1,
             refresh=refresh,
             verify=True,
             environment=_environment(),
             progress=progress,
-            lock=_lock_before(output, progress),
+            lock=lock.read_before(output, progress),
             lock_file=output,
             file=file,
         )
@@ -321,18 +313,6 @@ def lock_items(file: str, refresh: bool, quiet: bool, verbose: bool) -> None:
             pending.publish(os.path.basename(output))
         progress.tell(f"{len(locked.items)} items")
     click.echo(output)
-
-
-def _lock_before(path: str, progress: "ConsoleProgress") -> "Lock | None":
-    """The lock that is replaced; one that cannot be used counts as none."""
-    from packer import lock
-    from packer.mistakes import ConfigError
-
-    try:
-        return lock.read(path)
-    except ConfigError as error:
-        progress.warn(f"{error}\nAccounts get new numbers.")
-        return None
 
 
 @ocipack.command()

@@ -20,6 +20,7 @@ from pydantic_core import InitErrorDetails
 from layers.digest import Digest
 from layers.errors import InputError, PackError
 from layers.item import Closure, NarItem, StoreItem
+from layers.progress import Progress
 from packer import sentences, stores
 from packer.accounts import NAME, Ids
 from packer.document import quoted
@@ -159,6 +160,20 @@ def read(path: str) -> Lock | None:
     except OSError as error:
         raise _refusal(path, f"cannot be read: {error.strerror}") from error
     return parse(data, path)
+
+
+def read_before(path: str, progress: Progress) -> Lock | None:
+    """The lock that is replaced; one that cannot be used counts as none.
+
+    Args:
+        path: of the file.
+        progress: is warned if there is one that cannot be used.
+    """
+    try:
+        return read(path)
+    except ConfigError as error:
+        progress.warn(f"{error}\nAccounts get new numbers.")
+        return None
 
 
 def parse(data: bytes, origin: str) -> Lock:

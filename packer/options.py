@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from formats import format as formats
 from layers import strategies
 from layers.errors import InputError
 
@@ -219,3 +220,22 @@ def _compression(text: str) -> dict[str, Any]:
     if level and not level.isdecimal():
         raise InputError(f"--compression {text}: the level is not a number", hint="Say for example gzip:6.")
     return {"codec": name, "level": int(level)} if level else {"codec": name}
+
+
+def split_arguments(first: str, arguments: Iterable[str], file: str) -> tuple[list[str], str]:
+    """Formats, then at most one file: `docker oci os.toml`.
+
+    Args:
+        first: the first format.
+        arguments: what is behind it.
+        file: what it is when none is named.
+    """
+    names = [first]
+    rest = list(arguments)
+    while rest and rest[0] in formats.NAMES:
+        names.append(rest.pop(0))
+    if len(rest) > 1:
+        raise click.UsageError(f"one os.toml at a time, not {' and '.join(rest)}")
+    if len(names) != len(set(names)):
+        raise click.UsageError("the same type is named twice")
+    return names, rest[0] if rest else file

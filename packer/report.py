@@ -1,10 +1,11 @@
 """Results as text for people and as JSON for programs."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from formats.format import Artefact
+from layers.cache import Kept
 from packer.build import Output, Production
 from packer.registry.push import Outcome, Pushed
 from packer.sbom import SbomFile
@@ -97,6 +98,29 @@ def _signature(verdict: "Verdict") -> str:
     if not verdict.signer:
         return "signatures were not looked at: no key was named"
     return f"{'not ' if verdict.refusal else ''}signed by {verdict.signer}"
+
+
+def kept_json(folder: str, kept: Iterable[Kept]) -> str:
+    """How much of each kind a cache has, had, or has no more."""
+    kinds = [{"kind": kind, "count": count, "size": size} for kind, (count, size) in _kinds(kept).items()]
+    return _json({"folder": folder, "kinds": kinds})
+
+
+def kept_text(kept: Iterable[Kept]) -> str:
+    """The same as a table with a sum."""
+    kinds = _kinds(kept)
+    count, size = (sum(column) for column in zip((0, 0), *kinds.values(), strict=True))
+    rows = [(kind, str(count), _mebibytes(size)) for kind, (count, size) in (*kinds.items(), ("all", (count, size)))]
+    return table([("what", "count", "MiB"), *rows], right=(1, 2))
+
+
+def _kinds(kept: Iterable[Kept]) -> dict[str, tuple[int, int]]:
+    """Count and bytes by kind, the largest kind first."""
+    found: dict[str, tuple[int, int]] = {}
+    for one in kept:
+        count, size = found.get(one.kind, (0, 0))
+        found[one.kind] = (count + 1, size + one.size)
+    return dict(sorted(found.items(), key=lambda kind: (-kind[1][1], kind[0])))
 
 
 def plan_json(productions: Sequence[Production]) -> str:

@@ -22,6 +22,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from layers.cache import CacheFolder, Kept, mark_used
 from layers.digest import Digest
 from layers.errors import PackError
 from layers.output import OutputError, PendingFile, said
@@ -47,6 +48,7 @@ _URI_LINE = re.compile(r"'(?P<uri>[^']*)' (?P<file>\S+) (?P<size>[0-9]+) SHA256:
 _DEB_NAME = re.compile(
     r"(?P<name>[a-z0-9][a-z0-9+.-]+)_(?P<version>[0-9A-Za-z.+~%-]+)_(?P<architecture>[a-z0-9-]+)\.deb"
 )
+_IDENTITY = re.compile(r"[0-9a-f]{32}")
 _FETCHING = re.compile(r"Get:[0-9]+ .* (?P<name>\S+) \S+ \S+ \[[^\]]*\]")
 
 
@@ -160,6 +162,7 @@ class Apt:
             UnmetError: they cannot be installed together.
             PackError: there is no apt, or it failed.
         """
+        mark_used(self._path("lock"))
         asked = sorted(set(packages))
         facts = [_FORMAT, self._identity.hex, self._lists_identity(), asked, recommends, essential]
         key = Digest.of(json.dumps(facts).encode()).hex
@@ -312,6 +315,15 @@ class Apt:
         }
         stated = "".join(f'{key} "{value}";\n' for key, value in settings.items())
         return f'{_host_settings(self._environment)}{stated}APT::Architectures {{ "{self._architecture}"; }};\n'
+
+
+def kept(folder: CacheFolder) -> Iterator[Kept]:
+    """The sets of lists of a folder of the cache; see `layers.cache.Keeper`. apt checked them when it fetched them."""
+    for found in folder.found():
+        if found.is_folder and _IDENTITY.fullmatch(found.name):
+            below = folder.below(found.name)
+            files = {file.name: file for file in below.found()}
+            yield Kept("lists of packages", (found.path,), below.size, files.get("lock", found).used)
 
 
 def _downloads(lines: Sequence[str], asked: Sequence[str], addresses: Sequence[str]) -> tuple[Download, ...]:

@@ -25,14 +25,16 @@ import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO
 
 import zstandard
 
-from layers.digest import Digest
+from layers.cache import CacheFolder, Found, Kept, file_digest, mark_used
+from layers.digest import Digest, is_hex
 from layers.errors import PackError
 from layers.output import said, writing_cache
-from packer.debian.index import DebError, Index, read_index
+from packer.debian.index import CONTROL, DATA, INDEX, DebError, Index, read_index
 
 _MAGIC = b"!<arch>\n"
 _HEADER_SIZE = 60
@@ -40,6 +42,8 @@ _HEADER = re.compile(rb"([^\0]{16})[0-9 ]{12}[0-9 ]{6}[0-9 ]{6}[0-7 ]{8}([0-9]{1
 _FORMAT = re.compile(rb"2\.[0-9]+\n.*", re.DOTALL)
 _LONGEST_FORMAT = 64
 _CHUNK = 1 << 20
+_SUMS = "sha256sums"
+_LONGEST_SUMS = 1024
 
 # A decompressed member is at most 64 MiB and 200 times what it was: packages that are mostly zeros stay below that, a
 # bomb (xz makes 1 MiB of 7 GiB) does not.
@@ -211,10 +215,10 @@ class Package:
 class PackageCache:
     """Packages that were fetched before, decompressed and never unpacked.
 
-        FOLDER/HEX of the .deb/{data.tar,control.tar,index}
+        FOLDER/HEX of the .deb/{data.tar,control.tar,index,sha256sums}
 
     A package's folder appears whole or not at all. It is not synced: after a power loss the index fails its checksum,
-    or a size is wrong, and the package is made anew.
+    or a size is wrong, and the package is made anew. Only `kept` reads `sha256sums`, which sha256sum(1) reads too.
 
     Args:
         folder: an existing one.
@@ -227,7 +231,10 @@ class PackageCache:
         """The package of a .deb, if it is here and whole."""
         folder = os.path.join(self._folder, digest.hex)
         index = Index.load(folder)
-        return Package(digest, folder, index) if index else None
+        if not index:
+            return None
+        mark_used(os.path.join(folder, INDEX))
+        return Package(digest, folder, index)
 
     def keep(self, deb: str, digest: Digest, work: str) -> Package:
         """Keep a package.
@@ -249,6 +256,7 @@ class PackageCache:
             expand(deb, origin, made)
             index = read_index(made, origin)
             index.save(made)
+            _write(iter([_sums(made).encode()]), os.path.join(made, _SUMS))
             folder = os.path.join(self._folder, digest.hex)
             self._place(made, folder, work)
             os.unlink(deb)
@@ -265,6 +273,26 @@ class PackageCache:
             with contextlib.suppress(FileNotFoundError):
                 os.rename(folder, tempfile.mkdtemp(prefix="damaged.", dir=work))
         os.rename(made, folder)
+
+
+def _sums(folder: str) -> str:
+    """The digests of a package's files, as sha256sum(1) writes them."""
+    return "".join(f"{file_digest(os.path.join(folder, name)).hex}  {name}\n" for name in (CONTROL, DATA, INDEX))
+
+
+def kept(folder: CacheFolder) -> Iterator[Kept]:
+    """The packages of a folder of the cache; see `layers.cache.Keeper`."""
+    for found in folder.found():
+        if found.is_folder and is_hex(found.name):
+            files = {file.name: file for file in folder.below(found.name).found()}
+            used = files.get(INDEX, found).used
+            size = sum(file.size for file in files.values())
+            yield Kept("packages", (found.path,), size, used, partial(_is_whole, found))
+
+
+def _is_whole(package: Found) -> bool:
+    with open(os.path.join(package.place, _SUMS), "rb") as file:
+        return file.read(_LONGEST_SUMS) == _sums(package.place).encode()
 
 
 def _verify(deb: str, digest: Digest, origin: str) -> None:

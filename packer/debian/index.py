@@ -32,8 +32,8 @@ from layers.errors import PackError
 
 DATA = "data.tar"
 CONTROL = "control.tar"
+INDEX = "index"
 
-_INDEX = "index"
 _FORMAT = 1  # of the index; another one is made anew
 _SEPARATOR = "\0"  # the one character that no path has
 _BLOCK = 512
@@ -135,14 +135,14 @@ class Index:
             ],
         }
         line = json.dumps(facts, separators=(",", ":")).encode()
-        with open(os.path.join(folder, _INDEX), "wb") as file:
+        with open(os.path.join(folder, INDEX), "wb") as file:
             file.write(line + b"\n" + hashlib.sha256(line).hexdigest().encode())
 
     @classmethod
     def load(cls, folder: str) -> "Index | None":
         """The index of a folder; none if it, or an archive beside it, is missing or not whole."""
         try:
-            with open(os.path.join(folder, _INDEX), "rb") as file:
+            with open(os.path.join(folder, INDEX), "rb") as file:
                 line, _, checksum = file.read().partition(b"\n")
             sizes = tuple(os.stat(os.path.join(folder, name)).st_size for name in (DATA, CONTROL))
         except OSError:

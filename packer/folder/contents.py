@@ -12,9 +12,11 @@ gets its own time before the first file is read. Nothing here looks at a clock.
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
-from layers.digest import Digest
+from layers.cache import CacheFolder, Kept, mark_used
+from layers.digest import Digest, is_hex
 from layers.errors import ChangedError, PackError
 from layers.output import OutputError, PendingFile, said
 from layers.progress import Progress
@@ -61,29 +63,43 @@ class ContentDigests:
             raise OutputError(f"cannot make the cache {self._cache}: {said(error)}") from error
         with PendingFile(self._cache) as file:
             beginning = os.fstat(file.file.fileno()).st_mtime_ns
-            known = self._load()
+            known = _load(os.path.join(self._cache, self._name)) or {}
             digests = {key: known[key] for key in by_key if key in known}
             digests |= _read([by_key[key] for key in by_key if key not in known], progress)
             settled = {key: digest for key, digest in digests.items() if key[-1] < beginning - _TICK}
             if settled != known:
                 _write(settled, file)
                 file.publish(self._name, mode=0o600, durable=False)
+            mark_used(os.path.join(self._cache, self._name))
         return {key[:2]: digest for key, digest in digests.items()}
 
-    def _load(self) -> dict[_Key, Digest]:
-        """What is known; nothing if it is damaged."""
-        try:
-            with open(os.path.join(self._cache, self._name), "rb") as file:
-                line, _, checksum = file.read(_MOST_BYTES).partition(b"\n")
-        except OSError:
-            return {}
-        if hashlib.sha256(line).hexdigest().encode() != checksum:
-            return {}
-        facts = json.loads(line)
-        if facts["format"] != _FORMAT:
-            return {}
-        return {(device, inode, size, mtime, ctime): Digest(hexadecimal)
-                for device, inode, size, mtime, ctime, hexadecimal in facts["files"]}  # fmt: skip
+
+def kept(folder: CacheFolder) -> Iterator[Kept]:
+    """The lists of a folder of the cache; see `layers.cache.Keeper`."""
+    for found in folder.found():
+        if found.is_file and is_hex(found.name):
+            is_whole = partial(_is_whole, found.place)
+            yield Kept("digests of folders", (found.path,), found.size, found.used, is_whole)
+
+
+def _is_whole(place: str) -> bool:
+    return _load(place) is not None
+
+
+def _load(place: str) -> dict[_Key, Digest] | None:
+    """What is known; None if it is damaged, or not there."""
+    try:
+        with open(place, "rb") as file:
+            line, _, checksum = file.read(_MOST_BYTES).partition(b"\n")
+    except OSError:
+        return None
+    if hashlib.sha256(line).hexdigest().encode() != checksum:
+        return None
+    facts = json.loads(line)
+    if facts["format"] != _FORMAT:
+        return None
+    return {(device, inode, size, mtime, ctime): Digest(hexadecimal)
+            for device, inode, size, mtime, ctime, hexadecimal in facts["files"]}  # fmt: skip
 
 
 def _write(digests: dict[_Key, Digest], file: PendingFile) -> None:

@@ -12,9 +12,11 @@ import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
+from layers.cache import CacheFolder, Found, Kept, mark_used
 from layers.decompress import decompressed
-from layers.digest import Digest
+from layers.digest import Digest, is_hex
 from layers.entry import Slice
 from layers.errors import InputError, PackError
 from layers.output import OutputError, PendingFile, said
@@ -27,6 +29,7 @@ from packer.nix.narinfo import STORE, NarInfo, NarInfoError
 from packer.nix.signature import Keyring
 
 _HASH_LENGTH = 32  # letters of the hash in a path
+_SUFFIX = ".narinfo"
 _CHUNK = 1 << 20
 _OVERHEAD = 1 << 16  # bytes by which compression makes a NAR larger, besides a sixteenth of it
 
@@ -91,6 +94,7 @@ class BinaryCache:
             self._believe(info)
         except (OSError, PackError):
             return None
+        mark_used(self._kept(path))
         return info
 
     def info(self, path: str) -> NarInfo:
@@ -173,7 +177,7 @@ class BinaryCache:
         raise UntrustedError(info.path, what, "Keys that are trusted stand in store.trusted-public-keys.")
 
     def _kept(self, path: str) -> str:
-        return os.path.join(self.folder, Digest.of(self.url.encode()).hex, f"{_hash(path)}.narinfo")
+        return os.path.join(self.folder, Digest.of(self.url.encode()).hex, f"{_hash(path)}{_SUFFIX}")
 
     def _keep(self, path: str, data: bytes) -> None:
         folder, name = os.path.split(self._kept(path))
@@ -184,6 +188,25 @@ class BinaryCache:
         with PendingFile(folder) as file:
             file.write(data)
             file.publish(name, mode=0o600, durable=False)
+
+
+def kept(folder: CacheFolder) -> Iterator[Kept]:
+    """The narinfos of a folder of the cache; see `layers.cache.Keeper`."""
+    for cache in folder.found():
+        if cache.is_folder and is_hex(cache.name):
+            for found in folder.below(cache.name).found():
+                if found.is_file and found.name.endswith(_SUFFIX):
+                    yield Kept("narinfos", (found.path,), found.size, found.used, partial(_is_narinfo, found))
+
+
+def _is_narinfo(found: Found) -> bool:
+    """Whether it can be one; whether it is believed is asked whenever it is used."""
+    with open(found.place, "rb") as file:
+        try:
+            info = NarInfo.parse(file.read(narinfo.LARGEST), found.place)
+        except PackError:
+            return False
+    return f"{_hash(info.path)}{_SUFFIX}" == found.name
 
 
 def _hash(path: str) -> str:

@@ -12,10 +12,12 @@ import contextlib
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
-from layers.digest import Digest
+from layers.cache import CacheFolder, Found, Kept, file_digest, mark_used
+from layers.digest import Digest, is_hex
 from layers.entry import Entry
 from layers.errors import PackError
 from layers.nar_reader import NarIndex, read_nar
@@ -77,6 +79,7 @@ class NarCache:
         index = NarIndex.load(self._path(digest, "index"))
         try:
             if index and os.stat(path, follow_symlinks=False).st_size == index.size:
+                mark_used(self._path(digest, "index"))
                 return KeptNar(path, index)
         except OSError:
             pass
@@ -132,3 +135,24 @@ class NarCache:
 
     def _path(self, digest: Digest, what: str) -> str:
         return os.path.join(self._folder, f"{digest.hex}.{what}")
+
+
+def kept(folder: CacheFolder) -> Iterator[Kept]:
+    """The NARs of a folder of the cache; see `layers.cache.Keeper`."""
+    nars: dict[str, dict[str, Found]] = {}
+    for found in folder.found():
+        name, _, what = found.name.partition(".")
+        if found.is_file and is_hex(name) and what in ("nar", "index"):
+            nars.setdefault(name, {})[what] = found
+    for name, files in nars.items():
+        paths = tuple(file.path for file in files.values())
+        used = (files.get("index") or files["nar"]).used
+        size = sum(file.size for file in files.values())
+        yield Kept("NARs", paths, size, used, partial(_is_whole, Digest(name), files))
+
+
+def _is_whole(digest: Digest, files: Mapping[str, Found]) -> bool:
+    if len(files) < 2:
+        return False
+    index, nar = NarIndex.load(files["index"].place), files["nar"]
+    return index is not None and index.size == nar.size and file_digest(nar.place) == digest

@@ -6,17 +6,19 @@ A store module has
                                that say which items are wanted: if one changes, os.lock has to be made anew; its
                                ONCE, if it has one, why an image has no second store of this type
     open_store(options, context) -> Store
+    kept(cache)                if it keeps something in the cache, what that is (`layers.cache.Keeper`)
 
 and nothing else needs to know about it.
 """
 
 import importlib
 import pkgutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from formats.platform import Platform
+from layers.cache import CacheFolder, Kept
 from layers.entry import Entry
 from layers.item import Closure
 from layers.progress import Progress
@@ -91,6 +93,15 @@ class StoreModule(Protocol):
 
     def open_store(self, options: Any, context: StoreContext) -> Store:
         """The store that the options describe; nothing is fetched yet."""
+        ...
+
+
+@runtime_checkable
+class KeepingModule(Protocol):
+    """A module of this package whose store keeps something in the cache."""
+
+    def kept(self, cache: CacheFolder, /) -> Iterator[Kept]:
+        """See `layers.cache.Keeper`."""
         ...
 
 

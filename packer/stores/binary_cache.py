@@ -10,13 +10,14 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from pydantic_core import InitErrorDetails
 
+from layers.cache import CacheFolder, Kept
 from layers.entry import Entry
 from layers.errors import PackError
 from layers.item import Closure, NarItem
 from layers.tree import Tree
 from packer.fetch import Fetcher
 from packer.forms import Form
-from packer.nix import roots
+from packer.nix import binary_cache, nar_cache, roots
 from packer.nix.binary_cache import BinaryCache
 from packer.nix.item import identity, name_and_version
 from packer.nix.layout import NIX
@@ -27,6 +28,7 @@ from packer.nix.signature import Keyring, PublicKeyError, parse_key
 from packer.record import Record, refusal, settings
 from packer.stores import StoreContext
 
+_NARS, _NARINFOS = "nar", "narinfo"  # folders of the cache
 _ASKING = 8  # threads: narinfos are small, and each takes a round trip
 _FETCHING = 4  # threads: a decoder takes up to 65 MiB
 _MOST_ITEMS = 100_000  # the largest closures of people have 10,000
@@ -101,6 +103,12 @@ def open_store(options: Options, context: StoreContext) -> "BinaryCacheStore":
     return BinaryCacheStore(options, context)
 
 
+def kept(cache: CacheFolder) -> Iterator[Kept]:
+    """See `layers.cache.Keeper`."""
+    yield from binary_cache.kept(cache.below(_NARINFOS))
+    yield from nar_cache.kept(cache.below(_NARS))
+
+
 class BinaryCacheStore:
     """Items of a binary cache.
 
@@ -127,8 +135,8 @@ class BinaryCacheStore:
             self._options.url.rstrip("/"),
             fetcher,
             Keyring(self._options.trusted_public_keys),
-            NarCache(os.path.join(context.cache, "nar")),
-            os.path.join(context.cache, "narinfo"),
+            NarCache(os.path.join(context.cache, _NARS)),
+            os.path.join(context.cache, _NARINFOS),
             context.refresh,
         )
         infos = self._infos(cache)

@@ -11,12 +11,13 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 from pydantic.dataclasses import dataclass
 from pydantic_core import InitErrorDetails
 
+from layers.cache import CacheFolder, Kept
 from layers.entry import Entry
 from layers.errors import InputError
 from layers.item import Closure
 from layers.output import OutputError, said
 from layers.tree import Tree
-from packer.debian import root
+from packer.debian import apt, deb, root
 from packer.debian.apt import Apt
 from packer.debian.apt_error import GoneError
 from packer.debian.deb import Package, PackageCache
@@ -30,6 +31,8 @@ from packer.skipped import Skipped
 from packer.stores import StoreContext
 
 _DEFAULT_COMPONENTS = ("main",)
+_FOLDER = "debian"  # of the cache
+_APT = "apt"
 _FETCHERS = 4  # connections to mirrors
 _IMPORTERS = 2  # decoders take memory: 65 MiB each at worst
 
@@ -144,6 +147,13 @@ def open_store(options: Options, context: StoreContext) -> "DebianStore":
     return DebianStore(options, context, sources(options, context.folder, Host()))
 
 
+def kept(cache: CacheFolder) -> Iterator[Kept]:
+    """See `layers.cache.Keeper`."""
+    folder = cache.below(_FOLDER)
+    yield from apt.kept(folder.below(_APT))
+    yield from deb.kept(folder)
+
+
 def sources(options: Options, folder: str, host: Host) -> Sources:
     """The sources that the options describe.
 
@@ -173,14 +183,14 @@ class DebianStore:
         self._options = options
         self._progress = context.progress
         self._refresh = context.refresh
-        self._folder = os.path.join(context.cache, "debian")
+        self._folder = os.path.join(context.cache, _FOLDER)
         self._cache = PackageCache(self._folder)
         self._locked = context.locked
         self._ids = context.ids
         self._resolved: tuple[Download, ...] = ()
         self._skipped: Sequence[Skipped] = ()
         self._pool = Pool(sources.addresses, Fetcher(context.environment))
-        self._apt = Apt(os.path.join(self._folder, "apt"), sources, context.platform.debian, context.environment)
+        self._apt = Apt(os.path.join(self._folder, _APT), sources, context.platform.debian, context.environment)
 
     def closure(self) -> Closure:
         """The packages with all that they need; the lists of packages are fetched when there are none yet.

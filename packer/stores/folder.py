@@ -1,23 +1,25 @@
 """The folder store: a root file system, or files and folders, as they are on this machine."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, ClassVar
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from layers.cache import CacheFolder, Kept
 from layers.entry import Entry
 from layers.item import Closure
 from layers.tree import Tree
 from packer import forms
-from packer.folder import manifest
+from packer.folder import contents, manifest
 from packer.folder.contents import ContentDigests
 from packer.folder.items import check, item, pieces, sub_folders
 from packer.folder.scan import scan
 from packer.record import Record, settings
 from packer.stores import StoreContext
 
+_FOLDER = "folder"  # of the cache
 _ONE = "one"
 _SUB_FOLDERS = "sub-folders"
 
@@ -64,6 +66,11 @@ def open_store(options: Options, context: StoreContext) -> "FolderStore":
     return FolderStore(options, context)
 
 
+def kept(cache: CacheFolder) -> Iterator[Kept]:
+    """See `layers.cache.Keeper`."""
+    return contents.kept(cache.below(_FOLDER))
+
+
 class FolderStore:
     """A folder of this machine.
 
@@ -90,7 +97,7 @@ class FolderStore:
         options = self._options
         stated = manifest.read(os.path.join(self._context.folder, options.manifest)) if options.manifest else {}
         found = pieces(scan(self._folder), stated)
-        digests = ContentDigests(os.path.join(self._context.cache, "folder"), self._folder).of(
+        digests = ContentDigests(os.path.join(self._context.cache, _FOLDER), self._folder).of(
             (piece.file for piece in found if piece.file), self._context.progress
         )
         check(found, digests)
