@@ -111,4 +111,6 @@ def skopeo_copy(source: str, target: str) -> None:
 def umoci_unpack(layout: Path, tag: str, bundle: Path) -> Path:
     """Unpack a layout's image into a root file system."""
     output("umoci", "unpack", "--image", f"{layout}:{tag}", bundle)
-    return bundle / "rootfs"
+    root = bundle / "rootfs"
+    root.chmod(0o755)  # umoci makes it with the umask, whatever that is
+    return root
