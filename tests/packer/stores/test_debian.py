@@ -85,7 +85,7 @@ def test_a_closure(desk: Desk) -> None:
 def test_no_deb_stays(desk: Desk) -> None:
     desk.closure("hello")
     assert len(desk.kept()) == 2
-    assert all(sorted(os.listdir(path)) == ["control.tar", "data.tar", "index"] for path in desk.kept())
+    assert all(sorted(os.listdir(path)) == ["control.tar", "data.tar", "index", "sha256sums"] for path in desk.kept())
     assert not list(desk.cache.rglob("*.deb"))
     assert not list(desk.cache.rglob("work/*"))
 
