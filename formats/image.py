@@ -1,0 +1,122 @@
+"""The image API: what a disk looks like, in records that inherit from each other by `replace`.
+
+It is what Guix has as `<image>`, `<partition>` and `<image-type>` (Guix reference manual, "Creating System Images"). An
+image says which partitions there are and what is in them; an image type makes an image of an operating system. The
+types that everybody has are in `formats.image_types`; os.toml declares more.
+
+The whole root file system is one tree. Each partition with a mount point gets what is below that, and the folder itself
+stays behind: an EFI system partition at `/boot/efi` holds what boot loaders put there.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from formats.platform import Platform
+from layers.tree import Tree
+
+if TYPE_CHECKING:
+    from formats.system import System
+
+#: The flag of the partition that a BIOS starts from; in Guix's words it marks the root.
+BOOT = "boot"
+#: The flag of an EFI system partition.
+ESP = "esp"
+#: The flag of a partition without file system that holds GRUB's core image, on a GPT.
+BIOS_GRUB = "bios_grub"
+#: The flag of an extended boot loader partition (Boot Loader Specification).
+BLS_BOOT = "bls_boot"
+
+#: The file system of a partition that has none.
+UNFORMATTED = "unformatted"
+
+Initializer = Callable[[Tree, "Partition"], Tree]
+"""What is in a partition, given the whole root file system."""
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """One partition of an image.
+
+    Attributes:
+        label: of the file system, and on a GPT of the partition.
+        size: bytes; None: as much as its content needs, and some room.
+        offset: its first byte on the disk; None: the next whole MiB.
+        file_system: `ext2`, `ext3`, `ext4`, `fat12`, `fat16`, `fat32`, `vfat` (of which FAT depends on the size),
+            `swap` or `unformatted`.
+        file_system_options: features to have, or with a `^` not to have, in mke2fs's words.
+        flags: any of the constants above.
+        uuid: of the file system; None: one that derives from what is packed.
+        partition_uuid: of the partition in a GPT; None: as above.
+        type: GUID of the partition's type in a GPT, for one that no flag and no file system stands for.
+        mount_point: the folder whose content it holds, and where it is mounted; empty: none.
+        initializer: what is in it; None: what is below the mount point.
+    """
+
+    label: str = ""
+    size: int | None = None
+    offset: int | None = None
+    file_system: str = "ext4"
+    file_system_options: tuple[str, ...] = ()
+    flags: frozenset[str] = frozenset()
+    uuid: UUID | None = None
+    partition_uuid: UUID | None = None
+    type: UUID | None = None
+    mount_point: str = ""
+    initializer: Initializer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """What to make of an operating system.
+
+    Attributes:
+        name: file name of the artefact without what formats append; empty: the system's.
+        format: a container (`raw`, `qcow2`, `qcow2-compressed`, `vdi`, `vpc`), or a format of its own: `iso9660`.
+        platform: the processor that it is for; None: the system's.
+        size: bytes of the whole disk; None: as much as its partitions need.
+        additional_space: bytes that stay free in the root file system when its size is not given.
+        operating_system: what is packed; None in an image that others inherit from.
+        partitions: in the order of their numbers.
+        partition_table_type: `mbr`, `gpt`, `hybrid` (a GPT with an MBR that has the partitions, too), or `none`: the
+            artefact is the one partition's file system.
+        boot_loader: which one starts it; empty: none.
+        compression: of formats that can be with and without.
+        volatile_root: whether what is written to the root is gone at the next start.
+        shared_store: the store's items are not in the image: the host shares its own.
+        shared_network: the host shares its network.
+        disk_uuid: of a GPT; None: one that derives from what is packed.
+    """
+
+    name: str = ""
+    format: str = "raw"
+    platform: Platform | None = None
+    size: int | None = None
+    additional_space: int | None = None
+    operating_system: "System | None" = None
+    partitions: tuple[Partition, ...] = ()
+    partition_table_type: str = "mbr"
+    boot_loader: str = ""
+    compression: bool = True
+    volatile_root: bool = False
+    shared_store: bool = False
+    shared_network: bool = False
+    disk_uuid: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageType:
+    """A name, and what it makes of an operating system.
+
+    Attributes:
+        name: on the command line and in os.toml.
+        summary: what it makes, for people, on one line.
+        constructor: gives the image of an operating system.
+        platforms: names of those that it is for; empty: any.
+    """
+
+    name: str
+    summary: str
+    constructor: "Callable[[System], Image]"
+    platforms: tuple[str, ...] = ()
