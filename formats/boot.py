@@ -5,10 +5,11 @@ answers with entries that are laid over the root file system (each partition tak
 boot loader's files for firmware go to `/boot/efi/EFI`), and with the code that is outside of all file systems.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from formats import partition as table
 from formats.image import Image, Partition
 from formats.system import System
 from layers.entry import Content, Entry
@@ -79,12 +80,15 @@ class Installed:
         code: for the first 440 bytes of the disk.
         embedded: code at other places outside of file systems.
         el_torito: on an ISO 9660 image, what a BIOS loads from a CD.
+        efi_variables: makes what UEFI firmware keeps of the disk, when it is known where the partitions are, in the
+            order of their numbers: a file beside the disk.
     """
 
     entries: tuple[Entry, ...] = ()
     code: bytes = b""
     embedded: tuple[Embedded, ...] = ()
     el_torito: Content | None = None
+    efi_variables: Callable[[Sequence[table.Partition]], bytes] | None = None
 
 
 class Installer(Protocol):

@@ -9,7 +9,7 @@ stays behind: an EFI system partition at `/boot/efi` holds what boot loaders put
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -31,6 +31,8 @@ BLS_BOOT = "bls_boot"
 #: The file system of a partition that has none.
 UNFORMATTED = "unformatted"
 
+_LABELS = {"/gnu/store/": "Guix_image", "/nix/store/": "nixos"}
+
 Initializer = Callable[[Tree, "Partition"], Tree]
 """What is in a partition, given the whole root file system."""
 
@@ -51,6 +53,7 @@ class Partition:
         partition_uuid: of the partition in a GPT; None: as above.
         type: GUID of the partition's type in a GPT, for one that no flag and no file system stands for.
         mount_point: the folder whose content it holds, and where it is mounted; empty: none.
+        mount_options: of mount(8); empty: those that go with its file system.
         initializer: what is in it; None: what is below the mount point.
     """
 
@@ -64,6 +67,7 @@ class Partition:
     partition_uuid: UUID | None = None
     type: UUID | None = None
     mount_point: str = ""
+    mount_options: tuple[str, ...] = ()
     initializer: Initializer | None = None
 
 
@@ -81,12 +85,13 @@ class Image:
         partitions: in the order of their numbers.
         partition_table_type: `mbr`, `gpt`, `hybrid` (a GPT with an MBR that has the partitions, too), or `none`: the
             artefact is the one partition's file system.
-        boot_loader: which one starts it; empty: none.
+        boot_loader: which one starts it; empty: the one that goes with its partitions; `none`: none.
         compression: of formats that can be with and without.
         volatile_root: whether what is written to the root is gone at the next start.
         shared_store: the store's items are not in the image: the host shares its own.
         shared_network: the host shares its network.
         disk_uuid: of a GPT; None: one that derives from what is packed.
+        efi_variables: whether a file with the variables of UEFI firmware, which starts this disk, is made beside it.
     """
 
     name: str = ""
@@ -103,6 +108,7 @@ class Image:
     shared_store: bool = False
     shared_network: bool = False
     disk_uuid: UUID | None = None
+    efi_variables: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +118,38 @@ class ImageType:
     Attributes:
         name: on the command line and in os.toml.
         summary: what it makes, for people, on one line.
-        constructor: gives the image of an operating system.
+        image: without an operating system; types inherit from each other by `replace`.
         platforms: names of those that it is for; empty: any.
     """
 
     name: str
     summary: str
-    constructor: "Callable[[System], Image]"
+    image: Image
     platforms: tuple[str, ...] = ()
+
+    def constructor(self, system: "System") -> Image:
+        """The image of an operating system."""
+        return image_of(self.image, system)
+
+
+def image_of(image: Image, system: "System") -> Image:
+    """An image with its operating system.
+
+    Args:
+        image: without one; a root file system without a label gets that of its kind of system.
+        system: what is packed.
+    """
+    label = root_label(system)
+    partitions = tuple(
+        replace(partition, label=label) if partition.mount_point == "/" and not partition.label else partition
+        for partition in image.partitions
+    )
+    return replace(image, operating_system=system, partitions=partitions, platform=image.platform or system.platform)
+
+
+def root_label(system: "System") -> str:
+    """What the root file system is called if nobody says: what Guix and nixpkgs call theirs, else `root`."""
+    return next(
+        (label for store, label in _LABELS.items() if any(item.path.startswith(store) for item in system.closure)),
+        "root",
+    )
