@@ -7,7 +7,7 @@ that are reachable from some roots. Stores make them; everything else only reads
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from layers.digest import Digest
 from layers.entry import Entry
@@ -44,7 +44,11 @@ class StoreItem:
         references: paths of the items that it needs, itself left out, sorted.
         contents: its entries.
         placement: where its paths land in an image.
+        source: name of the source package that it is built from; items of one source change together. Empty for none.
     """
+
+    #: Whether an item is another one as soon as something that it needs is: its path names all that it was built with.
+    CHANGES_WITH_REFERENCES: ClassVar[bool] = False
 
     path: str
     name: str
@@ -54,6 +58,7 @@ class StoreItem:
     references: tuple[str, ...]
     contents: Contents
     placement: Placement = field(default=Placement(), kw_only=True)
+    source: str = field(default="", kw_only=True)
 
     def placed_entries(self) -> Iterator[Entry]:
         """The item's entries where they land.
@@ -84,6 +89,8 @@ class NarItem(StoreItem):
         ultimate: whether it was built by the store that it comes from.
         self_reference: whether its files name its own path, which `references` leaves out and databases keep.
     """
+
+    CHANGES_WITH_REFERENCES: ClassVar[bool] = True
 
     nar_hash: Digest
     nar_size: int

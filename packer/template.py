@@ -45,7 +45,7 @@ env = { LANG = "C.UTF-8" }
 [layers]
 # Layers are shared between images and versions; docker runs up to 125 of them.
 # max-layers = 60
-# strategy = "popularity"
+# strategy = "tiers"
 # compression = { codec = "zstd", level = 9 }
 
 [tarball]

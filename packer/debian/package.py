@@ -24,7 +24,6 @@ class DebianItem(StoreItem):
     Attributes:
         architecture: Debian's name, or `all`.
         multi_arch: the field Multi-Arch: `same`, `foreign`, `allowed` or empty.
-        source: name of the source package.
         stanza: the control file to the letter, without an empty line at its end.
         members: the other files of control.tar by name: `postinst`, `conffiles`, `md5sums`, `triggers`, …
         paths: every path of data.tar in its order, as packages have them: `/.`, `/bin`, `/bin/bash`.
@@ -33,7 +32,6 @@ class DebianItem(StoreItem):
 
     architecture: str
     multi_arch: str
-    source: str
     stanza: str
     members: Mapping[str, Content]
     paths: tuple[bytes, ...]

@@ -6,6 +6,8 @@ from layers.digest import Digest
 
 _HASH = re.compile(r"[0-9a-z]{32}-")
 _VERSION = re.compile(r"-(?=[^A-Za-z])")
+# Outputs that nixpkgs and Guix split off, besides `out`, which no path names.
+_OUTPUT = re.compile(r"(?<=.)-(?:bin|debug|dev|devdoc|dist|doc|gui|info|lib|man|py|static|terminfo|tk)\Z")
 
 
 def name_and_version(path: str) -> tuple[str, str]:
@@ -16,6 +18,16 @@ def name_and_version(path: str) -> tuple[str, str]:
     base = _HASH.sub("", path.rpartition("/")[2], count=1)
     name, *version = _VERSION.split(base, maxsplit=1)
     return (name, version[0]) if name and version and version[0] else (base, "")
+
+
+def source_name(path: str) -> str:
+    """What an item is built from: the name of its derivation, without version and output.
+
+    The path alone says it, not the deriver: whoever has an item from a binary cache may know another deriver, or none,
+    and would have other layers. An output stands behind the version: `gcc-12.2.0-lib`; without one, its name tells.
+    """
+    name, version = name_and_version(path)
+    return name if version else _OUTPUT.sub("", name)
 
 
 def identity(path: str, nar_hash: Digest) -> Digest:

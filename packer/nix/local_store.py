@@ -19,7 +19,7 @@ from packer.forms import Form
 from packer.nix import roots as image
 from packer.nix.contents import StoreContents
 from packer.nix.database import StoreDatabase, ask
-from packer.nix.item import identity, name_and_version
+from packer.nix.item import identity, name_and_version, source_name
 from packer.nix.layout import GUIX, NIX, Layout
 from packer.nix.links import LinkError, Root
 from packer.nix.registration import read_registration
@@ -212,4 +212,5 @@ class LocalStore:
             content_address=valid.content_address,
             ultimate=valid.ultimate,
             self_reference=valid.path in valid.references,
+            source=source_name(valid.path),
         )

@@ -19,7 +19,7 @@ from packer.fetch import Fetcher
 from packer.forms import Form
 from packer.nix import binary_cache, nar_cache, roots
 from packer.nix.binary_cache import BinaryCache
-from packer.nix.item import identity, name_and_version
+from packer.nix.item import identity, name_and_version, source_name
 from packer.nix.layout import NIX
 from packer.nix.local_store import ProfileName, Symlinks, symlinks_in_stores
 from packer.nix.nar_cache import KeptNar, NarCache, NarContents
@@ -234,6 +234,7 @@ def _item(info: NarInfo, nar: KeptNar) -> NarItem:
         content_address=info.content_address,
         ultimate=False,
         self_reference=info.path in info.references,
+        source=source_name(info.path),
     )
 
 

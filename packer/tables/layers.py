@@ -35,7 +35,7 @@ class Layers(Record):
     EXAMPLE: ClassVar[str] = """\
 [layers]
 max-layers = 60
-strategy = "popularity"
+strategy = "tiers"
 compression = { codec = "zstd", level = 9 }
 """
 
@@ -49,8 +49,9 @@ compression = { codec = "zstd", level = 9 }
     )
     strategy: Annotated[str, forms.Choice("layering strategy", {name: name for name in strategies.NAMES})] = Field(
         default=_DEFAULT_STRATEGY,
-        description="`size`: the largest packages have a layer each; `popularity`: those that most others need; "
-        "`single`: one layer for all.",
+        description="`size`: the largest packages have a layer each, for the smallest registry and first pull; `tiers`:"
+        " packages are put where updates pull little more than what changed; `popularity`: those that most others need"
+        " have a layer each; `single`: one layer for all. [When to take which](layering.md).",
     )
     compression: Annotated[
         LayerCompression,

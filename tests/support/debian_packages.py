@@ -55,7 +55,7 @@ def package(
     fields |= {"Maintainer": "Nobody <nobody@localhost>", "Description": "a test"}
     return Package(
         f"{name}_{version}_{architecture}", name, version, Digest.of(name.encode()), 0, tuple(sorted(references)),
-        Fixed(tuple(entries)), architecture, multi_arch, name,
+        Fixed(tuple(entries)), architecture, multi_arch,
         stanza or "\n".join(f"{field}: {value}" for field, value in fields.items() if value),
         {member: Data(text.encode()) for member, text in (members or {}).items()},
         (b"/.", *_with_parents(entry.path for entry in entries)),
@@ -65,6 +65,7 @@ def package(
             if isinstance(entry, File) and isinstance(entry.content, Data)
         },
         tuple(replaces),
+        source=name,
     )  # fmt: skip
 
 
@@ -108,9 +109,10 @@ def unpacked_deb(deb: str, folder: str) -> Package:
         f"{fields['Package']}_{fields['Version']}_{fields['Architecture']}", fields["Package"], fields["Version"],
         Digest.of(deb.encode()), sum(entry.content.size for entry, _ in found if isinstance(entry, File)), (),
         Fixed(tuple(entry for entry, _ in found)), fields["Architecture"], fields.get("Multi-Arch", ""),
-        fields.get("Source", fields["Package"]).split()[0], stanza, members,
+        stanza, members,
         tuple(b"/" + (entry.path or b".") for entry, _ in found), digests,
         tuple(relation.split()[0] for relation in fields.get("Replaces", "").split(",") if relation.strip()),
+        source=fields.get("Source", fields["Package"]).split()[0],
     )  # fmt: skip
 
 

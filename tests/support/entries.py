@@ -82,6 +82,7 @@ def make_item(
     name: str | None = None,
     version: str = "",
     placement: Placement = Placement(),  # noqa: B008  # frozen
+    source: str = "",
 ) -> StoreItem:
     """An item; its name is its path, unless another is given."""
     return StoreItem(
@@ -93,6 +94,7 @@ def make_item(
         tuple(references),
         Listed(entries),
         placement=placement,
+        source=source,
     )
 
 

@@ -97,3 +97,15 @@ def _nar(root: bytes, entries: Iterable[Entry]) -> tuple[Digest, int]:
             writer.data(entry.content.data)
     writer.close()
     return Digest(state.hexdigest()), writer.size
+
+
+def planned_item(
+    path: str, size: int = 1, references: Sequence[str] = (), source: str = "", identity: str = ""
+) -> NarItem:
+    """An item without contents, for plans."""
+    digest = Digest.of((identity or path).encode())
+    return NarItem(
+        path=path, name=path, version="", identity=digest, size=size, references=tuple(sorted(references)),
+        contents=Listed(()), nar_hash=digest, nar_size=size, deriver="", signatures=(), content_address="",
+        ultimate=False, source=source,
+    )  # fmt: skip

@@ -3,7 +3,7 @@ import subprocess
 
 import pytest
 
-from packer.nix.item import name_and_version
+from packer.nix.item import name_and_version, source_name
 
 NAMES = [
     ("hello-2.12", "hello", "2.12"),
@@ -33,3 +33,21 @@ def test_nix_splits_them_the_same_way() -> None:
     assert [(one["name"], one["version"]) for one in json.loads(json.loads(said))] == [
         name_and_version(f"/nix/store/{'0' * 32}-{base}") for base in bases
     ]
+
+
+@pytest.mark.parametrize(
+    ("base", "source"),
+    [
+        ("glibc-2.38-27", "glibc"),
+        ("glibc-2.38-27-bin", "glibc"),
+        ("gcc-12.2.0-lib", "gcc"),
+        ("python3.11-requests-2.31.0", "python3.11-requests"),
+        ("profile", "profile"),
+        ("profile-lib", "profile"),
+        ("profile-library", "profile-library"),
+        ("linux-doc-6.1", "linux-doc"),
+        ("-lib", "-lib"),
+    ],
+)
+def test_outputs_of_a_derivation_have_one_source(base: str, source: str) -> None:
+    assert source_name(f"/nix/store/{'0' * 32}-{base}") == source
