@@ -23,7 +23,7 @@ def _with(command: Command, *options: Command) -> Command:
     return command
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Common:
     """Options of every command that reads a closure.
 
@@ -38,13 +38,13 @@ class Common:
     """
 
     file: str
-    max_layers: int | None
-    force_layers: bool
-    strategy: str | None
-    compression: str | None
-    jobs: int
-    refresh: bool
-    verify: bool
+    max_layers: int | None = None
+    force_layers: bool = False
+    strategy: str | None = None
+    compression: str | None = None
+    jobs: int = 1
+    refresh: bool = False
+    verify: bool = True
     verbosity: int
 
 

@@ -1,0 +1,115 @@
+"""`ocipack docker`, `ocipack oci` …, `ocipack build`: artefacts of what os.toml declares."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from formats import format as formats
+from layers.archive import STANDARD_OUTPUT
+from layers.errors import InputError
+from packer.commands.settings import DECLARATION, settings
+from packer.options import Common, changed, common_options, output_options, split_arguments
+from packer.surroundings import Surroundings
+
+if TYPE_CHECKING:
+    from packer.build import Output, Settings
+    from packer.console import ConsoleProgress
+    from packer.declaration import Declaration
+
+
+def format_command(name: str) -> click.Command:
+    """The command of a format.
+
+    Args:
+        name: of the format.
+    """
+    summary = formats.format_module(name).SUMMARY
+
+    @click.command(name, help=f"Make {summary}.", short_help=summary)
+    @click.argument("arguments", nargs=-1, metavar="[TYPE]... [OS_TOML]")
+    @output_options
+    @click.pass_obj
+    def command(surroundings: Surroundings, /, arguments: tuple[str, ...], **options: Any) -> None:
+        names, file = split_arguments(name, arguments, DECLARATION)
+        _build(surroundings, file, options, names)
+
+    return command
+
+
+@click.command()
+@click.argument("file", metavar="[OS_TOML]", default=DECLARATION)
+@output_options
+@click.pass_obj
+def build(surroundings: Surroundings, /, file: str, **options: Any) -> None:
+    """Make all that os.toml names as its outputs, from one reading."""
+    _build(surroundings, file, options)
+
+
+def _build(surroundings: Surroundings, file: str, options: dict[str, Any], names: Sequence[str] = ()) -> None:
+    """Make artefacts of some types; without any, of those that os.toml names."""
+    from packer.config import load
+    from packer.console import ConsoleProgress
+
+    common = common_options(file, options, surroundings.processors)
+    declaration = load(file)
+    names = names or declaration.outputs
+    if not names:
+        raise InputError(f"{file} names no outputs", hint='Add outputs = ["docker"], or say `ocipack docker`.')
+    said = {"tarball": {"root-name": options["root_name"]}, "wsl2": {"legacy": options["legacy"] or None}}
+    for table in said.keys() - set(names):
+        if any(said[table].values()):
+            raise click.UsageError(f"an option is for {table}, which is not to be made")
+    declaration = changed(declaration, common, names, said)
+    with ConsoleProgress(common.verbosity) as progress:
+        _make(surroundings, declaration, names, common, options, progress)
+
+
+def _make(
+    surroundings: Surroundings,
+    declaration: "Declaration",
+    names: Sequence[str],
+    common: Common,
+    options: dict[str, Any],
+    progress: "ConsoleProgress",
+) -> None:
+    from packer import build, report, sbom
+
+    output, check, as_json = options["output"], options["check"], options["as_json"]
+    if output and len(names) > 1:
+        raise click.UsageError("--output goes with one type only")
+    if output == STANDARD_OUTPUT and (check or as_json):
+        raise click.UsageError("an archive on standard output goes neither with --check nor with --json")
+    work = settings(common, surroundings, progress)
+    outputs = _outputs(surroundings, declaration, names, output, work)
+    told = sbom.files([surroundings.path(path) for path in options["sboms"]], len(declaration.target_platforms))
+    productions = build.produce(declaration, work)
+    artefacts = (build.check if check else build.build)(productions, outputs, work)
+    sbom.write(told, productions[0], artefacts)
+    if output == STANDARD_OUTPUT:
+        return
+    if as_json:
+        click.echo(report.artefacts_json(list(zip(outputs, artefacts, strict=True)), told))
+    else:
+        for artefact in artefacts:
+            progress.tell(artefact.summary)
+            click.echo(artefact.path)
+        for file in told:
+            click.echo(file.path)
+
+
+def _outputs(
+    surroundings: Surroundings, declaration: "Declaration", names: Sequence[str], said: str | None, work: "Settings"
+) -> "list[Output]":
+    """What is to be made, and where: in the working folder, or where --output says."""
+    from packer import build
+
+    outputs = build.outputs(declaration, names, work, surroundings.folder())
+    if not said:
+        return outputs
+    if len(outputs) > 1:
+        raise click.UsageError(f"--output goes with one artefact only; of {names[0]} there is one for each platform")
+    if said == STANDARD_OUTPUT and surroundings.is_terminal():
+        raise click.UsageError("standard output is a terminal: an archive would spoil it")
+    return [replace(outputs[0], path=said if said == STANDARD_OUTPUT else surroundings.path(said))]

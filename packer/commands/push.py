@@ -1,0 +1,54 @@
+"""`ocipack push`: an image into a registry."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from packer.commands.registries import access
+from packer.commands.settings import DECLARATION, declared, settings
+from packer.options import closure_options, common_options, registry_options
+from packer.surroundings import Surroundings
+
+if TYPE_CHECKING:
+    from packer.push import Target
+
+
+@click.command()
+@click.argument("arguments", nargs=-1, required=True, metavar="[OS_TOML | ARCHIVE | LAYOUT] REFERENCE")
+@click.option("--chunk-size", type=click.IntRange(1), metavar="MIB", help="Send blobs in chunks of this many MiB.")
+@click.option("--mount-from", multiple=True, metavar="REPOSITORY", help="A repository of the same registry to reuse.")
+@registry_options
+@click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+@closure_options
+@click.pass_obj
+def push(surroundings: Surroundings, /, arguments: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Push an image to a registry: built from os.toml on the way, or built before."""
+    from formats.stored_layout import is_layout
+    from packer import build, report
+    from packer.console import ConsoleProgress
+    from packer.push import push_built, push_stored
+
+    if len(arguments) > 2:
+        raise click.UsageError(f"one image and one reference, not {' and '.join(arguments)}")
+    file = arguments[0] if len(arguments) == 2 else DECLARATION
+    target = _target(arguments[-1], options, surroundings)
+    common = common_options(file, options, surroundings.processors)
+    with ConsoleProgress(common.verbosity) as progress:
+        if is_layout(file):
+            pushed = push_stored(surroundings.path(file), target, progress)
+        else:
+            work, declaration = settings(common, surroundings, progress), declared(common)
+            pushed = push_built(declaration, build.produce(declaration, work), work, target, progress)
+        progress.tell(report.pushed_text(pushed))
+    click.echo(report.pushed_json(pushed) if as_json else pushed.reference)
+
+
+def _target(reference: str, options: Mapping[str, Any], surroundings: Surroundings) -> "Target":
+    """Where a push goes, and as whom."""
+    from packer.push import Target
+    from packer.registry.reference import Reference
+
+    parsed = Reference.parse(reference)
+    mounts = [parsed.sibling(name) for name in options["mount_from"]]
+    return Target(parsed, access(options, surroundings), mounts, (options["chunk_size"] or 0) << 20)

@@ -1,0 +1,78 @@
+"""What commands that read a closure work with: os.toml, os.lock, the cache, and what the command line says instead."""
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from layers.cache import in_use
+from packer.options import Common, changed
+from packer.surroundings import Surroundings
+
+if TYPE_CHECKING:
+    from packer.build import Settings
+    from packer.console import ConsoleProgress
+    from packer.declaration import Declaration
+    from packer.lock import Lock
+
+#: Where a declaration is when none is named.
+DECLARATION = "os.toml"
+
+
+def lock_file(file: str) -> str:
+    """Beside os.toml: os.lock."""
+    return f"{file.removesuffix('.toml')}.lock"
+
+
+def declared(common: Common, names: Sequence[str] = ("oci",)) -> "Declaration":
+    """os.toml for some formats, with what the command line says instead.
+
+    Raises:
+        InputError: os.toml is wrong.
+    """
+    from packer.config import load
+
+    return changed(load(common.file), common, names, {})
+
+
+def settings(common: Common, surroundings: Surroundings, progress: "ConsoleProgress") -> "Settings":
+    """What builds work with; what os.lock says holds.
+
+    Raises:
+        PackError: os.lock is wrong, or there can be no cache.
+    """
+    from packer import lock
+
+    return settings_with(lock.read(lock_file(common.file)), common, surroundings, progress)
+
+
+def settings_with(
+    locked: "Lock | None", common: Common, surroundings: Surroundings, progress: "ConsoleProgress"
+) -> "Settings":
+    """What builds work with; nothing of the cache is removed until the command that runs ends.
+
+    Args:
+        locked: the items that stores have to give, and the numbers that accounts keep.
+        common: options.
+        surroundings: of the program.
+        progress: is told what is done.
+
+    Raises:
+        PackError: there can be no cache.
+    """
+    from packer.build import Settings
+
+    return Settings(
+        folder=os.path.dirname(surroundings.path(common.file)),
+        cache=click.get_current_context().with_resource(in_use(surroundings.cache)),
+        epoch=surroundings.epoch,
+        jobs=common.jobs,
+        refresh=common.refresh,
+        verify=common.verify,
+        environment=surroundings.environment,
+        progress=progress,
+        lock=locked,
+        lock_file=lock_file(common.file),
+        file=common.file,
+    )
