@@ -120,8 +120,8 @@ def _put_manifests(image: Image, name: str, repository: Repository) -> bool:
 def _side_by_side(work: Callable[[_Item], _Result], items: Iterable[_Item], repository: Repository) -> list[_Result]:
     """The results in the order of the items; the first failure ends all that is under way."""
     with ThreadPoolExecutor(_SIDE_BY_SIDE) as executor:
-        futures = [executor.submit(work, item) for item in items]
         try:
+            futures = [executor.submit(work, item) for item in items]
             for future in as_completed(futures):
                 future.result()
         except BaseException:
