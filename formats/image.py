@@ -81,6 +81,7 @@ class Image:
         platform: the processor that it is for; None: the system's.
         size: bytes of the whole disk; None: as much as its partitions need.
         additional_space: bytes that stay free in the root file system when its size is not given.
+        firmware: the processor that UEFI firmware is for; None: the same. Some of x86_64 is of 32 bits.
         operating_system: what is packed; None in an image that others inherit from.
         partitions: in the order of their numbers.
         partition_table_type: `mbr`, `gpt`, `hybrid` (a GPT with an MBR that has the partitions, too), or `none`: the
@@ -97,6 +98,7 @@ class Image:
     name: str = ""
     format: str = "raw"
     platform: Platform | None = None
+    firmware: Platform | None = None
     size: int | None = None
     additional_space: int | None = None
     operating_system: "System | None" = None
