@@ -157,7 +157,7 @@ def _group_request(order: Order, group: Group) -> LayerRequest:
     if not workshop.verify:
         facts["verified"] = False  # a later build that verifies must not take its word
     return LayerRequest(
-        title=_title(group),
+        title=layer_items.title(group.items),
         key=layer_key(facts, workshop.codec, workshop.epoch),
         size=group.size,
         entries=lambda reader: system.group_entries(group.items, reader, verify=workshop.verify),
@@ -190,14 +190,11 @@ def _stream_digest(entries: tuple[Entry, ...], epoch: int) -> Digest:
     return Digest(state.hexdigest())
 
 
-def _title(group: Group) -> str:
-    return ", ".join(str(item) for item in group.items)
-
-
 def _config(order: Order, layers: Sequence[Layer], items: Items | None) -> Json:
     system = order.system
     created = _time(system.epoch)
-    comments = [*(f"{_title(group)} ({group.reason})" for group in order.plan.groups), "customization"]
+    groups = order.plan.groups
+    comments = [*(layer_items.comment(group.items, group.reason) for group in groups), "customization"]
     history: list[Json] = [{"created": created, "created_by": "ocipack", "comment": comment} for comment in comments]
     for entry, rows in zip(history, items or (), strict=False):
         entry[layer_items.KEY] = rows

@@ -1,14 +1,18 @@
-"""Which items a layer holds, written down so that it is known without the layer.
+"""Which items a layer holds and why, written down so that it is known without the layer.
 
-    manifest, annotation of the layer's descriptor   "ocipack.items": "[[NAME, VERSION, PATH, SIZE, IDENTITY], …]"
-    configuration, entry of the layer's history      "ocipack.items":  [[NAME, VERSION, PATH, SIZE, IDENTITY], …]
+    manifest, annotation of the layer's descriptor   "ocipack.items": "[ITEM, …]"
+    configuration, entry of the layer's history      "ocipack.items":  [ITEM, …]
+                                                     "comment":        "NAME VERSION, … (REASON)"
+
+    ITEM = [NAME, VERSION, PATH, SIZE, IDENTITY, SOURCE, [PLACE, …]]
 
 Twice, because registries serve the manifest, and docker keeps only the configuration. SIZE is in bytes, IDENTITY is a
-SHA-256 in hexadecimal: equal identities have equal entries.
+SHA-256 in hexadecimal: equal identities have equal entries. SOURCE is what the item was built from. Each PLACE is that
+of an item that it needs, counted from 0 over all layers, the lowest first.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from layers.digest import Digest
@@ -18,11 +22,11 @@ from layers.item import StoreItem
 #: Key of the annotation and of the history.
 KEY = "ocipack.items"
 
-# Registries and containers/image take documents of 4 MiB; 20,000 items need less than this.
+# Registries and containers/image take documents of 4 MiB; 15,000 items need less than this.
 _MOST_BYTES = 3 << 20
 
 #: An item as JSON has it.
-Row = list[str | int]
+Row = list[str | int | list[int]]
 
 
 class LayerItemsError(PackError):
@@ -31,24 +35,51 @@ class LayerItemsError(PackError):
 
 @dataclass(frozen=True, slots=True)
 class LayerItem:
-    """An item of a layer; the attributes are those of `layers.item.StoreItem`."""
+    """An item of a layer.
+
+    Attributes:
+        name, version, path, size, identity, source: those of `layers.item.StoreItem`.
+        references: places of the items that it needs, among those of all layers; other people's may lead nowhere.
+    """
 
     name: str
     version: str
     path: str
     size: int
     identity: Digest
+    source: str = ""
+    references: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}".strip()
 
 
-def rows(groups: Sequence[Iterable[StoreItem]]) -> list[list[Row]] | None:
-    """The items of some layers, a list each; none if they are too many for a manifest."""
-    found: list[list[Row]] = [
-        [[item.name, item.version, item.path, item.size, item.identity.hex] for item in items] for items in groups
-    ]
+def rows(groups: Sequence[Sequence[StoreItem]]) -> list[list[Row]] | None:
+    """The items of all layers, a list each; none if they are too many for a manifest."""
+    places = {item.path: place for place, item in enumerate(item for items in groups for item in items)}
+    found = [[_row(item, places) for item in items] for items in groups]
     return found if sum(len(annotation(each)) for each in found) <= _MOST_BYTES else None
+
+
+def _row(item: StoreItem, places: Mapping[str, int]) -> Row:
+    needed = sorted(places[path] for path in item.references)
+    return [item.name, item.version, item.path, item.size, item.identity.hex, item.source, needed]
+
+
+def comment(items: Iterable[StoreItem], reason: str) -> str:
+    """What the history says of a layer."""
+    return f"{title(items)} ({reason})"
+
+
+def title(items: Iterable[StoreItem | LayerItem]) -> str:
+    """What people call a layer of some items."""
+    return ", ".join(map(str, items))
+
+
+def parse_reason(text: str, items: Iterable[LayerItem]) -> str:
+    """Why the items of a layer are together, of the history's comment; empty if it does not say."""
+    start, end = f"{title(items)} (", ")"
+    return text[len(start) : -len(end)] if text.startswith(start) and text.endswith(end) else ""
 
 
 def annotation(items: Sequence[Row]) -> str:
@@ -81,6 +112,16 @@ def parse_rows(value: object, origin: str) -> tuple[LayerItem, ...]:
 
 def _item(row: object, origin: str) -> LayerItem:
     match row:
-        case [str() as name, str() as version, str() as path, int() as size, str() as identity]:
-            return LayerItem(name, version, path, size, Digest.parse(f"sha256:{identity}"))
+        case [
+            str() as name,
+            str() as version,
+            str() as path,
+            int() as size,
+            str() as identity,
+            str() as source,
+            [*needed],
+        ]:
+            places = tuple(place for place in needed if type(place) is int)
+            if len(places) == len(needed):
+                return LayerItem(name, version, path, size, Digest.parse(f"sha256:{identity}"), source, places)
     raise LayerItemsError(f"{origin}: {KEY} has an item that is none")

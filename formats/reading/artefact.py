@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from formats.layer_items import LayerItem
+from formats.layer_items import LayerItem, parse_reason
 from layers.digest import Digest
 from layers.errors import InputError, PackError
 from layers.output import said
@@ -131,6 +131,11 @@ class StoredLayer:
     items: tuple[LayerItem, ...] | None = None
     created_by: str = ""
     comment: str = ""
+
+    @property
+    def reason(self) -> str:
+        """Why its items are together; empty if nobody says."""
+        return parse_reason(self.comment, self.items or ())
 
 
 @dataclass(frozen=True, slots=True)

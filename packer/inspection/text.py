@@ -9,7 +9,7 @@ from formats.reading.artefact import StoredImage, StoredLayer
 from layers.tar_reader import Kind
 from packer.inspection.accounts import Password
 from packer.inspection.difference import Difference, EntryChange, ItemChange
-from packer.inspection.inspection import Inspection, LayerFacts
+from packer.inspection.inspection import Inspection
 from packer.inspection.items import Item
 from packer.inspection.outline import Outline, OutlineDifference
 from packer.report import table
@@ -119,10 +119,10 @@ def _section(title: str, rows: Iterable[tuple[str, ...]], right: tuple[int, ...]
 def outline_text(found: Outline, *, everything: bool) -> str:
     """An image by its documents alone; see `inspection_text`."""
     most = None if everything else _MOST_LINES
-    layers = [("", "digest", "stored", "what")]
+    layers = [("", "digest", "stored", "why", "what")]
     for rank, layer in enumerate(found.artefact.layers, 1):
         digest = layer.digest.hex[:_SHORT] if layer.digest else ""
-        layers.append((str(rank), digest, size_text(layer.blob.size), _stored_what(layer)))
+        layers.append((str(rank), digest, size_text(layer.blob.size), plain(layer.reason), _stored_what(layer)))
     head = [(plain(found.artefact.path), f"image, {size_text(found.size)} to pull"), *_documents(found.image)]
     sections = (
         [table(head)],
@@ -159,7 +159,7 @@ def outline_difference_text(difference: OutlineDifference, *, everything: bool) 
 
 
 def _layers(found: Inspection) -> Iterator[tuple[str, ...]]:
-    yield "", "digest", "stored", "tar", "entries", "what"
+    yield "", "digest", "stored", "tar", "entries", "why", "what"
     for rank, layer in enumerate(found.layers, 1):
         yield (
             str(rank),
@@ -167,12 +167,9 @@ def _layers(found: Inspection) -> Iterator[tuple[str, ...]]:
             size_text(layer.stored.blob.size),
             size_text(layer.tar_size),
             str(layer.entries),
-            _what(layer),
+            plain(layer.stored.reason),
+            _stored_what(layer.stored),
         )
-
-
-def _what(layer: LayerFacts) -> str:
-    return _stored_what(layer.stored)
 
 
 def _stored_what(stored: StoredLayer) -> str:

@@ -4,16 +4,36 @@ import json
 
 import pytest
 
-from formats.layer_items import LayerItem, annotation, parse_annotation, parse_rows, rows
+from formats.layer_items import LayerItem, annotation, comment, parse_annotation, parse_reason, parse_rows, rows
 from layers.errors import PackError
 from tests.support.entries import make_item
 
 
 def test_what_is_written_is_read() -> None:
-    items = [make_item("bash_5.2_amd64", name="bash", version="5.2", size=7), make_item("é")]
+    items = [make_item("bash_5.2_amd64", name="bash", version="5.2", size=7, source="bash-source"), make_item("é")]
     [found] = rows([items]) or [[]]
-    expected = tuple(LayerItem(item.name, item.version, item.path, item.size, item.identity) for item in items)
+    expected = tuple(
+        LayerItem(item.name, item.version, item.path, item.size, item.identity, item.source) for item in items
+    )
     assert parse_annotation(annotation(found), "it") == parse_rows(json.loads(json.dumps(found)), "it") == expected
+
+
+def test_what_an_item_needs_is_a_place_among_those_of_all_layers() -> None:
+    low, middle, high = make_item("low"), make_item("middle", references=["low"]), make_item("h", references=["middle"])
+    found = rows([[low, middle], [high]]) or []
+    read = [parse_annotation(annotation(each), "it") for each in found]
+    assert [[item.references for item in items] for items in read] == [[(), (0,)], [(1,)]]
+
+
+@pytest.mark.parametrize("reason", ["number 1 by size", "all (really)", "", "a)b("])
+def test_a_reason_is_read_back(reason: str) -> None:
+    items = [make_item("a", name="a (b)", version="1"), make_item("c")]
+    read = parse_annotation(annotation((rows([items]) or [[]])[0]), "it")
+    assert parse_reason(comment(items, reason), read) == reason
+
+
+def test_a_comment_of_somebody_else_has_no_reason() -> None:
+    assert parse_reason("RUN make", ()) == parse_reason("a (", ()) == ""
 
 
 def test_as_many_items_as_a_large_system_has_fit_into_a_manifest() -> None:
@@ -28,8 +48,10 @@ def test_more_than_a_registry_takes_are_left_out() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", "{", "{}", "[1]", "[[]]", "null", '"x"', '[["a","b","c",1]]', '[["a","b","c",1,"x"]]', "[" * 100_000,
-        '[["a","b","c","1","' + "0" * 64 + '"]]', '[["a","b","c",1,"' + "0" * 64 + '",1]]',
+        "", "{", "{}", "[1]", "[[]]", "null", '"x"', '[["a","b","c",1]]', '[["a","b","c",1,"x","s",[]]]', "[" * 100_000,
+        '[["a","b","c","1","' + "0" * 64 + '","s",[]]]', '[["a","b","c",1,"' + "0" * 64 + '"]]',
+        '[["a","b","c",1,"' + "0" * 64 + '","s",1]]', '[["a","b","c",1,"' + "0" * 64 + '","s",["1"]]]',
+        '[["a","b","c",1,"' + "0" * 64 + '","s",[true]]]',
     ],
 )  # fmt: skip
 def test_what_is_no_such_list_is_refused(text: str) -> None:

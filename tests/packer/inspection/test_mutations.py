@@ -17,7 +17,7 @@ from tests.support.entries import tar_of
 from tests.support.inspections import file
 from tests.support.layers import layout
 
-_ROWS = json.dumps([["bash", "5.2-1", "bash_5.2-1_amd64", 7, "0" * 64]])
+_ROWS = json.dumps([["bash", "5.2-1", "bash_5.2-1_amd64", 7, "0" * 64, "bash", [0]]])
 _ENTRIES: list[Entry] = [
     Symlink(b"bin", b"usr/bin"),
     file("etc/os-release", 'PRETTY_NAME="Debian"\n'),

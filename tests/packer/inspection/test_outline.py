@@ -91,6 +91,7 @@ def test_text_for_people(shelf: Shelf) -> None:
     assert (answer.code, answer.err) == (0, "")
     assert "linux/amd64" in answer.out
     assert "items: 3" in answer.out
+    assert "number 1 by size" in answer.out
 
 
 @pytest.mark.parametrize(
