@@ -1,6 +1,6 @@
 """Directories: names and the numbers of their inodes. The kernel's documentation, filesystems/ext4/directory.rst.
 
-    an entry:   inode 4 | length of the entry 2 | length of the name 1 | type 1 | name, padded to 4
+    an entry:   inode 4 | length of the entry 2 | length of the name 1 | type 1, or 0 | name, padded to 4
     a block:    entries, the last up to the end or to the checksum | checksum, as an entry without a name, 12
 
 A directory of more than one block is a tree that is sorted by the hash of the names; to a reader that does not know
@@ -26,8 +26,7 @@ _ENTRY = struct.Struct("<IHBB")
 _CHECKSUM = struct.Struct("<I")
 _TAIL_TYPE = 0xDE
 _TAIL = _ENTRY.size + _CHECKSUM.size
-_FOLDER = 2
-_DOT = 12  # bytes of the entry "."
+FOLDER = 2  # file_type
 
 _TREE_INFO = struct.Struct("<IBBBB")  # reserved, hash version, its own length, levels, flags
 _LIMITS = struct.Struct("<HHI")  # most pairs, pairs, first block
@@ -43,7 +42,7 @@ class Name:
     Attributes:
         name: without a slash.
         inode: its number.
-        kind: file_type of the entry.
+        kind: file_type of the entry; 0 without the feature filetype.
     """
 
     name: bytes
@@ -64,7 +63,14 @@ class Blocks:
     indexed: bool
 
 
-def build(names: Sequence[Name], inode: int, parent: int, checksum: int | None, hash_seed: bytes | None) -> Blocks:
+def build(
+    names: Sequence[Name],
+    inode: int,
+    parent: int,
+    checksum: int | None,
+    hash_seed: bytes | None,
+    folder: int = FOLDER,
+) -> Blocks:
     """Make a directory.
 
     Args:
@@ -73,18 +79,19 @@ def build(names: Sequence[Name], inode: int, parent: int, checksum: int | None, 
         parent: the number of the directory above; the root's is its own.
         checksum: seed of the inode's checksums, if there are any.
         hash_seed: of the hashes of names, if large directories shall be trees.
+        folder: file_type of itself and of the one above.
 
     Raises:
         EntryError: there are more names than a tree can hold.
     """
     room = BLOCK - (0 if checksum is None else _TAIL)
-    dots = [_entry(b".", inode, _FOLDER), _entry(b"..", parent, _FOLDER)]
+    dots = [_entry(b".", inode, folder), _entry(b"..", parent, folder)]
     entries = [_entry(name.name, name.inode, name.kind) for name in names]
     if hash_seed is None or sum(map(len, dots + entries)) <= room:
         return Blocks([_leaf(block, room, checksum) for block in _filled(dots + entries, room)], indexed=False)
     hashes = half_md4([name.name for name in names], hash_seed)
     hashed = sorted((*both, entry) for both, entry in zip(hashes, entries, strict=True))
-    return Blocks(_tree(hashed, inode, parent, room, checksum), indexed=True)
+    return Blocks(_tree(hashed, dots, room, checksum), indexed=True)
 
 
 def _entry(name: bytes, inode: int, kind: int) -> bytes:
@@ -118,7 +125,7 @@ def _leaf(entries: Sequence[bytes], room: int, checksum: int | None) -> bytes:
 
 
 def _tree(
-    hashed: Sequence[tuple[int, int, bytes]], inode: int, parent: int, room: int, checksum: int | None
+    hashed: Sequence[tuple[int, int, bytes]], dots: Sequence[bytes], room: int, checksum: int | None
 ) -> list[bytes]:
     leaves: list[bytes] = []
     hashes: list[int] = []
@@ -129,13 +136,14 @@ def _tree(
         leaves.append(_leaf(block, room, checksum))
         position += len(block)
         last = hashed[position - 1][0]
-    return _indexed(leaves, hashes, inode, parent, checksum)
+    return _indexed(leaves, hashes, dots, checksum)
 
 
-def _indexed(leaves: list[bytes], hashes: Sequence[int], inode: int, parent: int, checksum: int | None) -> list[bytes]:
+def _indexed(leaves: list[bytes], hashes: Sequence[int], dots: Sequence[bytes], checksum: int | None) -> list[bytes]:
     """The root, then inner blocks if it needs them, then the leaves."""
     tail = 0 if checksum is None else _TREE_TAIL.size
-    root = _entry(b".", inode, _FOLDER) + _ENTRY.pack(parent, BLOCK - _DOT, 2, _FOLDER) + b"..\0\0"
+    root = bytearray(b"".join(dots))
+    struct.pack_into("<H", root, len(dots[0]) + 4, BLOCK - len(dots[0]))
     in_root = (BLOCK - len(root) - _TREE_INFO.size - tail) // _PAIR.size
     in_inner = (BLOCK - _ENTRY.size - tail) // _PAIR.size
     inner = 0 if len(leaves) <= in_root else -(-len(leaves) // in_inner)
@@ -146,7 +154,7 @@ def _indexed(leaves: list[bytes], hashes: Sequence[int], inode: int, parent: int
     parts = [pairs[start : start + in_inner] for start in range(0, len(pairs), in_inner)] if inner else []
     tops = [(part[0][0], 1 + place) for place, part in enumerate(parts)] or pairs
     info = _TREE_INFO.pack(0, HALF_MD4, _TREE_INFO.size, 1 if inner else 0, 0)
-    first = _index(root + info, tops, in_root, checksum)
+    first = _index(bytes(root) + info, tops, in_root, checksum)
     return [first, *(_index(unused, part, in_inner, checksum) for part in parts), *leaves]
 
 

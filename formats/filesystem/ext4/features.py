@@ -1,7 +1,8 @@
 """Features of ext2, ext3 and ext4: bits in the superblock that say how the rest is to be read.
 
 The names are those of `mke2fs -O` and ext4(5); the bits are in the kernel's documentation, filesystems/ext4/super.rst.
-One writer makes all of them: ext2 is ext4 without most of its features.
+One writer makes all of them: ext2 is ext4 without most of its features. The GNU Hurd has an ext2 of its own: two fields
+of inodes mean something else, and entries of directories do not say what they name.
 """
 
 from dataclasses import dataclass, replace
@@ -48,6 +49,13 @@ _TITLES = {feature.title: feature for feature in Feature}
 #: Without these a volume is of another century, and nothing here makes it.
 _ALWAYS = frozenset({Feature.FILETYPE, Feature.SPARSE_SUPER, Feature.LARGE_FILE})
 
+#: All that the Hurd's ext2fs understands and mke2fs gives it (`mke2fs -o hurd`).
+_HURDS = frozenset(
+    {Feature.EXT_ATTR, Feature.RESIZE_INODE, Feature.DIR_INDEX, Feature.SPARSE_SUPER, Feature.LARGE_FILE}
+)
+
+_HURD_INODE = 128
+
 _NEEDS = {
     Feature.WIDE: (Feature.EXTENT, "block numbers of more than 32 bits stand in extents only"),
     Feature.HUGE_FILE: (Feature.EXTENT, "a file of such a size has extents"),
@@ -61,10 +69,12 @@ class Features:
     Attributes:
         enabled: its features.
         inode_size: bytes of an inode: 128, as ext2 had it, or 256.
+        hurd: whether it is the GNU Hurd's, and not Linux's: what operating system made it, as the superblock says.
     """
 
     enabled: frozenset[Feature]
     inode_size: int = 256
+    hurd: bool = False
 
     def __contains__(self, feature: Feature) -> bool:
         return feature in self.enabled
@@ -103,8 +113,12 @@ class Features:
         Raises:
             InputError: they do not.
         """
-        for feature in sorted(_ALWAYS - self.enabled, key=lambda feature: feature.title):
+        always = _ALWAYS & _HURDS if self.hurd else _ALWAYS
+        for feature in sorted(always - self.enabled, key=lambda feature: feature.title):
             raise InputError(f"ext4 cannot be made without {feature.title}")
+        for feature in sorted(self.enabled - _HURDS, key=lambda feature: feature.title):
+            if self.hurd:
+                raise InputError(f"the Hurd's ext2 does not have the feature {feature.title}")
         for feature, (needed, reason) in _NEEDS.items():
             if feature in self.enabled and needed not in self.enabled:
                 raise InputError(f"the feature {feature.title} needs {needed.title}: {reason}")
@@ -112,11 +126,16 @@ class Features:
             raise InputError("the features uninit_bg and metadata_csum exclude each other")
         if self.inode_size not in (128, 256):
             raise InputError(f"inodes have 128 or 256 bytes, not {self.inode_size}")
+        if self.hurd and self.inode_size != _HURD_INODE:
+            raise InputError(f"inodes of the Hurd's ext2 have {_HURD_INODE} bytes, not {self.inode_size}")
         return self
 
 
 #: As mke2fs makes ext2, but with inodes that hold times after 2038.
 EXT2 = Features(_ALWAYS | {Feature.EXT_ATTR, Feature.RESIZE_INODE, Feature.DIR_INDEX})
+
+#: As `mke2fs -t ext2 -o hurd -O ext_attr` makes it: the attributes are where the Hurd keeps its passive translators.
+EXT2_HURD = Features(_HURDS, inode_size=_HURD_INODE, hurd=True)
 
 EXT3 = replace(EXT2, enabled=EXT2.enabled | {Feature.HAS_JOURNAL})
 

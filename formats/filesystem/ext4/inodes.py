@@ -12,6 +12,7 @@ from formats.filesystem.ext4.structures import (
     INODE_BLOCKS,
     INODE_CHECKSUM,
     INODE_CHECKSUM_HI,
+    OWNER_IS_AUTHOR,
     SECTOR,
     SMALL_INODE,
     halves,
@@ -76,6 +77,7 @@ class InodePacker:
         if epoch >= (_SIGN if self._size == SMALL_INODE else _LAST_TIME):
             raise InputError(f"inodes of {self._size} bytes cannot hold the time {epoch}")
         self._has_extra = self._size > SMALL_INODE
+        self._author = OWNER_IS_AUTHOR if features.hurd else 0
 
     def pack(self, number: int, inode: Inode) -> bytes:
         """The bytes of an inode: 128 or 256.
@@ -92,7 +94,8 @@ class InodePacker:
             INODE.pack(
                 inode.mode, inode.uid & 0xFFFF, size, time, time, time, 0, inode.gid & 0xFFFF, inode.links, sectors,
                 inode.flags, 0, inode.block_field, 0, attributes, size_hi, 0,
-                sectors_hi, attributes_hi, inode.uid >> 16, inode.gid >> 16, 0, 0,
+                sectors_hi, attributes_hi, inode.uid >> 16, inode.gid >> 16,
+                self._author, self._author,
                 EXTRA_SIZE, 0, time_hi, time_hi, time_hi, time, time_hi, 0, 0,
             )
             + inode.attributes

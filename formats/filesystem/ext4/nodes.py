@@ -29,7 +29,7 @@ from layers.tree import Tree
 
 LOST_AND_FOUND = b"lost+found"
 
-_KINDS = {File: 1, Directory: 2, Symlink: 7}  # file_type of a directory's entry
+_KINDS = {File: 1, Directory: directories.FOLDER, Symlink: 7}  # file_type of a directory's entry
 _DEVICE_KINDS = {DeviceKind.CHARACTER: 3, DeviceKind.BLOCK: 4, DeviceKind.FIFO: 5}
 _LARGEST_WITH_EXTENTS = (1 << 32) * BLOCK - BLOCK
 _LARGEST_WITH_MAP = ((1 << 32) - 1) // 8 * BLOCK * 15 // 16  # 32 bits count sectors, those of the map among them
@@ -147,6 +147,7 @@ class _Surveyor:
     def __init__(self, volume: Volume, features: Features, reader: Reader) -> None:
         self._reader = reader
         self._room = features.inode_size - INODE_ATTRIBUTES
+        self._typed = Feature.FILETYPE in features
         self._many_folders = Feature.DIR_NLINK in features
         self._largest = _LARGEST_WITH_EXTENTS if Feature.EXTENT in features else _LARGEST_WITH_MAP
         self._names: dict[int, list[Name]] = {ROOT_INODE: []}
@@ -168,7 +169,7 @@ class _Surveyor:
             self._folders[entry.path] = node
             self._names[node.number] = []
         kind = _DEVICE_KINDS[node.entry.kind] if isinstance(node.entry, Device) else _KINDS[type(node.entry)]
-        self._names[folder.number].append(Name(name, node.number, kind))
+        self._names[folder.number].append(Name(name, node.number, kind if self._typed else 0))
 
     def _linked(self, entry: Hardlink) -> Node:
         node = self._files[entry.target]
@@ -235,7 +236,8 @@ class _Surveyor:
         for path, node in self._folders.items():
             parent = self._folders[path.rpartition(b"/")[0]]
             seed = checksums.of_inode(node.number) if checksums else None
-            made = directories.build(self._names[node.number], node.number, parent.number, seed, hash_seed)
+            kind = directories.FOLDER if self._typed else 0
+            made = directories.build(self._names[node.number], node.number, parent.number, seed, hash_seed, kind)
             node.blocks, node.indexed = made.blocks, made.indexed
             if node.links > MOST_LINKS:
                 if not self._many_folders:

@@ -51,6 +51,7 @@ SUPERBLOCK = Structure(
 SUPERBLOCK_OFFSET = 1024
 MAGIC = 0xEF53
 CLEAN = 1  # state
+HURD = 1  # creator_os; Linux is 0
 CONTINUE = 1  # errors
 DYNAMIC_REVISION = 1
 NEVER = 0xFFFF  # most_mounts
@@ -80,10 +81,11 @@ TABLE_ZEROED = 4
 INODE = struct.Struct(
     "<HHIIIIIHHIII60s"  # mode uid size | access change modify delete time | gid links sectors flags version | blocks
     "IIII"  # generation attributes size_hi fragment
-    "HHHHHH"  # sectors_hi attributes_hi uid_hi gid_hi checksum reserved
+    "HHHHHH"  # sectors_hi attributes_hi uid_hi gid_hi checksum reserved; on the Hurd, the last two are the author
     "HHIIIIIII"  # extra_size checksum_hi | change_hi modify_hi access_hi creation creation_hi version_hi project
 )
 SMALL_INODE = 128
+OWNER_IS_AUTHOR = 0xFFFF  # on the Hurd: in both halves of the author
 INODE_CHECKSUM = 124  # offsets
 INODE_CHECKSUM_HI = 130
 INODE_ATTRIBUTES = SMALL_INODE + EXTRA_SIZE

@@ -31,6 +31,7 @@ _PREFIXES = (
     (b"trusted.", 4),
     (b"security.", 6),
     (b"system.", 7),
+    (b"gnu.", 10),
 )
 _ACLS = (2, 3)
 

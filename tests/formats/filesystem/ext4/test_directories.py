@@ -22,6 +22,9 @@ def names_in(block: bytes) -> list[tuple[bytes, int, int]]:
     return found
 
 
+DOTS = [directories._entry(name, 2, directories.FOLDER) for name in (b".", b"..")]
+
+
 @pytest.mark.parametrize("hash_seed", [None, SEED])
 @pytest.mark.parametrize("checksum", [None, 0])
 @pytest.mark.parametrize("count", [0, 1, 200, 2000, 60000])
@@ -40,7 +43,7 @@ def test_a_reader_that_knows_no_trees_finds_every_name(
 def test_names_of_one_hash_in_several_blocks_are_marked() -> None:
     entry = directories._entry(b"n" * 200, 12, 1)
     hashed = [(8, number, entry) for number in range(60)] + [(10, 0, entry)] * 30
-    root = directories._tree(hashed, 2, 2, 4096, None)[0]
+    root = directories._tree(hashed, DOTS, 4096, None)[0]
     _, count, first = struct.unpack_from("<HHI", root, 32)
     pairs = [struct.unpack_from("<II", root, 40 + 8 * place) for place in range(count - 1)]
     assert (count, first) == (5, 1)
@@ -50,4 +53,4 @@ def test_names_of_one_hash_in_several_blocks_are_marked() -> None:
 def test_more_blocks_than_a_tree_can_name_are_refused() -> None:
     leaves = [b""] * (508 * 511 + 1)
     with pytest.raises(EntryError, match="more names than"):
-        directories._indexed(leaves, range(0, 2 * len(leaves), 2), 2, 2, None)
+        directories._indexed(leaves, range(0, 2 * len(leaves), 2), DOTS, None)

@@ -11,7 +11,7 @@ import pytest
 
 from formats.filesystem import TooSmallError, ext4
 from formats.filesystem.ext4 import Ext4
-from formats.filesystem.ext4.features import EXT2, EXT3, EXT4, Features
+from formats.filesystem.ext4.features import EXT2, EXT2_HURD, EXT3, EXT4, Features
 from formats.filesystem.ext4.nodes import Nodes
 from formats.filesystem.ext4.placement import Missing, Placement, place
 from layers.entry import Data, Device, DeviceKind, Directory, Entry, File, Hardlink, Meta, Slice, Symlink
@@ -33,6 +33,7 @@ FEATURES = {
     "ext2": EXT2,
     "ext2-with-checksums": EXT2.changed("metadata_csum"),
     "ext2-with-small-inodes": Features(EXT2.enabled, inode_size=128),
+    "ext2-of-the-hurd": EXT2_HURD,
 }
 
 ACL = struct.pack("<I", 2) + b"".join(
