@@ -178,8 +178,7 @@ def sign(work: Work, places: Places, signature: Signature, access: AccessOf) -> 
             yield from _sign_image(files, image, places, signature, None)
             continue
         with registries.open(reference, "pull,push" if places.attach else "pull") as repository:
-            files = RegistryFiles(reference, repository)
-            yield from _sign_image(files, image, places, signature, repository)
+            yield from _sign_image(RegistryFiles(reference, repository), image, places, signature, repository)
 
 
 def _sign_image(

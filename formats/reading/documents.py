@@ -64,12 +64,27 @@ def document(blob: Blob, origin: str, digest: Digest | None = None) -> Any:
     Raises:
         ArtefactError: it is too large, damaged, or no plain JSON.
     """
+    return parsed(read(blob, origin, digest), origin)
+
+
+def read(blob: Blob, origin: str, digest: Digest | None = None) -> bytes:
+    """The bytes of a document.
+
+    Args:
+        blob: holds it.
+        origin: what it is, for messages.
+        digest: what the blob must have.
+
+    Raises:
+        ArtefactError: it is too large, or damaged.
+    """
     if blob.size > MOST_BYTES:
         raise ArtefactError(f"{origin} has {blob.size} bytes, more than the {MOST_BYTES >> 20} MiB that anybody takes")
     data = b"".join(blob.pieces())
     if digest and Digest.of(data) != digest:
-        raise ArtefactError(f"{origin} is damaged: its digest is {Digest.of(data)}, and not {digest}")
-    return parsed(data, origin)
+        found = Digest.of(data)
+        raise ArtefactError(f"{origin} is damaged: its digest is {found}, and not {digest}: it has other bytes")
+    return data
 
 
 def parsed(data: bytes, origin: str) -> Any:
@@ -81,7 +96,7 @@ def parsed(data: bytes, origin: str) -> Any:
     try:
         return json.loads(data.decode(), object_pairs_hook=_table, parse_constant=_constant)
     except RecursionError:
-        raise ArtefactError(f"{origin} is nested too deep") from None
+        raise ArtefactError(f"{origin} is not JSON: it is nested too deep") from None
     except ValueError as error:
         raise ArtefactError(f"{origin} is not JSON: {error}") from None
 

@@ -33,6 +33,14 @@ class Files(Protocol):
         ...
 
 
+class StoredFiles(Files, Protocol):
+    """Files of this machine."""
+
+    def find(self, name: str) -> FileBlob | None:
+        """See `Files`."""
+        ...
+
+
 class FolderFiles:
     """The files of a layout in a folder.
 

@@ -111,7 +111,16 @@ def read_document(files: Files, descriptor: Descriptor, where: str) -> Json:
     Raises:
         ArtefactError: it is missing, damaged, or of another kind than its descriptor says.
     """
-    document = documents.table(_document(files, descriptor, where), where)
+    return parsed_document(read_data(files, descriptor, where), descriptor, where)
+
+
+def parsed_document(data: bytes, descriptor: Descriptor, where: str) -> Json:
+    """An index or a manifest, of its bytes.
+
+    Raises:
+        ArtefactError: it is damaged, or of another kind than its descriptor says.
+    """
+    document = documents.table(documents.parsed(data, where), where)
     if not descriptor.is_index and not descriptor.is_manifest:
         raise ArtefactError(f"{where} is neither a manifest nor an index: {descriptor.media_type[:100]!r}")
     _refuse_two_minds(document, descriptor, "layers" if descriptor.is_index else "manifests", where)
@@ -124,7 +133,16 @@ def read_config(files: Files, descriptor: Descriptor, where: str) -> Json:
     Raises:
         ArtefactError: it is missing, damaged, or none.
     """
-    return documents.table(_document(files, descriptor, where), where)
+    return documents.table(documents.parsed(read_data(files, descriptor, where), where), where)
+
+
+def read_data(files: Files, descriptor: Descriptor, what: str) -> bytes:
+    """The bytes of a document, as its descriptor says they are.
+
+    Raises:
+        ArtefactError: it is missing, or damaged.
+    """
+    return documents.read(find_blob(files, descriptor, what), what, descriptor.digest)
 
 
 def find_blob(files: Files, descriptor: Descriptor, what: str) -> Blob:
@@ -135,18 +153,14 @@ def find_blob(files: Files, descriptor: Descriptor, what: str) -> Blob:
     """
     blob = files.find(_path(descriptor))
     if not blob:
-        raise ArtefactError(f"{what} is missing: {descriptor.digest}")
+        raise ArtefactError(f"{what} is missing: {files.origin} has no {_path(descriptor)}")
     if blob.size != descriptor.size:
-        raise ArtefactError(f"{what} is damaged: it has {blob.size} bytes, and not {descriptor.size}")
+        raise ArtefactError(f"{what} is damaged: it has other bytes: {blob.size} of them, and not {descriptor.size}")
     return blob
 
 
 def _blobs(files: Files, layers: Sequence[Descriptor]) -> list[Blob]:
     return [find_blob(files, layer, f"layer {rank} of {files.origin}") for rank, layer in enumerate(layers, 1)]
-
-
-def _document(files: Files, descriptor: Descriptor, what: str) -> object:
-    return documents.document(find_blob(files, descriptor, what), what, descriptor.digest)
 
 
 def _path(descriptor: Descriptor) -> str:

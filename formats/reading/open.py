@@ -7,12 +7,13 @@ from typing import Protocol, TypeVar
 
 from formats.reading import docker_archive, image_layout
 from formats.reading.artefact import ArtefactError, FileBlob, StoredArtefact, StoredImage, StoredLayer, reading
-from formats.reading.files import ArchiveFiles, Files, FolderFiles, archive_files
+from formats.reading.files import ArchiveFiles, Files, FolderFiles, StoredFiles, archive_files
 from layers.decompress import compression_of
 from layers.tar import BLOCK
 
 _LAYOUT = "oci-layout"
 _MAGIC = slice(257, 262)  # zeros before POSIX
+_USTAR = b"ustar"
 _KNOWN = "It reads docker and OCI archives, OCI layout folders, tarballs and .wsl files."
 
 
@@ -44,7 +45,7 @@ def open_artefact(path: str, choice: str = "") -> StoredArtefact:
             beginning = file.read(BLOCK)
         compression = compression_of(beginning)
         if compression == "none":
-            if beginning[_MAGIC] not in (b"ustar", bytes(5)):
+            if beginning[_MAGIC] not in (_USTAR, bytes(5)):
                 raise ArtefactError(f"{path} is nothing that ocipack reads", hint=_KNOWN)
             files = archive_files(real)
             if _is_image(files):
@@ -53,22 +54,34 @@ def open_artefact(path: str, choice: str = "") -> StoredArtefact:
         return StoredArtefact(path, "tarball", compression, status.st_size, (layer,))
 
 
-def image_files(path: str) -> Files | None:
+def may_be_image(path: str) -> bool:
+    """Whether a path is a folder, or an archive of a kind that images are stored in.
+
+    Raises:
+        ArtefactError: it cannot be read.
+    """
+    with reading(path):
+        if os.path.isdir(path):
+            return True
+        with open(path, "rb", buffering=0) as file:
+            return file.read(BLOCK)[_MAGIC] == _USTAR
+
+
+def image_files(path: str) -> StoredFiles | None:
     """The files of an image archive or of a layout folder; None for a file that is neither.
 
     Raises:
         ArtefactError: it cannot be read, is damaged, or is a folder without a layout.
     """
     with reading(path):
+        if not may_be_image(path):  # disks, too, may begin with zeros
+            return None
         real = os.path.realpath(path)
         if os.path.isdir(real):
             folder = FolderFiles(real)
             if not folder.find(_LAYOUT):
                 raise ArtefactError(f"{path} is a folder without an OCI image layout", hint=_KNOWN)
             return folder
-        with open(real, "rb", buffering=0) as file:
-            if file.read(BLOCK)[_MAGIC] != b"ustar":  # disks, too, may begin with zeros
-                return None
         files = archive_files(real)
         if _is_image(files):
             _refuse_twice(files, path)

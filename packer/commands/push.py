@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def push(surroundings: Surroundings, /, arguments: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Push an image to a registry: built from os.toml on the way, or built before."""
-    from formats.stored_layout import is_layout
+    from formats.reading.open import may_be_image
     from packer import build, report
     from packer.console import ConsoleProgress
     from packer.push import push_built, push_stored
@@ -35,7 +35,7 @@ def push(surroundings: Surroundings, /, arguments: tuple[str, ...], as_json: boo
     target = _target(arguments[-1], options, surroundings)
     common = common_options(file, options, surroundings.processors)
     with ConsoleProgress(common.verbosity) as progress:
-        if is_layout(file):
+        if may_be_image(file):
             pushed = push_stored(surroundings.path(file), target, progress)
         else:
             work, declaration = settings(common, surroundings, progress), declared(common)

@@ -5,27 +5,20 @@
 Every document is compared with the digest that names it; blobs are compared while they are sent.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
-from formats.container_image import INDEX, MANIFEST
 from formats.image_layout import blob_path
-from formats.stored_layout import StoredLayout
-from layers.digest import Digest, DigestError
-from layers.entry import Content
-from layers.errors import PackError
-from packer.registry.image import LARGEST_DOCUMENT, Blob, Manifest
+from formats.reading import documents, image_layout
+from formats.reading.artefact import ArtefactError, reading
+from formats.reading.documents import Descriptor, Json
+from formats.reading.files import StoredFiles
+from formats.reading.open import image_files
+from layers.digest import Digest
+from layers.entry import Content, Slice
+from packer.registry.image import Blob, Manifest
 
 _DEEPEST = 3
 _MOST_MANIFESTS = 1000
-
-_INDEXES = (INDEX, "application/vnd.docker.distribution.manifest.list.v2+json")
-_MANIFESTS = (MANIFEST, "application/vnd.docker.distribution.manifest.v2+json")
-
-
-class LayoutError(PackError):
-    """A layout that is not what it says."""
 
 
 class StoredImage:
@@ -35,26 +28,18 @@ class StoredImage:
         path: of the layout, a folder or an archive.
 
     Raises:
-        PackError: it cannot be read, or is not what it says.
+        ArtefactError: it cannot be read, or is not what it says.
     """
 
     def __init__(self, path: str) -> None:
-        self._layout = StoredLayout(path)
+        self._origin = path
         self._manifests: dict[Digest, Manifest] = {}
         self._blobs: dict[Digest, Blob] = {}
-        try:
-            index = _document(self._layout.read("index.json", LARGEST_DOCUMENT), "index.json")
-        except LayoutError:
-            raise
-        except PackError as error:
-            raise LayoutError(
-                f"{path} is no OCI image layout: {error}",
-                hint="ocipack makes one; skopeo copy makes one of other archives: docker-archive:FILE oci:FOLDER.",
-            ) from None
-        named = _list(index, "manifests", "index.json")
-        if len(named) != 1:
-            raise LayoutError(f"{path} has {len(named)} images, where one is wanted")
-        self._follow(named[0], "index.json", _DEEPEST)
+        with reading(path):
+            self._files, named = _layout(path)
+            if len(named) != 1:
+                raise ArtefactError(f"{path} has {len(named)} images, where one is wanted")
+            self._follow(_described(named[0], "index.json"), _DEEPEST)
 
     @property
     def manifests(self) -> Sequence[Manifest]:
@@ -68,79 +53,69 @@ class StoredImage:
 
     def contents(self, wanted: Sequence[Blob]) -> Mapping[Digest, Content]:
         """See `Image`."""
-        return {blob.digest: self._layout.content(blob_path(blob.digest)) for blob in wanted}
+        return {blob.digest: self._content(blob) for blob in wanted}
 
-    def _follow(self, descriptor: Any, where: str, levels: int) -> None:
+    def _follow(self, descriptor: Descriptor, levels: int) -> None:
         """Take what a descriptor of a manifest or an index leads to."""
-        digest, size, kind = _descriptor(descriptor, where)
-        if digest in self._manifests:
+        if descriptor.digest in self._manifests:
             return
         if not levels or len(self._manifests) >= _MOST_MANIFESTS:
-            raise LayoutError(f"{self._layout.path}: manifests are nested too deep, or too many")
-        data = self._layout.read(blob_path(digest), LARGEST_DOCUMENT)
-        if len(data) != size or Digest.of(data) != digest:
-            raise LayoutError(f"{self._layout.path}: the manifest {digest} has other bytes")
-        document = _document(data, str(digest))
-        if document.get("mediaType", kind) != kind:
-            raise LayoutError(f"{digest} is a {kind} for {where}, and something else for itself")
-        if kind in _INDEXES and not document.keys() & {"config", "layers"}:
-            for below in _list(document, "manifests", str(digest)):
-                self._follow(below, str(digest), levels - 1)
-        elif kind in _MANIFESTS and "manifests" not in document:
-            for blob in _blobs(document, str(digest)):
-                self._add(blob)
+            raise ArtefactError(f"{self._origin}: manifests are nested too deep, or too many")
+        where = f"{'index' if descriptor.is_index else 'manifest'} {descriptor.digest}"
+        data = image_layout.read_data(self._files, descriptor, where)
+        facts = image_layout.parsed_document(data, descriptor, where)
+        if descriptor.is_index:
+            for below in documents.array(_given(facts, "manifests", where), f"{where}: manifests"):
+                self._follow(_described(below, where), levels - 1)
         else:
-            raise LayoutError(f"{digest} is neither a manifest nor an index: {kind[:100]!r}")
-        self._manifests[digest] = Manifest(kind, data)
+            for blob, title in _blobs(facts, where):
+                self._add(blob, title)
+        self._manifests[descriptor.digest] = Manifest(descriptor.media_type, data)
 
-    def _add(self, blob: Blob) -> None:
-        size = self._layout.content(blob_path(blob.digest)).size
-        if size != blob.size:
-            raise LayoutError(
-                f"{self._layout.path}: {blob.digest} has {size} bytes where its manifest says {blob.size}"
-            )
-        self._blobs.setdefault(blob.digest, blob)
+    def _add(self, descriptor: Descriptor, title: str) -> None:
+        image_layout.find_blob(self._files, descriptor, f"{title} of {self._origin}")
+        self._blobs.setdefault(descriptor.digest, Blob(descriptor.digest, descriptor.size, title))
+
+    def _content(self, blob: Blob) -> Content:
+        found = self._files.find(blob_path(blob.digest))
+        if not found:
+            raise ArtefactError(f"{self._origin} has no {blob_path(blob.digest)} any more")
+        return Slice(found.path, found.offset, found.size)
 
 
-def _blobs(document: Mapping[str, Any], where: str) -> Iterator[Blob]:
-    digest, size, _ = _descriptor(document.get("config"), where)
-    yield Blob(digest, size, "configuration")
-    layers = _list(document, "layers", where)
+def _layout(path: str) -> tuple[StoredFiles, Sequence[object]]:
+    """The files of a layout, and what its `index.json` names."""
+    try:
+        files = image_files(path)
+        blob = files and files.find("index.json")
+        if not files or not blob:
+            raise ArtefactError("there is no index.json")
+        index = documents.table(documents.document(blob, "index.json"), "index.json")
+        return files, documents.array(index.get("manifests"), "index.json: manifests")
+    except ArtefactError as error:
+        raise ArtefactError(
+            f"{path} is no OCI image layout: {error}",
+            hint="ocipack makes one; skopeo copy makes one of other archives: docker-archive:FILE oci:FOLDER.",
+        ) from None
+
+
+def _blobs(manifest: Json, where: str) -> Iterator[tuple[Descriptor, str]]:
+    """What a manifest names, and what that is."""
+    yield _described(_given(manifest, "config", where), where), "configuration"
+    layers = documents.array(_given(manifest, "layers", where), f"{where}: layers")
     for number, layer in enumerate(layers, 1):
-        digest, size, _ = _descriptor(layer, where)
-        yield Blob(digest, size, f"layer {number} of {len(layers)}")
+        yield _described(layer, where), f"layer {number} of {len(layers)}"
 
 
-def _descriptor(value: Any, where: str) -> tuple[Digest, int, str]:
-    """Digest, size and media type (image-spec, descriptor.md)."""
-    try:
-        digest, size, kind = Digest.parse(value["digest"]), value["size"], value["mediaType"]
-    except (LookupError, TypeError, DigestError):
-        digest, size, kind = None, None, None
-    if digest is None or type(size) is not int or not 0 <= size < 1 << 63 or not isinstance(kind, str):
-        raise LayoutError(f"{where} has a descriptor without digest, size and media type")
-    return digest, size, kind
+def _given(facts: Json, key: str, where: str) -> object:
+    if key not in facts:
+        raise ArtefactError(f"{where} has no {key}")
+    return facts[key]
 
 
-def _list(document: Mapping[str, Any], name: str, where: str) -> list[Any]:
-    value = document.get(name)
-    if not isinstance(value, list):
-        raise LayoutError(f"{where} has no list of {name}")
-    return value
-
-
-def _document(data: bytes, what: str) -> dict[str, Any]:
-    try:
-        value = json.loads(data, object_pairs_hook=_table)
-    except (ValueError, RecursionError) as error:
-        raise LayoutError(f"{what} is not JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise LayoutError(f"{what} is no JSON object")
-    return value
-
-
-def _table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    table = dict(pairs)
-    if len(table) != len(pairs):
-        raise ValueError("a key is there twice")
-    return table
+def _described(value: object, where: str) -> Descriptor:
+    """A descriptor; others would have to guess at a media type that it does not have."""
+    descriptor = documents.descriptor(value, where)
+    if not descriptor.media_type:
+        raise ArtefactError(f"{where} has a descriptor without a media type")
+    return descriptor

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from layers.errors import PackError
+from formats.reading.artefact import ArtefactError
 from packer.registry.stored_image import StoredImage
 from tests.support import stored_images
 from tests.support.stored_images import INDEX, MANIFEST, Layout
@@ -47,37 +47,43 @@ _BAD: dict[str, tuple[Callable[[Layout], object], str]] = {
         "is no OCI image layout",
     ),
     "no JSON": (lambda it: (it.folder / "index.json").write_text("{"), "is not JSON"),
-    "nested JSON": (lambda it: (it.folder / "index.json").write_text("[" * 200_000), "is not JSON"),
+    "nested JSON": (lambda it: (it.folder / "index.json").write_text("[" * 200_000), "is not JSON: .* nested too deep"),
     "a key twice": (lambda it: (it.folder / "index.json").write_text('{"a":1,"a":2}'), "a key is there twice"),
     "a large index": (lambda it: (it.folder / "index.json").write_text(" " * (5 << 20)), "is no OCI image layout"),
     "no image": (lambda it: _index(it, lambda facts: facts["manifests"].clear()), "has 0 images"),
     "two images": (lambda it: _index(it, lambda facts: facts["manifests"].append({})), "has 2 images"),
     "a digest that is a path": (
         lambda it: _index(it, lambda facts: facts["manifests"][0].update(digest="../../../etc/passwd")),
-        "without digest, size and media type",
+        "is not a digest",
     ),
     "a size that is none": (
-        lambda it: _index(it, lambda facts: facts["manifests"][0].update(size=-1)), "without digest, size",
+        lambda it: _index(it, lambda facts: facts["manifests"][0].update(size=-1)), "its size is no number",
     ),
     "another size": (lambda it: _index(it, lambda facts: facts["manifests"][0].update(size=1)), "has other bytes"),
     "other bytes": (lambda it: it.path(it.digest).write_bytes(b"x" * 100), "has other bytes"),
     "another type": (
-        lambda it: _index(it, lambda facts: facts["manifests"][0].update(mediaType=INDEX)), "something else for itself",
+        lambda it: _index(it, lambda facts: facts["manifests"][0].update(mediaType=INDEX)), "is of another kind",
     ),
     "an unknown type": (lambda it: _document(it, {}, "text/plain"), "neither a manifest nor an index"),
     "both a manifest and an index": (
-        lambda it: _document(it, {"config": _CONFIG, "layers": [], "manifests": []}), "neither a manifest nor an index",
+        lambda it: _document(it, {"config": _CONFIG, "layers": [], "manifests": []}), "is of another kind",
     ),
     "both an index and a manifest": (
-        lambda it: _document(it, {"layers": [], "manifests": []}, INDEX), "neither a manifest nor an index",
+        lambda it: _document(it, {"layers": [], "manifests": []}, INDEX), "is of another kind",
     ),
-    "no configuration": (lambda it: _document(it, {"layers": []}), "without digest, size and media type"),
-    "no layers": (lambda it: _document(it, {"config": _CONFIG}), "has no"),
+    "no configuration": (lambda it: _document(it, {"layers": []}), "has no config"),
+    "a configuration without a media type": (
+        lambda it: _document(it, {"config": {**_CONFIG, "mediaType": ""}, "layers": []}), "without a media type",
+    ),
+    "a configuration of no size": (
+        lambda it: _document(it, {"config": {**_CONFIG, "size": True}, "layers": []}), "its size is no number",
+    ),
+    "no layers": (lambda it: _document(it, {"config": _CONFIG, "mediaType": MANIFEST}), "has no"),
     "a blob that is not there": (lambda it: _document(it, {"config": _CONFIG, "layers": []}), "has no blobs/sha256/00"),
-    "a blob of another size": (lambda it: it.path(max(it.sizes)).write_bytes(b""), "bytes where its manifest says"),
+    "a blob of another size": (lambda it: it.path(max(it.sizes)).write_bytes(b""), "has other bytes: 0 of them"),
     "a blob that is a link": (
         lambda it: _linked(it.path(max(it.sizes))),
-        "has no blobs/sha256/",
+        "is not a file",
     ),
 }  # fmt: skip
 
@@ -86,7 +92,7 @@ _BAD: dict[str, tuple[Callable[[Layout], object], str]] = {
 def test_a_layout_that_lies(layout: Layout, case: str) -> None:
     change, said = _BAD[case]
     change(layout)
-    with pytest.raises(PackError, match=said):
+    with pytest.raises(ArtefactError, match=said):
         StoredImage(str(layout.folder))
 
 
@@ -96,7 +102,7 @@ def test_indexes_are_not_followed_for_ever(tmp_path: Path) -> None:
     for _ in range(5):
         descriptor = stored_images.index(folder, [descriptor])
     stored_images.close(folder, descriptor)
-    with pytest.raises(PackError, match="nested too deep"):
+    with pytest.raises(ArtefactError, match="nested too deep"):
         StoredImage(str(folder))
 
 
@@ -111,11 +117,11 @@ def test_archives_that_lie(layout: Layout, tmp_path: Path) -> None:
     assert StoredImage(str(path)).manifests[-1].digest == StoredImage(str(layout.folder)).manifests[-1].digest
     with tarfile.open(path, "a") as archive:
         _member(archive, "index.json", b"{}")
-    with pytest.raises(PackError, match=r"has index\.json twice"):
+    with pytest.raises(ArtefactError, match=r"has 'index\.json' twice"):
         StoredImage(str(path))
     with tarfile.open(path, "w") as archive:
         _member(archive, "index.json", kind=tarfile.SYMTYPE)
-    with pytest.raises(PackError, match="is no OCI image layout"):
+    with pytest.raises(ArtefactError, match="is no OCI image layout"):
         StoredImage(str(path))
 
 
@@ -126,5 +132,5 @@ def test_damaged_archives(layout: Layout, tmp_path: Path) -> None:
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
         try:
             StoredImage(str(path))
-        except PackError:
+        except ArtefactError:
             continue
