@@ -8,7 +8,6 @@ same configuration. Their bytes are canonical JSON: sorted keys, no spaces, UTF-
 `image_index`.
 """
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,16 +16,15 @@ from typing import Any
 
 from formats import layer_items
 from formats.format import Order
+from formats.identity import item_facts, stream_digest
 from formats.platform import Platform
 from formats.repository import repository_name, tag
 from formats.system import RunConfiguration, System
-from layers import tar
 from layers.blob import Layer, LayerRequest, layer_key
 from layers.digest import Digest
-from layers.entry import Entry, File
-from layers.item import NarItem, StoreItem
+from layers.entry import File
+from layers.item import NarItem
 from layers.plan import Group
-from layers.reader import Reader
 
 Json = dict[str, Any]
 Items = Sequence[Sequence[layer_items.Row]]
@@ -150,7 +148,7 @@ def canonical_json(value: object) -> bytes:
 
 def _group_request(order: Order, group: Group) -> LayerRequest:
     system, workshop = order.system, order.workshop
-    items = [_item_facts(item, system.omitted.get(item.path, frozenset())) for item in group.items]
+    items = [item_facts(item, system.omitted.get(item.path, frozenset())) for item in group.items]
     if all(isinstance(item, NarItem) for item in group.items):
         items.sort()  # they have no folder in common, and their order changes with the path of any item
     facts: Json = {"items": items}
@@ -164,30 +162,15 @@ def _group_request(order: Order, group: Group) -> LayerRequest:
     )
 
 
-def _item_facts(item: StoreItem, omitted: frozenset[bytes]) -> list[Any]:
-    """All that an item's entries in a layer are a function of."""
-    rules = [[old.hex(), new.hex()] for old, new in item.placement.rules]
-    return [str(item.identity), sorted(path.hex() for path in omitted), rules]
-
-
 def _customization_request(order: Order) -> LayerRequest:
     workshop, entries = order.workshop, order.system.customization
-    stream = _stream_digest(entries, workshop.epoch)
+    stream = stream_digest(entries, workshop.epoch)
     return LayerRequest(
         title="customization",
         key=layer_key({"stream": str(stream)}, workshop.codec, workshop.epoch),
         size=sum(entry.content.size for entry in entries if isinstance(entry, File)),
         entries=lambda _: entries,
     )
-
-
-def _stream_digest(entries: tuple[Entry, ...], epoch: int) -> Digest:
-    state = hashlib.sha256()
-    with Reader() as reader:
-        writer = tar.TarWriter(state.update, epoch, reader)
-        writer.add_all(entries)
-        writer.close()
-    return Digest(state.hexdigest())
 
 
 def _config(order: Order, layers: Sequence[Layer], items: Items | None) -> Json:

@@ -113,14 +113,27 @@ class System:
             CorruptError: an item is not what its store has hashed.
         """
         tree = overlay(self.tree, upper) if upper else self.tree
+        hashed = self.hashed_items([entry.path for entry in upper], reader) if verify else {}
+        return verified(tree, reader, hashed) if hashed else iter(tree)
+
+    def hashed_items(self, touched: Iterable[bytes], reader: Reader) -> dict[bytes, NarItem]:
+        """The items that the root has as their store has hashed them, by where they land.
+
+        Those that something is laid over are compared now.
+
+        Args:
+            touched: paths at which something is laid over the root, or where it ends.
+            reader: reads the contents of items that are compared now.
+
+        Raises:
+            CorruptError: an item is not what its store has hashed.
+        """
         hashed = {self.placed_root(item): item for item in self.closure if isinstance(item, NarItem)}
-        if not verify or not hashed:
-            return iter(tree)
-        for entry in (*self.customization, *upper):
-            for path in (entry.path, *parents(entry.path)):
+        for touched_path in (*(entry.path for entry in self.customization), *touched):
+            for path in (touched_path, *parents(touched_path)):
                 if item := hashed.pop(path, None):
                     self._verify(item, reader)
-        return verified(tree, reader, hashed)
+        return hashed
 
     def _verify(self, item: NarItem, reader: Reader) -> None:
         """Compare an item that something is laid over: the root does not have it as its store has hashed it."""

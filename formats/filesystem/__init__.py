@@ -111,16 +111,16 @@ class FileSystem(Protocol):
 
 
 class TooSmallError(InputError):
-    """A volume has no room for what it shall hold.
+    """A volume, or a disk of them, has no room for what it shall hold.
 
     Attributes:
         size: bytes that it has.
         needed: bytes that it must have.
     """
 
-    def __init__(self, size: int, needed: int) -> None:
+    def __init__(self, size: int, needed: int, what: str = "the file system") -> None:
         super().__init__(
-            f"the file system has {size} bytes, which is {needed - size} too few",
+            f"{what} has {size} bytes, which is {needed - size} too few",
             hint=f"Give it at least {needed} bytes ({-(-needed // _MIB)} MiB), and more for what will be added.",
         )
         self.size = size

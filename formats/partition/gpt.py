@@ -43,6 +43,9 @@ _MOST_HYBRID = mbr.MOST_PARTITIONS - 1
 
 FIRST_USABLE = _BEFORE * SECTOR
 
+#: Bytes at the end of a disk that no partition has.
+AFTER_LAST = _AFTER * SECTOR
+
 
 def pieces(disk: Disk) -> Iterator[Bytes]:
     """The table and its copy, without the boot code.
@@ -53,7 +56,7 @@ def pieces(disk: Disk) -> Iterator[Bytes]:
     Raises:
         InputError: the partitions do not fit into a GPT, or not to each other.
     """
-    check(disk, FIRST_USABLE, disk.size - _AFTER * SECTOR)
+    check(disk, FIRST_USABLE, disk.size - AFTER_LAST)
     uuids = [_uuid(disk, number) for number in range(len(disk.partitions))]
     _check(disk.partitions, uuids)
     table = b"".join(map(_entry, disk.partitions, uuids)).ljust(_TABLE_SECTORS * SECTOR, b"\0")
@@ -66,7 +69,7 @@ def pieces(disk: Disk) -> Iterator[Bytes]:
 def minimum_size(partitions: Sequence[Partition]) -> int:
     """The least bytes of a disk with these partitions, in whole MiB."""
     end = max((partition.end for partition in partitions), default=FIRST_USABLE)
-    return -(-(end + _AFTER * SECTOR) // ALIGNMENT) * ALIGNMENT
+    return -(-(end + AFTER_LAST) // ALIGNMENT) * ALIGNMENT
 
 
 def _uuid(disk: Disk, number: int) -> UUID:

@@ -89,6 +89,8 @@ class PreparedFat:
             clusters = shape.clusters(sectors)
             least = shape.least_sectors(self._needed(shape))
             if clusters and least is not None and least <= sectors:
+                if (rest := sectors - shape.sectors(clusters)) >= shape.cluster:
+                    sectors -= rest  # with one cluster more, the FATs would be longer; who reads it must not count it
                 return FatPlan(self._nodes, self._options.volume, shape, sectors, clusters)
         raise TooSmallError(size, self._least(sectors))
 

@@ -95,6 +95,13 @@ def test_every_size_that_is_enough_will_do(size: int) -> None:
         assert prepared.plan(prepared.minimum_size() + size).size == prepared.minimum_size() + size
 
 
+@pytest.mark.parametrize(("bits", "size"), [(32, 64 * MIB), (16, 33056 * 512)])
+def test_clusters_for_which_the_fats_are_too_short_are_not_counted(tmp_path: Path, bits: int, size: int) -> None:
+    for sectors in range(size // 512 - 8, size // 512 + 8):
+        volume = write_volume(tmp_path / "volume", Fat(VOLUME, bits, 512), [], sectors * 512)
+        assert not complaints(volume), sectors
+
+
 def test_a_root_of_fat16_may_be_larger_than_usual(tmp_path: Path) -> None:
     volume = write_volume(tmp_path / "volume", Fat(VOLUME, 16), WITH_ROOT, 40 * MIB)
     assert complaints(volume) == ""

@@ -1,0 +1,71 @@
+"""The file systems and types of partitions, by the names that people give them."""
+
+from uuid import UUID
+
+from formats.filesystem import FileSystem, Volume
+from formats.filesystem.ext4 import Ext4
+from formats.filesystem.ext4.features import EXT2, EXT3, EXT4
+from formats.filesystem.fat import Fat
+from formats.filesystem.swap import Swap
+from formats.image import BIOS_GRUB, BLS_BOOT, ESP, UNFORMATTED, Partition
+from formats.partition import types
+from formats.partition.types import PartitionType
+from layers.errors import InputError
+
+_EXT = {"ext2": EXT2, "ext3": EXT3, "ext4": EXT4}
+_FAT = {"fat12": 12, "fat16": 16, "fat32": 32, "vfat": None}
+_SERIAL_BYTES = 4  # of a UUID, that FAT keeps
+
+#: Every name of a file system.
+NAMES = (*_EXT, *_FAT, "swap", UNFORMATTED)
+
+_FLAGGED = {ESP: types.ESP, BIOS_GRUB: types.BIOS_BOOT, BLS_BOOT: types.XBOOTLDR}
+
+
+def file_system(partition: Partition, volume: Volume) -> FileSystem | None:
+    """The file system of a partition; none for one that is not formatted.
+
+    Raises:
+        InputError: there is no such file system, or it does not have these options.
+    """
+    name, options = partition.file_system, partition.file_system_options
+    if name in _EXT:
+        return Ext4(volume, _EXT[name].changed(",".join(options)))
+    if options:
+        raise InputError(f"{name} has no options", hint="Features can be chosen of ext2, ext3 and ext4.")
+    if name in _FAT:
+        return Fat(volume, _FAT[name])
+    if name == "swap":
+        return Swap(volume)
+    if name == UNFORMATTED:
+        return None
+    raise InputError(f"there is no file system {name!r}", hint=f"There are {', '.join(NAMES)}.")
+
+
+def uuid_text(partition: Partition, uuid: UUID) -> str:
+    """A file system's UUID as `UUID=` has it: of FAT, which has 4 bytes of it, `1A2B-3C4D`; empty if it has none."""
+    if partition.file_system == UNFORMATTED:
+        return ""
+    if partition.file_system not in _FAT:
+        return str(uuid)
+    serial = uuid.bytes[:_SERIAL_BYTES].hex().upper()
+    return f"{serial[:4]}-{serial[4:]}"
+
+
+def partition_type(partition: Partition) -> PartitionType:
+    """What a partition table says of a partition: what its flags say, else what goes with its file system.
+
+    A root is any file system of Linux, as Guix and nixpkgs have it; who wants it found without being named gives it the
+    type that the Discoverable Partitions Specification has for its processor.
+    """
+    usual = _usual_type(partition)
+    return usual if partition.type is None else PartitionType(partition.type, usual.mbr)
+
+
+def _usual_type(partition: Partition) -> PartitionType:
+    for flag, kind in _FLAGGED.items():
+        if flag in partition.flags:
+            return kind
+    if partition.file_system in _FAT:
+        return types.FAT32 if partition.file_system == "fat32" else types.FAT16
+    return types.SWAP if partition.file_system == "swap" else types.LINUX

@@ -1,0 +1,27 @@
+"""Messages that say which partition they are about."""
+
+import contextlib
+from collections.abc import Iterator
+
+from formats.image import Partition
+from layers.errors import PackError
+
+
+def title(partition: Partition, number: int) -> str:
+    """A partition, for people: by its label, or its number."""
+    return f"the partition {partition.label!r}" if partition.label else f"partition {number}"
+
+
+@contextlib.contextmanager
+def naming(partition: Partition, number: int) -> Iterator[None]:
+    """Have errors in the block say that they are about a partition.
+
+    Args:
+        partition: which one.
+        number: of it, from 1.
+    """
+    try:
+        yield
+    except PackError as error:
+        error.args = (f"{title(partition, number)}: {error.args[0]}", *error.args[1:])
+        raise

@@ -1,0 +1,218 @@
+"""The plan of a disk: how large everything is and where it begins, before a byte is written; and its bytes in order.
+
+    +----------+------------------------+-----------+-----------+- ... -+-----------+
+    | table,   | code of a boot loader, | partition | partition |       | copy of   |
+    | MBR code | or nothing             | 1         | 2         |       | the table |
+    +----------+------------------------+-----------+-----------+- ... -+-----------+
+
+Without a table, the one file system is the disk.
+
+A partition without a size gets what its content needs, and some room. When the disk has a size, the last of these gets
+all that is left.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from uuid import UUID
+
+from formats import partition as tables
+from formats.boot import Embedded, Installed, Installer, Layout, Volume
+from formats.disk.contents import Content, contents
+from formats.disk.file_systems import file_system, partition_type
+from formats.disk.identity import disk_identity, file_system_volume, volumes
+from formats.disk.naming import naming, title
+from formats.disk.sizes import Sized, Table, sized, table_of
+from formats.filesystem import Plan, Prepared
+from formats.filesystem.pieces import Bytes, Copy, Piece
+from formats.image import BIOS_GRUB, BOOT, Image
+from formats.partition import MBR_CODE
+from formats.system import System
+from layers.digest import Digest
+from layers.entry import Data
+from layers.errors import InputError
+from layers.reader import Reader
+
+Segment = tuple[int, Callable[[Reader], Iterator[Piece]]]
+"""Where something on a disk begins, and what makes it; its pieces' offsets are the disk's."""
+
+
+@dataclass(frozen=True, slots=True)
+class DiskPlan:
+    """A disk that knows where everything goes.
+
+    Attributes:
+        identity: of what is packed; identifiers derive from it.
+        size: bytes.
+        partitions: where they are, in the order of their numbers.
+        installed: what makes it start.
+        segments: what it is made of, in the order of their offsets.
+    """
+
+    identity: Digest
+    size: int
+    partitions: tuple[tables.Partition, ...]
+    installed: Installed
+    segments: tuple[Segment, ...]
+
+    def pieces(self, reader: Reader) -> Iterator[Piece]:
+        """All bytes of it but zeros, in the order of their offsets.
+
+        Raises:
+            ChangedError: a content is not what it was when it was looked at.
+            CorruptError: an item is not what its store has hashed.
+        """
+        return itertools.chain.from_iterable(make(reader) for _, make in self.segments)
+
+
+def plan_disk(image: Image, system: System, installer: Installer | None, reader: Reader, *, verify: bool) -> DiskPlan:
+    """Decide where everything goes.
+
+    Args:
+        image: the disk, with all labels.
+        system: what is packed.
+        installer: makes it start, if anybody does.
+        reader: looks at the contents.
+        verify: whether items are compared with what their store has hashed.
+
+    Raises:
+        InputError: partitions do not fit to each other, to the disk, or to what they shall hold.
+        EntryError: a file system cannot hold something, which is named.
+        CorruptError: an item that is compared now is not what its store has hashed.
+    """
+    table = table_of(image)
+    identity = disk_identity(image, system)
+    known = volumes(image, identity)
+    layout = Layout(system, image, known, _gap(image))
+    installed = installer.install(layout, reader) if installer else Installed()
+    parts = contents(image, system, installed, reader, verify=verify)
+    prepared = [
+        _prepared(volume, number, part, identity, system.epoch, reader)
+        for number, (volume, part) in enumerate(zip(known, parts, strict=True), 1)
+    ]
+    disk = sized(image, prepared, table)
+    plans = [
+        _planned(volume, number, ready, size)
+        for number, (volume, ready, size) in enumerate(zip(known, prepared, disk.sizes, strict=True), 1)
+    ]
+    found = tuple(map(_table_partition, known, disk.starts, disk.sizes, itertools.repeat(image)))
+    written = _table_segments(table, tables.Disk(identity, disk.size, found, image.disk_uuid), installed.code)
+    _check_embedded(installed.embedded, known, disk, [_span(piece) for _, piece in written])
+    segments = [
+        *((start, partial(_constant, piece)) for start, piece in written),
+        *((code.offset, partial(_embedded, code)) for code in installed.embedded),
+        *(
+            (start, partial(_volume, start, plan, part))
+            for start, plan, part in zip(disk.starts, plans, parts, strict=True)
+            if plan
+        ),
+    ]
+    segments.sort(key=lambda segment: segment[0])
+    return DiskPlan(identity, disk.size, found, installed, tuple(segments))
+
+
+def _gap(image: Image) -> tuple[int, int] | None:
+    """The bytes where code for a BIOS may be; see `formats.boot.Layout`."""
+    if image.partition_table_type == "none" or not image.partitions:
+        return None
+    free: int | None = tables.ALIGNMENT
+    for number, partition in enumerate(image.partitions, 1):
+        start = partition.offset if partition.offset is not None else free
+        if BIOS_GRUB in partition.flags:
+            if start is None or partition.size is None:
+                hint = "Give it an offset and a size, or put it before partitions that have none."
+                raise InputError(f"{title(partition, number)} is for code that has to know where it is", hint=hint)
+            return start, start + partition.size
+        free = None if start is None or partition.size is None else _aligned(start + partition.size)
+    if image.partition_table_type != "mbr":
+        return None
+    return tables.SECTOR, min(tables.ALIGNMENT if part.offset is None else part.offset for part in image.partitions)
+
+
+def _aligned(offset: int) -> int:
+    return max(tables.ALIGNMENT, -(-offset // tables.ALIGNMENT) * tables.ALIGNMENT)
+
+
+def _prepared(
+    volume: Volume, number: int, content: Content, identity: Digest, epoch: int, reader: Reader
+) -> Prepared | None:
+    partition = volume.partition
+    with naming(partition, number):
+        known = file_system(partition, file_system_volume(partition, identity, number, epoch, content.root))
+        if known is None and partition.mount_point:
+            raise InputError("it has no file system, and cannot be mounted")
+        return known.prepare(content.tree, reader) if known else None
+
+
+def _planned(volume: Volume, number: int, prepared: Prepared | None, size: int) -> Plan | None:
+    if prepared is None:
+        return None
+    with naming(volume.partition, number):
+        return prepared.plan(size)
+
+
+def _table_partition(volume: Volume, start: int, size: int, image: Image) -> tables.Partition:
+    partition, kind = volume.partition, partition_type(volume.partition)
+    is_guid = image.partition_table_type in ("gpt", "hybrid")
+    return tables.Partition(
+        partition.label,
+        start,
+        size,
+        kind,
+        bootable=BOOT in partition.flags,
+        hybrid=image.partition_table_type == "hybrid" and kind.mbr is not None,
+        uuid=UUID(volume.partition_uuid) if is_guid else None,
+    )
+
+
+def _table_segments(table: Table, disk: tables.Disk, code: bytes) -> list[tuple[int, Bytes]]:
+    """The table, and the code before it."""
+    if len(code) > MBR_CODE:
+        raise InputError(f"the code of the boot loader has {len(code)} bytes, and a disk has room for {MBR_CODE}")
+    pieces = table.pieces(disk)
+    return [(piece.offset, piece) for piece in ([Bytes(0, code)] if code else []) + pieces]
+
+
+def _span(piece: Bytes) -> tuple[int, int, str]:
+    return piece.offset, piece.offset + len(piece.data), "the partition table"
+
+
+def _check_embedded(
+    embedded: Sequence[Embedded], known: Sequence[Volume], disk: Sized, table: Sequence[tuple[int, int, str]]
+) -> None:
+    """Code must lie where nothing else is: not in the table, in no file system, and in no other code."""
+    taken = list(table)
+    for number, (volume, start, size) in enumerate(zip(known, disk.starts, disk.sizes, strict=True), 1):
+        if volume.file_system_uuid:
+            taken.append((start, start + size, title(volume.partition, number)))
+    problems = []
+    for code in embedded:
+        end = code.offset + code.content.size
+        problems += [
+            f"{code.name} ({code.offset} to {end}) overlaps {name} ({first} to {last})"
+            for first, last, name in taken
+            if code.offset < last and first < end
+        ]
+        if end > disk.size:
+            problems.append(f"{code.name} ends {end - disk.size} bytes after the disk")
+        taken.append((code.offset, end, code.name))
+    if problems:
+        raise InputError("; ".join(problems), hint="Change the offsets of partitions.")
+
+
+def _constant(piece: Piece, _reader: Reader) -> Iterator[Piece]:
+    yield piece
+
+
+def _embedded(code: Embedded, _reader: Reader) -> Iterator[Piece]:
+    content = code.content
+    if isinstance(content, Data):
+        yield Bytes(code.offset, content.data)
+    else:
+        yield Copy(code.offset, content, 0, content.size)
+
+
+def _volume(start: int, plan: Plan, content: Content, reader: Reader) -> Iterator[Piece]:
+    pieces = plan.pieces(reader, content.through(reader))
+    return (replace(piece, offset=start + piece.offset) for piece in pieces) if start else pieces

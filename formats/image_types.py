@@ -1,0 +1,139 @@
+"""The image types that everybody has: what Guix and nixpkgs make of a system, by the names that they have there.
+
+`mbr-raw` to `raw-with-offset` are those of `gnu/system/image.scm` of Guix: a root file system without features that
+U-Boot does not know, after an EFI system partition or at 1 MiB, where GRUB has room before it. `disk` is nixpkgs'
+`make-disk-image.nix` with its layouts, and its containers. Types of os.toml inherit from these.
+
+A root of these is written to, as that of nixpkgs; in Guix, `volatile-root?` is true unless said otherwise.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from formats.format import NAMES, format_module
+from formats.image import BIOS_GRUB, BLS_BOOT, BOOT, ESP, UNFORMATTED, Image, ImageType, Partition
+from formats.partition.gpt import FIRST_USABLE
+from formats.platform import PLATFORMS
+from layers.errors import InputError
+
+_MIB = 1 << 20
+
+#: Where the first partition begins: GRUB's code for a BIOS is before it.
+ROOT_OFFSET = 1 * _MIB
+
+#: The root of Guix's images: what U-Boot does not know is left out of it.
+ROOT = Partition(file_system_options=("^metadata_csum", "^64bit"), flags=frozenset({BOOT}), mount_point="/")
+
+#: The EFI system partition of Guix's images.
+ESP_PARTITION = Partition("GNU-ESP", 40 * _MIB, ROOT_OFFSET, "vfat", flags=frozenset({ESP}), mount_point="/boot/efi")
+
+MBR_DISK = Image(partitions=(replace(ROOT, offset=ROOT_OFFSET),))
+EFI_DISK = Image(partitions=(ESP_PARTITION, ROOT), partition_table_type="gpt")
+_X86 = ("x86_64-linux", "i686-linux")
+
+#: Layouts of nixpkgs' make-disk-image: what its `partitionTableType` can be.
+LAYOUTS = ("none", "legacy", "legacy+boot", "legacy+gpt", "efi", "efixbootldr", "hybrid")
+
+#: What `bootSize` is there: where the boot partition ends.
+BOOT_END = 256 * _MIB
+
+#: What `additionalSpace` is there: how much stays free in a root whose size is not given.
+ADDITIONAL_SPACE = 512 * _MIB
+
+_ESP_OFFSET = 8 * _MIB
+_XBOOTLDR_OFFSET = 100 * _MIB
+_STORES = ("/nix/store", "/gnu/store")
+
+
+def layout(name: str, boot_end: int = BOOT_END) -> Image:
+    """A disk as make-disk-image lays it out.
+
+    Args:
+        name: one of `LAYOUTS`.
+        boot_end: the byte after the partition with the kernels, or with what UEFI firmware starts.
+
+    Raises:
+        InputError: there is no such layout, or it leaves no room for that partition.
+    """
+    if name not in LAYOUTS:
+        raise InputError(f"there is no layout {name!r}", hint=f"There are {', '.join(LAYOUTS)}.")
+    table, partitions = _layout(name, boot_end)
+    for partition in partitions:
+        if partition.size is not None and partition.size <= 0:
+            least = partition.offset or 0
+            raise InputError(
+                f"the partition {partition.label!r} would end at {boot_end} bytes, and begins at {least}",
+                hint=f"Give it a boot size of more than {least // _MIB} MiB.",
+            )
+    return Image(partitions=partitions, partition_table_type=table, additional_space=ADDITIONAL_SPACE)
+
+
+def _layout(name: str, boot_end: int) -> tuple[str, tuple[Partition, ...]]:
+    """The kind of table, and the partitions."""
+    root = Partition(offset=boot_end, mount_point="/")
+    esp = Partition("ESP", boot_end - _ESP_OFFSET, _ESP_OFFSET, "fat32", flags=frozenset({ESP}), mount_point="/boot")
+    match name:
+        case "none":
+            return "none", (replace(root, offset=None),)
+        case "legacy":
+            return "mbr", (replace(root, offset=ROOT_OFFSET),)
+        case "legacy+boot":
+            flags = frozenset({BOOT})
+            boot = Partition("BOOT", boot_end - ROOT_OFFSET, ROOT_OFFSET, "fat32", flags=flags, mount_point="/boot")
+            return "mbr", (boot, root)
+        case "legacy+gpt":
+            return "gpt", (_bios_boot(ROOT_OFFSET, 2 * _MIB), replace(root, offset=2 * _MIB))
+        case "efi":
+            return "gpt", (esp, root)
+        case "efixbootldr":
+            small = replace(esp, size=_XBOOTLDR_OFFSET - _ESP_OFFSET, mount_point="/efi")
+            size, flags = boot_end - _XBOOTLDR_OFFSET, frozenset({BLS_BOOT})
+            boot = Partition("BOOT", size, _XBOOTLDR_OFFSET, "fat32", flags=flags, mount_point="/boot")
+            return "gpt", (small, boot, root)
+        case _:
+            return "gpt", (esp, _bios_boot(FIRST_USABLE, ROOT_OFFSET), root)
+
+
+def _bios_boot(start: int, end: int) -> Partition:
+    return Partition("no-fs", end - start, start, UNFORMATTED, flags=frozenset({BIOS_GRUB}))
+
+
+def store_only(image: Image, store: str) -> Image:
+    """A disk with a store alone, at the root of its file system: what make-disk-image calls `onlyNixStore`.
+
+    Args:
+        image: of which the root becomes the store.
+        store: where it is in the system, and where it will be mounted.
+
+    Raises:
+        InputError: that is no store.
+    """
+    if store not in _STORES:
+        raise InputError(f"{store} is no store of Nix or Guix", hint="Only these are in one folder.")
+    partitions = tuple(
+        replace(partition, mount_point=store, label=partition.label or "nix-store")
+        if partition.mount_point == "/"
+        else partition
+        for partition in image.partitions
+    )
+    return replace(image, partitions=partitions, boot_loader="none")
+
+
+#: Those that are formats of their own: without partitions.
+_FORMATS = tuple(ImageType(name, format_module(name).SUMMARY, Image(format=name)) for name in NAMES)
+
+_DISKS = (
+    ImageType("mbr-raw", "a disk that a BIOS starts: MBR, GRUB, ext4", MBR_DISK, _X86),
+    ImageType("efi-raw", "a disk that UEFI firmware starts: GPT, EFI system partition, ext4", EFI_DISK),
+    ImageType(
+        "efi32-raw", "the same for UEFI firmware of 32 bits", replace(EFI_DISK, firmware=PLATFORMS["i686-linux"]), _X86
+    ),
+    ImageType(
+        "qcow2", "a disk for QEMU that a BIOS starts, compressed", replace(MBR_DISK, format="qcow2-compressed"), _X86
+    ),
+    ImageType("raw-with-offset", "a disk whose file system begins at 1 MiB, for a boot loader of your own", MBR_DISK),
+    ImageType("disk", "a disk with one of nixpkgs' layouts, in a container: see [disk] of os.toml", layout("legacy")),
+)
+
+#: Every type by its name, in the order in which people are told of them.
+TYPES: Mapping[str, ImageType] = {kind.name: kind for kind in (*_FORMATS, *_DISKS)}
