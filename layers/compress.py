@@ -19,6 +19,7 @@ from isal import isal_zlib
 from layers.codec import Codec, Concatenated
 from layers.errors import InputError
 from layers.lzip import Lzip
+from layers.output import Buffer
 from layers.tar import CHUNK
 from layers.xz import Xz
 
@@ -52,9 +53,25 @@ _ISAL_LEVELS = range(1, 4)
 _ISAL_MEMORY = 5
 
 
+def deflate(
+    data: Buffer | memoryview, level: int, *, window: int = zlib.MAX_WBITS, flush: int = zlib.Z_FINISH
+) -> bytes:
+    """Raw DEFLATE (RFC 1951).
+
+    Args:
+        data: compressed by itself.
+        level: 1 to 3 are igzip's (260 to 460 MB/s a core), those above are zlib's.
+        window: how far back matches may be, as a power of two.
+        flush: how the data ends, as zlib has it.
+    """
+    library, memory = (isal_zlib, _ISAL_MEMORY) if level in _ISAL_LEVELS else (zlib, zlib.DEF_MEM_LEVEL)
+    state = library.compressobj(level, zlib.DEFLATED, -window, memory)
+    return bytes(state.compress(data) + state.flush(flush))
+
+
 @dataclass(frozen=True)
 class Gzip:
-    """RFC 1952, one member without name and time. Levels 1 to 3 are igzip's (260 to 460 MB/s a core), above zlib's."""
+    """RFC 1952, one member without name and time; levels as `deflate` has them."""
 
     level: int = 3
     name: str = "gzip"
@@ -71,9 +88,7 @@ class Gzip:
         return b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 
     def compress(self, chunk: bytearray) -> bytes:  # noqa: D102
-        library, memory = (isal_zlib, _ISAL_MEMORY) if self.level in _ISAL_LEVELS else (zlib, zlib.DEF_MEM_LEVEL)
-        state = library.compressobj(self.level, zlib.DEFLATED, -zlib.MAX_WBITS, memory)
-        return bytes(state.compress(chunk) + state.flush(library.Z_FULL_FLUSH))
+        return deflate(chunk, self.level, flush=zlib.Z_FULL_FLUSH)
 
     def record(self, compressed: bytes | bytearray) -> bytes:  # noqa: ARG002, D102
         return b""
@@ -103,7 +118,7 @@ class Zstd(Concatenated):
         tables = f" tables {_ZSTD_TABLES}" if self.level == Zstd.level else ""
         return f"libzstd {'.'.join(map(str, zstandard.ZSTD_VERSION))}{tables}"
 
-    def compress(self, chunk: bytearray) -> bytes:  # noqa: D102
+    def compress(self, chunk: bytearray | memoryview) -> bytes:  # noqa: D102
         # A thread's compressor is used again: setting one up costs 5 % of compressing a chunk.
         known: dict[int, zstandard.ZstdCompressor] = _OF_THREAD.__dict__.setdefault("compressors", {})
         if self.level not in known:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Buffer = bytes | bytearray
 T = TypeVar("T")
@@ -26,9 +26,9 @@ class Pipeline:
     def __init__(self, executor: Executor, window: int) -> None:
         self.executor = executor
         self._window = window
-        self._waiting: deque[tuple[Future[Buffer], Callable[[Buffer], None]]] = deque()
+        self._waiting: deque[tuple[Future[Any], Callable[[Any], None]]] = deque()
 
-    def submit(self, work: Callable[[bytearray], Buffer], chunk: bytearray, take: Callable[[Buffer], None]) -> None:
+    def submit(self, work: Callable[[bytearray], T], chunk: bytearray, take: Callable[[T], None]) -> None:
         """Have `work(chunk)` done; `take` gets its result after all earlier ones were taken."""
         self._waiting.append((self.executor.submit(work, chunk), take))
         while len(self._waiting) > self._window:
@@ -36,8 +36,8 @@ class Pipeline:
 
     def after(self, take: Callable[[], None]) -> None:
         """Call `take` after all results so far were taken."""
-        done: Future[Buffer] = Future()
-        done.set_result(b"")
+        done: Future[None] = Future()
+        done.set_result(None)
         self._waiting.append((done, lambda _: take()))
 
     def drain(self) -> None:

@@ -372,6 +372,63 @@ def ext4(folder: Path) -> None:
         tell("ext4 of the same folder", median(runs), median(peers))
 
 
+_WRITE_QCOW2 = """
+import os, sys
+from concurrent.futures import ThreadPoolExecutor
+from formats.container import VirtualDisk
+from formats.container.kinds import CONTAINERS
+from formats.filesystem import Volume
+from formats.filesystem.ext4 import Ext4
+from formats.filesystem.pieces import Copy
+from layers.digest import Digest
+from layers.entry import Slice
+from layers.output import PendingFile
+from layers.pipeline import Pipeline
+from layers.reader import Reader
+from layers.tree import Tree
+from packer.folder.scan import scan
+
+source, output, size = sys.argv[1], sys.argv[2], int(sys.argv[3])
+jobs = len(os.sched_getaffinity(0))
+with Reader() as reader, PendingFile(os.path.dirname(output)) as file, ThreadPoolExecutor(jobs) as executor:
+    if os.path.isdir(source):
+        tree = Tree({found.entry.path: found.entry for found in scan(source)})
+        pieces = Ext4(Volume(Digest.of(b"bench"), 1)).prepare(tree, reader).plan(size).pieces(reader)
+    else:
+        pieces = [Copy(0, Slice(source, 0, size), 0, size)]
+    disk = VirtualDisk(size, Digest.of(b"bench"), 1)
+    CONTAINERS["qcow2-compressed"].write(disk, pieces, file, reader, Pipeline(executor, 2 * jobs + 2))
+    file.publish(os.path.basename(output), durable=False)
+"""
+
+
+def qcow2(folder: Path) -> None:
+    """A compressed qcow2 of a disk with some 2 GB in ext4: from the raw one, as qemu-img does, and from the folder."""
+    environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
+    with tempfile.TemporaryDirectory(prefix="ocipack-bench-", dir="/var/tmp") as place:
+        with ProcessPoolExecutor(1) as maker:
+            maker.submit(nix_store, Path(place)).result()
+        raw, output, size = folder / "raw", folder / "output", 4 << 30
+        timed([sys.executable, "-c", _WRITE_EXT4, place, raw, str(size)], environment)
+        convert: list[str | Path] = ["qemu-img", "convert", "-c", "-f", "raw", "-O", "qcow2"]
+        commands: dict[str, list[str | Path]] = {
+            "qemu-img convert -c, zstd": [*convert, "-o", "compression_type=zstd", raw, output],
+            "qcow2-compressed of the same disk": [sys.executable, "-c", _WRITE_QCOW2, raw, output, str(size)],
+            "qcow2-compressed of its folder": [sys.executable, "-c", _WRITE_QCOW2, place, output, str(size)],
+        }
+        runs: dict[str, list[Run]] = {name: [] for name in commands}
+        sizes: dict[str, int] = {}
+        for _ in range(3):
+            for name, command in commands.items():
+                runs[name].append(timed(command, environment))
+                sizes[name] = output.stat().st_size
+                output.unlink()
+        peer = next(iter(commands))
+        for name in commands:
+            tell(name, median(runs[name]), None if name == peer else median(runs[peer]))
+            print(f"{'size':<52} {sizes[name] / sizes[peer]:7.3f} of the peer's")
+
+
 def push(folder: Path) -> None:
     """1 GiB of one layer and of a hundred into a registry on the same tmpfs, next to skopeo copy of the same layout."""
     environment = dict(os.environ)
@@ -406,6 +463,7 @@ MEASUREMENTS: dict[str, Callable[[Path], None]] = {
     "store": store,
     "tarball": tarball,
     "ext4": ext4,
+    "qcow2": qcow2,
     "push": push,
     "entries": entries,
 }

@@ -77,8 +77,8 @@ def _holes_of_slice(content: Slice, reader: Reader) -> Iterator[tuple[int, int]]
         if end - start >= _PROBE:
             reader.read_into(content, start, memoryview(probe))
         if end - start < _PROBE or probe == _ZERO_PROBE:
-            if (unwritten := _unwritten(content, start, reader)) >= end:
-                end = unwritten
+            if (unwritten := _whole_chunks(content, written_from(content, start, reader))) >= end:
+                end = unwritten  # these need no reading
                 yield start, end
             elif _is_zero(content, start, end, reader):
                 yield start, end
@@ -91,10 +91,19 @@ def _is_zero(content: Slice, start: int, end: int, reader: Reader) -> bool:
     return data == _ZEROS[: end - start]
 
 
-def _unwritten(content: Slice, start: int, reader: Reader) -> int:
-    """Up to where the host's file has a hole, in whole chunks: these need no reading."""
+def _whole_chunks(content: Content, end: int) -> int:
+    return end if end == content.size else end // CHUNK * CHUNK
+
+
+def written_from(content: Slice, start: int, reader: Reader) -> int:
+    """The first byte from there on that the host's file has; before it is a hole. The content's size if there is none.
+
+    Raises:
+        ChangedError: the file is gone, or was written to.
+        PackError: the file cannot be opened.
+    """
     try:
         found = os.lseek(reader.descriptor(content), content.offset + start, os.SEEK_DATA) - content.offset
     except OSError as error:
         return content.size if error.errno == errno.ENXIO else start  # ENXIO: a hole up to the end of the file
-    return content.size if found >= content.size else found // CHUNK * CHUNK
+    return min(found, content.size)

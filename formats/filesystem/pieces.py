@@ -44,6 +44,38 @@ class Copy:
 Piece = Bytes | Copy
 
 
+def size_of(piece: Piece) -> int:
+    """Bytes of a piece."""
+    return len(piece.data) if isinstance(piece, Bytes) else piece.size
+
+
+def part(piece: Piece, start: int, end: int) -> Piece:
+    """What is between two of its bytes, at its place."""
+    if isinstance(piece, Bytes):
+        return Bytes(piece.offset + start, memoryview(piece.data)[start:end])
+    return Copy(piece.offset + start, piece.content, piece.start + start, end - start)
+
+
+def write_piece(piece: Piece, output: "PendingFile", place: int, reader: "Reader") -> None:
+    """Write a piece into a file.
+
+    Args:
+        piece: with an offset, which does not matter here.
+        output: nobody has written yet where it goes.
+        place: where it begins in the output.
+        reader: from which it comes.
+
+    Raises:
+        OutputError: the disk is full.
+        ChangedError: a content was written to meanwhile.
+    """
+    if isinstance(piece, Bytes):
+        output.overwrite(place, piece.data)
+    else:
+        source = reader.descriptor(piece.content)
+        output.copy_at(place, source, piece.content.offset + piece.start, piece.size)
+
+
 def write_pieces(pieces: Iterable[Piece], output: "PendingFile", offset: int, size: int, reader: "Reader") -> None:
     """Write a volume into a file; what is zero takes no room on disk.
 
@@ -59,9 +91,5 @@ def write_pieces(pieces: Iterable[Piece], output: "PendingFile", offset: int, si
         ChangedError: a content was written to meanwhile.
     """
     for piece in pieces:
-        if isinstance(piece, Bytes):
-            output.overwrite(offset + piece.offset, piece.data)
-        else:
-            source = reader.descriptor(piece.content)
-            output.copy_at(offset + piece.offset, source, piece.content.offset + piece.start, piece.size)
+        write_piece(piece, output, offset + piece.offset, reader)
     output.extend(offset + size)
