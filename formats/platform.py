@@ -33,6 +33,11 @@ class Platform:
         return PLATFORMS[name]
 
     @property
+    def specifier(self) -> str:
+        """What people call it where containers are: `linux/arm64/v8`."""
+        return "/".join(filter(None, ("linux", self.architecture, self.variant)))
+
+    @property
     def oci(self) -> dict[str, str]:
         """What indexes and configurations of images say (image-index.md, `platform`)."""
         variant = {"variant": self.variant} if self.variant else {}

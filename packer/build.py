@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from formats.format import INDEXED, Artefact, Order, format_module, write
 from formats.platform import Platform
@@ -35,6 +35,9 @@ from packer.skipped import ScriptedStore, Skipped
 from packer.stores import StoreContext
 from packer.supply import Supply, joined, naming, open_store
 
+if TYPE_CHECKING:
+    from packer.previous import Previous
+
 
 class DifferenceError(PackError):
     """Two builds of one declaration gave different bytes."""
@@ -56,6 +59,7 @@ class Settings:
         lock: the items that a store has to give, and the numbers that accounts keep.
         lock_file: where the lock is, for messages.
         file: where os.toml is, for messages.
+        previous: the image whose layers are kept; it changes the bytes of an artefact, too.
     """
 
     folder: str
@@ -69,6 +73,7 @@ class Settings:
     lock: Lock | None = None
     lock_file: str = ""
     file: str = "os.toml"
+    previous: "Previous | None" = None
 
     @property
     def ids(self) -> Ids:
@@ -129,8 +134,9 @@ def _production(declaration: Declaration, platform: Platform, settings: Settings
     if settings.lock:
         lock.compare(settings.lock, closure, settings.lock_file, platform.name)
     system = _system(declaration, platform, supplies, closure, settings)
-    layers = declaration.layers
-    planned = plan(closure, strategy(layers.strategy), layers.max_layers)
+    layers, previous = declaration.layers, settings.previous
+    chosen = previous.strategy(platform, settings.progress) if previous else strategy(layers.strategy)
+    planned = plan(closure, chosen, layers.max_layers)
     stores = [supply.store.store for supply in supplies]
     skipped = tuple(left for store in stores if isinstance(store, ScriptedStore) for left in store.skipped)
     return Production(system, planned, layers.compression.made(), skipped)

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 Command = Callable[..., Any]
 
+#: Seconds without progress after which a registry is given up.
+TIMEOUT = 120
+
 
 def _with(command: Command, *options: Command) -> Command:
     """A command with more options, in the order in which its help shows them."""
@@ -30,6 +33,7 @@ class Common:
     Attributes:
         file: os.toml.
         max_layers, force_layers, strategy: what `[layers]` says otherwise.
+        previous: the image whose layers are kept.
         compression: codec, and a level after a colon.
         jobs: how many chunks are compressed at a time.
         refresh: fetch lists of packages again.
@@ -41,6 +45,7 @@ class Common:
     max_layers: int | None = None
     force_layers: bool = False
     strategy: str | None = None
+    previous: str | None = None
     compression: str | None = None
     jobs: int = 1
     refresh: bool = False
@@ -55,6 +60,11 @@ def closure_options(command: Command) -> Command:
         click.option("--max-layers", type=int, metavar="N", help="Most layers, the customization layer included."),
         click.option("--force-layers", is_flag=True, help="Allow more layers than docker can run."),
         click.option("--strategy", type=click.Choice(strategies.NAMES), help="How items are put into layers."),
+        click.option(
+            "--previous",
+            metavar="IMAGE",
+            help="Keep the layers of this archive, layout or docker://REFERENCE; what is new goes by tiers.",
+        ),
         click.option("--compression", metavar="CODEC[:LEVEL]", help="For example gzip or zstd; gzip:6 names a level."),
         click.option(
             "-j", "--jobs", type=click.IntRange(1), metavar="N", help="Chunks compressed at a time (all processors)."
@@ -113,9 +123,9 @@ def registry_options(command: Command) -> Command:
         click.option(
             "--timeout",
             type=click.FloatRange(0, min_open=True),
-            default=120,
+            default=TIMEOUT,
             metavar="SECONDS",
-            help="Give up after this long without progress (120).",
+            help=f"Give up after this long without progress ({TIMEOUT}).",
         ),
     )
 
@@ -158,7 +168,7 @@ def image_choice(options: Mapping[str, Any]) -> str:
     if image and platform:
         raise click.UsageError("--image and --platform exclude each other")
     known = PLATFORMS.get(platform)
-    return "/".join(filter(None, ("linux", known.architecture, known.variant))) if known else image or platform
+    return known.specifier if known else image or platform
 
 
 def common_options(file: str, options: Mapping[str, Any], processors: int) -> Common:
@@ -172,11 +182,14 @@ def common_options(file: str, options: Mapping[str, Any], processors: int) -> Co
     from packer.console import NORMAL, QUIET, VERBOSE
 
     verbosity = VERBOSE if options["verbose"] else QUIET if options["quiet"] else NORMAL
+    if options["previous"] and options["strategy"] not in (None, "tiers"):
+        raise click.UsageError(f"--previous keeps layers, and what is new goes by tiers, not by {options['strategy']}")
     return Common(
         file=file,
         max_layers=options["max_layers"],
         force_layers=options["force_layers"],
         strategy=options["strategy"],
+        previous=options["previous"],
         compression=options["compression"],
         jobs=options["jobs"] or processors,
         refresh=options["refresh"],

@@ -85,13 +85,15 @@ def _definition(build: Build, bill: Bill) -> Json:
 
 def _parameters(build: Build) -> Json:
     declaration, codec = build.declaration, build.production.codec
+    platform, previous = build.production.system.platform, build.settings.previous
+    before = previous.digests.get(platform.specifier) if previous else None
     return {
         "name": declaration.name,
         "version": declaration.version,
-        "platform": build.production.system.platform.name,
+        "platform": platform.name,
         "stores": [store.type for store in declaration.store],
         "layers": {
-            "strategy": declaration.layers.strategy,
+            **({"previous": before} if before else {"strategy": declaration.layers.strategy}),
             "max-layers": declaration.layers.max_layers,
             "compression": {"codec": codec.name, "level": codec.level},
         },

@@ -64,18 +64,29 @@ def size_class(item: StoreItem) -> int:
 
 def groups(closure: Closure, budget: int) -> list[Group]:
     """Large items, then large sources, then bins; everybody alone when they fit."""
-    ordered = sorted(closure, key=_item_order)
+    return grouped(closure, closure, budget)
+
+
+def grouped(items: Iterable[StoreItem], closure: Closure, budget: int) -> list[Group]:
+    """Some items of a closure, as `groups` has them.
+
+    Args:
+        items: which ones.
+        closure: with all that they need.
+        budget: most groups; at least 1 if there are items.
+    """
+    ordered = sorted(items, key=_item_order)
     if len(ordered) <= budget:
         return _alone(ordered)
     solo = min(max(1, budget * _SOLO // 100), budget - 1)
     bins = max(1, budget * _BINS // 100)
     sources = _sources(ordered[solo:], causes(closure))
-    rank = {item.path: place for place, item in enumerate(closure)}
     if len(sources) <= budget - solo:
         found = _split(sources, budget - solo)
     else:
         whole = budget - solo - bins
         found = [Group(one.items, f"source {one.name}") for one in sources[:whole]] + _in_bins(sources[whole:], bins)
+    rank = {item.path: place for place, item in enumerate(closure)}
     shared = (Group(tuple(sorted(one.items, key=lambda item: rank[item.path])), one.reason) for one in found)
     return [*_alone(ordered[:solo]), *shared]
 

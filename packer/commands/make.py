@@ -81,7 +81,7 @@ def _make(
         raise click.UsageError("--output goes with one type only")
     if output == STANDARD_OUTPUT and (check or as_json):
         raise click.UsageError("an archive on standard output goes neither with --check nor with --json")
-    work = settings(common, surroundings, progress)
+    work = settings(common, options, surroundings, progress)
     outputs = _outputs(surroundings, declaration, names, output, work)
     told = sbom.files([surroundings.path(path) for path in options["sboms"]], len(declaration.target_platforms))
     productions = build.produce(declaration, work)

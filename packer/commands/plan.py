@@ -21,7 +21,7 @@ def plan(surroundings: Surroundings, /, file: str, as_json: bool, **options: Any
 
     common = common_options(file, options, surroundings.processors)
     with ConsoleProgress(common.verbosity) as progress:
-        productions = build.produce(declared(common), settings(common, surroundings, progress))
+        productions = build.produce(declared(common), settings(common, options, surroundings, progress))
     if as_json:
         click.echo(report.plan_json(productions))
     else:

@@ -38,7 +38,7 @@ def push(surroundings: Surroundings, /, arguments: tuple[str, ...], as_json: boo
         if may_be_image(file):
             pushed = push_stored(surroundings.path(file), target, progress)
         else:
-            work, declaration = settings(common, surroundings, progress), declared(common)
+            work, declaration = settings(common, options, surroundings, progress), declared(common)
             pushed = push_built(declaration, build.produce(declaration, work), work, target, progress)
         progress.tell(report.pushed_text(pushed))
     click.echo(report.pushed_json(pushed) if as_json else pushed.reference)

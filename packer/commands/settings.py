@@ -1,12 +1,14 @@
 """What commands that read a closure work with: os.toml, os.lock, the cache, and what the command line says instead."""
 
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from layers.cache import in_use
+from packer.commands.registries import access
 from packer.options import Common, changed
 from packer.surroundings import Surroundings
 
@@ -36,15 +38,30 @@ def declared(common: Common, names: Sequence[str] = ("oci",)) -> "Declaration":
     return changed(load(common.file), common, names, {})
 
 
-def settings(common: Common, surroundings: Surroundings, progress: "ConsoleProgress") -> "Settings":
-    """What builds work with; what os.lock says holds.
+def settings(
+    common: Common, options: Mapping[str, Any], surroundings: Surroundings, progress: "ConsoleProgress"
+) -> "Settings":
+    """What builds work with; what os.lock says holds, and the layers of the image before are kept.
+
+    Args:
+        common: options.
+        options: all of the command, among which registries may have some.
+        surroundings: of the program.
+        progress: is told what is done.
 
     Raises:
-        PackError: os.lock is wrong, or there can be no cache.
+        PackError: os.lock is wrong, the image before cannot be read, or there can be no cache.
     """
     from packer import lock
 
-    return settings_with(lock.read(lock_file(common.file)), common, surroundings, progress)
+    made = settings_with(lock.read(lock_file(common.file)), common, surroundings, progress)
+    if not common.previous:
+        return made
+    from packer.previous import read_previous
+    from packer.subject import Registries
+
+    registries = Registries(lambda: access(options, surroundings))
+    return replace(made, previous=read_previous(common.previous, registries))
 
 
 def settings_with(
