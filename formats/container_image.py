@@ -186,7 +186,7 @@ def _config(order: Order, layers: Sequence[Layer], items: Items | None) -> Json:
             "created": created,
             "architecture": system.platform.architecture,
             "variant": system.platform.variant,
-            "os": "linux",
+            "os": system.platform.system,
             "config": _run_config(system.run),
         }
     ) | {

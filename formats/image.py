@@ -45,8 +45,8 @@ class Partition:
         label: of the file system, and on a GPT of the partition.
         size: bytes; None: as much as its content needs, and some room.
         offset: its first byte on the disk; None: the next whole MiB.
-        file_system: `ext2`, `ext3`, `ext4`, `fat12`, `fat16`, `fat32`, `vfat` (of which FAT depends on the size),
-            `swap` or `unformatted`.
+        file_system: `ext2`, `ext2-hurd` (that of the GNU Hurd), `ext3`, `ext4`, `fat12`, `fat16`, `fat32`, `vfat` (of
+            which FAT depends on the size), `swap` or `unformatted`.
         file_system_options: features to have, or with a `^` not to have, in mke2fs's words.
         flags: any of the constants above.
         uuid: of the file system; None: one that derives from what is packed.
@@ -87,6 +87,8 @@ class Image:
         partition_table_type: `mbr`, `gpt`, `hybrid` (a GPT with an MBR that has the partitions, too), or `none`: the
             artefact is the one partition's file system.
         boot_loader: which one starts it; empty: the one that goes with its partitions; `none`: none.
+        board: the single-board computer whose boot loader is written to the disk, by the names of `formats.boards`;
+            empty: the machine has its firmware.
         compression: of formats that can be with and without.
         volatile_root: whether what is written to the root is gone at the next start.
         shared_store: the store's items are not in the image: the host shares its own.
@@ -105,6 +107,7 @@ class Image:
     partitions: tuple[Partition, ...] = ()
     partition_table_type: str = "mbr"
     boot_loader: str = ""
+    board: str = ""
     compression: bool = True
     volatile_root: bool = False
     shared_store: bool = False

@@ -2,7 +2,8 @@
 
 `mbr-raw` to `raw-with-offset` are those of `gnu/system/image.scm` of Guix: a root file system without features that
 U-Boot does not know, after an EFI system partition or at 1 MiB, where GRUB has room before it. `disk` is nixpkgs'
-`make-disk-image.nix` with its layouts, and its containers. Types of os.toml inherit from these.
+`make-disk-image.nix` with its layouts, and its containers. Those of boards (`formats.boards`) and of the Hurd are
+Guix's again, from `gnu/system/images/`. Types of os.toml inherit from these.
 
 A root of these is written to, as that of nixpkgs; in Guix, `volatile-root?` is true unless said otherwise.
 """
@@ -10,6 +11,7 @@ A root of these is written to, as that of nixpkgs; in Guix, `volatile-root?` is 
 from collections.abc import Mapping
 from dataclasses import replace
 
+from formats.boards import BOARDS, Board
 from formats.format import NAMES, format_module
 from formats.image import BIOS_GRUB, BLS_BOOT, BOOT, ESP, UNFORMATTED, Image, ImageType, Partition
 from formats.partition.gpt import FIRST_USABLE
@@ -30,6 +32,14 @@ ESP_PARTITION = Partition("GNU-ESP", 40 * _MIB, ROOT_OFFSET, "vfat", flags=froze
 MBR_DISK = Image(partitions=(replace(ROOT, offset=ROOT_OFFSET),))
 EFI_DISK = Image(partitions=(ESP_PARTITION, ROOT), partition_table_type="gpt")
 _X86 = ("x86_64-linux", "i686-linux")
+_U_BOOT = ("aarch64-linux", "armhf-linux", "riscv64-linux")
+
+#: The GNU Hurd: the ext2 that its servers read, after GRUB's code.
+HURD_DISK = Image(
+    platform=PLATFORMS["i586-gnu"],
+    partitions=(Partition(offset=ROOT_OFFSET, file_system="ext2-hurd", flags=frozenset({BOOT}), mount_point="/"),),
+    boot_loader="grub",
+)
 
 #: Layouts of nixpkgs' make-disk-image: what its `partitionTableType` can be.
 LAYOUTS = ("none", "legacy", "legacy+boot", "legacy+gpt", "efi", "efixbootldr", "hybrid")
@@ -98,6 +108,17 @@ def _bios_boot(start: int, end: int) -> Partition:
     return Partition("no-fs", end - start, start, UNFORMATTED, flags=frozenset({BIOS_GRUB}))
 
 
+def board_disk(board: Board) -> Image:
+    """The disk that a board starts from."""
+    return Image(
+        platform=board.platform,
+        partitions=(*board.partitions, replace(ROOT, offset=board.root_offset)),
+        partition_table_type=board.partition_table_type,
+        boot_loader="u-boot",
+        board=board.name,
+    )
+
+
 def store_only(image: Image, store: str) -> Image:
     """A disk with a store alone, at the root of its file system: what make-disk-image calls `onlyNixStore`.
 
@@ -123,17 +144,34 @@ def store_only(image: Image, store: str) -> Image:
 _FORMATS = tuple(ImageType(name, format_module(name).SUMMARY, Image(format=name)) for name in NAMES)
 
 _DISKS = (
-    ImageType("mbr-raw", "a disk that a BIOS starts: MBR, GRUB, ext4", MBR_DISK, _X86),
+    ImageType("mbr-raw", "a disk that a BIOS or U-Boot starts: MBR, ext4", MBR_DISK, (*_X86, *_U_BOOT)),
     ImageType("efi-raw", "a disk that UEFI firmware starts: GPT, EFI system partition, ext4", EFI_DISK),
     ImageType(
         "efi32-raw", "the same for UEFI firmware of 32 bits", replace(EFI_DISK, firmware=PLATFORMS["i686-linux"]), _X86
     ),
     ImageType(
-        "qcow2", "a disk for QEMU that a BIOS starts, compressed", replace(MBR_DISK, format="qcow2-compressed"), _X86
+        "qcow2",
+        "the same as mbr-raw for QEMU, compressed",
+        replace(MBR_DISK, format="qcow2-compressed"),
+        (*_X86, *_U_BOOT),
     ),
     ImageType("raw-with-offset", "a disk whose file system begins at 1 MiB, for a boot loader of your own", MBR_DISK),
     ImageType("disk", "a disk with one of nixpkgs' layouts, in a container: see [disk] of os.toml", layout("legacy")),
 )
 
+_BOARDS = tuple(
+    ImageType(
+        f"{board.name}-raw", f"a disk for the {board.title}, with its U-Boot", board_disk(board), (board.platform.name,)
+    )
+    for board in BOARDS.values()
+)
+
+_HURD = (
+    ImageType("hurd-raw", "a disk with the GNU Hurd that a BIOS starts: MBR, GRUB, ext2", HURD_DISK, ("i586-gnu",)),
+    ImageType(
+        "hurd-qcow2", "the same for QEMU, compressed", replace(HURD_DISK, format="qcow2-compressed"), ("i586-gnu",)
+    ),
+)
+
 #: Every type by its name, in the order in which people are told of them.
-TYPES: Mapping[str, ImageType] = {kind.name: kind for kind in (*_FORMATS, *_DISKS)}
+TYPES: Mapping[str, ImageType] = {kind.name: kind for kind in (*_FORMATS, *_DISKS, *_BOARDS, *_HURD)}

@@ -7,19 +7,21 @@ from layers.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """A processor architecture under Linux.
+    """A processor architecture under an operating system.
 
     Attributes:
         name: ours, and Nix's and Guix's: `x86_64-linux`.
         architecture: OCI's, which is Go's GOARCH (image-spec, config.md).
         variant: OCI's CPU variant, or empty (image-index.md, Platform Variants).
         debian: Debian's name.
+        system: OCI's name of the operating system, which is Go's GOOS.
     """
 
     name: str
     architecture: str
     variant: str
     debian: str
+    system: str = "linux"
 
     @classmethod
     def parse(cls, name: str) -> "Platform":
@@ -35,13 +37,13 @@ class Platform:
     @property
     def specifier(self) -> str:
         """What people call it where containers are: `linux/arm64/v8`."""
-        return "/".join(filter(None, ("linux", self.architecture, self.variant)))
+        return "/".join(filter(None, (self.system, self.architecture, self.variant)))
 
     @property
     def oci(self) -> dict[str, str]:
         """What indexes and configurations of images say (image-index.md, `platform`)."""
         variant = {"variant": self.variant} if self.variant else {}
-        return {"architecture": self.architecture, "os": "linux", **variant}
+        return {"architecture": self.architecture, "os": self.system, **variant}
 
 
 #: All platforms by name.
@@ -56,5 +58,6 @@ PLATFORMS = {
         Platform("ppc64le-linux", "ppc64le", "", "ppc64el"),
         Platform("s390x-linux", "s390x", "", "s390x"),
         Platform("mips64el-linux", "mips64le", "", "mips64el"),
+        Platform("i586-gnu", "386", "", "hurd-i386", "hurd"),
     )
 }

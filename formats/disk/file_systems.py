@@ -4,7 +4,7 @@ from uuid import UUID
 
 from formats.filesystem import FileSystem, Volume
 from formats.filesystem.ext4 import Ext4
-from formats.filesystem.ext4.features import EXT2, EXT3, EXT4
+from formats.filesystem.ext4.features import EXT2, EXT2_HURD, EXT3, EXT4
 from formats.filesystem.fat import Fat
 from formats.filesystem.swap import Swap
 from formats.image import BIOS_GRUB, BLS_BOOT, ESP, UNFORMATTED, Partition
@@ -12,7 +12,7 @@ from formats.partition import types
 from formats.partition.types import PartitionType
 from layers.errors import InputError
 
-_EXT = {"ext2": EXT2, "ext3": EXT3, "ext4": EXT4}
+_EXT = {"ext2": EXT2, "ext2-hurd": EXT2_HURD, "ext3": EXT3, "ext4": EXT4}
 _FAT = {"fat12": 12, "fat16": 16, "fat32": 32, "vfat": None}
 _SERIAL_BYTES = 4  # of a UUID, that FAT keeps
 

@@ -46,5 +46,6 @@ _ROOTS = {
 
 
 def root(platform: Platform) -> PartitionType:
-    """The type of a root file system."""
-    return PartitionType(UUID(_ROOTS[platform.name]), LINUX.mbr)
+    """The type of a root file system; the Hurd has none of its own."""
+    known = _ROOTS.get(platform.name)
+    return PartitionType(UUID(known), LINUX.mbr) if known else LINUX

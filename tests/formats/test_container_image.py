@@ -99,18 +99,20 @@ def test_the_configuration_says_how_it_runs(tmp_path: Path) -> None:
         ("ppc64le-linux", "ppc64le", None),
         ("s390x-linux", "s390x", None),
         ("mips64el-linux", "mips64le", None),
+        ("i586-gnu", "386", None),
     ],
 )
 def test_platforms(tmp_path: Path, platform: str, architecture: str, variant: str | None) -> None:
     image = _image(tmp_path, system(*_ITEMS, platform=platform))
     config, index = json.loads(image.config), json.loads(ImageIndex.of([image]).entry_point)
     described = index["manifests"][0]["platform"]
-    assert (config["architecture"], config.get("variant"), config["os"]) == (architecture, variant, "linux")
-    assert (described["architecture"], described.get("variant")) == (architecture, variant)
+    kernel = "hurd" if platform.endswith("-gnu") else "linux"
+    assert (config["architecture"], config.get("variant"), config["os"]) == (architecture, variant, kernel)
+    assert (described["architecture"], described.get("variant"), described["os"]) == (architecture, variant, kernel)
 
 
 def test_every_platform_is_in_the_table_above() -> None:
-    assert len(PLATFORMS) == 8
+    assert len(PLATFORMS) == 9
 
 
 def test_history_names_what_each_layer_holds(tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ from uuid import UUID
 
 import pytest
 
+from formats.boards import BOARDS
 from formats.image import BOOT, ESP, UNFORMATTED, Image, Partition
-from formats.image_types import EFI_DISK, LAYOUTS, MBR_DISK, layout
+from formats.image_types import EFI_DISK, HURD_DISK, LAYOUTS, MBR_DISK, board_disk, layout
 from layers.entry import Data, Directory, Entry, File, Hardlink, Meta, Symlink
 from tests.oracle import ext4, fat
 from tests.oracle import partitions as tables
@@ -38,6 +39,8 @@ DISKS: dict[str, Image] = {
     **{name: replace(layout(name), additional_space=MIB) for name in LAYOUTS},
     "mbr-raw": MBR_DISK,
     "efi-raw": EFI_DISK,
+    "hurd-raw": HURD_DISK,
+    **{f"{board.name}-raw": board_disk(board) for board in BOARDS.values()},
     "with a size": replace(EFI_DISK, size=100 * MIB),
     "of ext2 and ext3": Image(
         partitions=(
