@@ -114,6 +114,17 @@ def push_built(
     return replace(pushed, attached=attached)
 
 
+def stored_sizes(production: Production, settings: Settings) -> dict[Digest, int]:
+    """Bytes of an image's configuration and of its layers; those that were never made are made.
+
+    Raises:
+        PackError: a content cannot be read.
+    """
+    with open_workshop([production], settings) as workshop:
+        image = BuiltImage([Order(production.system, production.plan, workshop, "")])
+        return {blob.digest: blob.size for blob in image.blobs}
+
+
 def _described(manifest: Manifest) -> Descriptor:
     return Descriptor(manifest.media_type, manifest.digest, len(manifest.data), {}, "")
 
