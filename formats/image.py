@@ -55,6 +55,7 @@ class Partition:
         mount_point: the folder whose content it holds, and where it is mounted; empty: none.
         mount_options: of mount(8); empty: those that go with its file system.
         initializer: what is in it; None: what is below the mount point.
+        minimum_size: bytes that it has at least, if its size is not given.
     """
 
     label: str = ""
@@ -69,6 +70,7 @@ class Partition:
     mount_point: str = ""
     mount_options: tuple[str, ...] = ()
     initializer: Initializer | None = None
+    minimum_size: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,15 @@ ROOT_OFFSET = 1 * _MIB
 #: The root of Guix's images: what U-Boot does not know is left out of it.
 ROOT = Partition(file_system_options=("^metadata_csum", "^64bit"), flags=frozenset({BOOT}), mount_point="/")
 
-#: The EFI system partition of Guix's images.
-ESP_PARTITION = Partition("GNU-ESP", 40 * _MIB, ROOT_OFFSET, "vfat", flags=frozenset({ESP}), mount_point="/boot/efi")
+#: The EFI system partition of Guix's images, of 40 MiB; larger if kernels are in it that need more.
+ESP_PARTITION = Partition(
+    "GNU-ESP",
+    offset=ROOT_OFFSET,
+    file_system="vfat",
+    flags=frozenset({ESP}),
+    mount_point="/boot/efi",
+    minimum_size=40 * _MIB,
+)
 
 MBR_DISK = Image(partitions=(replace(ROOT, offset=ROOT_OFFSET),))
 EFI_DISK = Image(partitions=(ESP_PARTITION, ROOT), partition_table_type="gpt")

@@ -85,7 +85,7 @@ def sized(image: Image, prepared: Sequence[Prepared | None], table: Table) -> Si
     starts = _places(image, sizes, table)
     if image.size is None:
         return Sized(_rounded(_end(starts, sizes, table), table), tuple(starts), tuple(sizes))
-    guessed = [rank for rank, partition in enumerate(image.partitions) if partition.size is None]
+    guessed = [rank for rank, each in enumerate(image.partitions) if each.size is None and not each.minimum_size]
     if guessed:
         rank, content = guessed[-1], prepared[guessed[-1]]
         sizes[rank] = _whole(content.minimum_size()) if content else sizes[rank]
@@ -109,6 +109,7 @@ def _size(partition: Partition, number: int, content: Prepared | None, image: Im
         is_root = partition.mount_point == "/"
         space = image.additional_space if is_root else None
         size = guessed_size(least) if space is None else size_with_space(least, space)
+        size = max(size, partition.minimum_size)
         try:
             content.plan(size)
         except TooSmallError as error:  # more room needs more tables, too

@@ -65,6 +65,14 @@ def test_sizes(image: Image, size: int, places: list[tuple[int, int]]) -> None:
     assert [(part.start // MIB, part.size // MIB) for part in found.partitions] == places
 
 
+def test_a_least_size_is_exceeded_by_what_needs_more() -> None:
+    kernel = File(b"boot/efi/linux", Data(bytes(45 * MIB)))
+    for size in (None, 256 * MIB):
+        esp, root = plan(replace(EFI_DISK, size=size), of_entries((*FILES, kernel))).partitions
+        assert 45 * MIB < esp.size < 60 * MIB
+        assert root.end == (255 * MIB if size else esp.end + 4 * MIB)
+
+
 @pytest.mark.parametrize(
     ("image", "message"),
     [
