@@ -23,20 +23,33 @@ _TAGS = {0x01: b"user", _USER: b"user", 0x04: b"group", _GROUP: b"group", 0x10: 
 _MOST = 0o7
 
 
-def acl_text(value: bytes) -> bytes:
-    """The list of an attribute as text: `user::rw-,user:1000:r--,group::r--,mask::rw-,other::---`.
+def acl_entries(value: bytes) -> list[tuple[int, int, int]]:
+    """The entries of an attribute: tag, permissions and whom they are for, which means something with two tags alone.
 
     Raises:
         EntryError: it is no list.
     """
     if len(value) < _HEADER.size or _HEADER.unpack_from(value) != (_VERSION,) or len(value) % _ENTRY.size != 4:
         raise EntryError(f"{value.hex()} is no access control list")
-    return b",".join(_entry(*entry) for entry in _ENTRY.iter_unpack(value[_HEADER.size :]))
+    entries = list(_ENTRY.iter_unpack(value[_HEADER.size :]))
+    for tag, permissions, _ in entries:
+        if tag not in _TAGS or permissions > _MOST:
+            raise EntryError(
+                f"an access control list has an entry of the kind {tag:#x} with the permissions {permissions}"
+            )
+    return entries
 
 
-def _entry(tag: int, permissions: int, number: int) -> bytes:
-    if tag not in _TAGS or permissions > _MOST:
-        raise EntryError(f"an access control list has an entry of the kind {tag:#x} with the permissions {permissions}")
+def acl_text(value: bytes) -> bytes:
+    """The list of an attribute as text: `user::rw-,user:1000:r--,group::r--,mask::rw-,other::---`.
+
+    Raises:
+        EntryError: it is no list.
+    """
+    return b",".join(_text(*entry) for entry in acl_entries(value))
+
+
+def _text(tag: int, permissions: int, number: int) -> bytes:
     who = b"%d" % number if tag in (_USER, _GROUP) else b""
     letters = bytes(letter if permissions & bit else ord("-") for letter, bit in zip(b"rwx", (4, 2, 1), strict=True))
     return b":".join((_TAGS[tag], who, letters))

@@ -307,6 +307,56 @@ class StreamedFile:
             _copy_range(file.fileno(), self._descriptor, offset, size)
 
 
+class Spool:
+    """A file with a path beside an output, that is gone when the output is there.
+
+    Args:
+        target: path of the output.
+
+    Attributes:
+        path: of the file.
+        size: bytes so far.
+
+    Raises:
+        OutputError: the folder does not take it.
+    """
+
+    def __init__(self, target: str) -> None:
+        self._folder = PendingFolder(f"{target}.spool")
+        self.path = os.path.join(self._folder.path, "spool")
+        self.size = 0
+        with _explained(self._folder.path):
+            self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)
+        self._folder.__exit__()
+
+    def append(self, data: Buffer) -> None:
+        """Write at the end.
+
+        Raises:
+            OutputError: the disk is full.
+        """
+        self.overwrite(self.size, data)
+        self.size += len(data)
+
+    def overwrite(self, offset: int, data: Buffer) -> None:
+        """Write at a place of its own.
+
+        Raises:
+            OutputError: the disk is full.
+        """
+        with _explained(self._folder.path):
+            view = memoryview(data)
+            while view:
+                count = os.pwrite(self._descriptor, view, offset)
+                view, offset = view[count:], offset + count
+
+
 class PendingFolder:
     """A folder that is made under a name of its own beside its target, and takes the target's place at the end.
 

@@ -52,7 +52,7 @@ def file_pieces(
         for extent in extents:
             start, end = extent.start, extent.end
             if reader.observed and start > position:
-                _pass(content, position, start, reader)
+                show(content, position, start, reader)
             position = end
             if end - start <= _BATCH and isinstance(content, Slice):  # as most files have it
                 if not batch.has_room(extent.offset, end - start):
@@ -62,7 +62,7 @@ def file_pieces(
                 yield from batch.rest()
                 yield from _large_pieces(content, start, end, extent.offset, reader)
         if reader.observed and position < content.size:
-            _pass(content, position, content.size, reader)
+            show(content, position, content.size, reader)
     yield from batch.rest()
 
 
@@ -78,8 +78,8 @@ def _large_pieces(content: Content, start: int, end: int, offset: int, reader: R
             yield Bytes(offset + position - start, piece)
 
 
-def _pass(content: Content, start: int, end: int, reader: Reader) -> None:
-    """Show a hole to who observes the reader."""
+def show(content: Content, start: int, end: int, reader: Reader) -> None:
+    """Show a range that nobody needs to who observes the reader."""
     if isinstance(content, Data):
         return
     while start < end:

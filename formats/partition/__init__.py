@@ -65,12 +65,15 @@ class Disk:
         size: bytes, a whole number of sectors.
         partitions: in the order of their numbers, which may be another than that of their places.
         uuid: identifier of a GPT's disk; without, one that derives from the identity.
+        pmbr_boot: whether a GPT's protective MBR is marked as bootable, which some BIOSes ask for and UEFI ignores; the
+            word is parted's.
     """
 
     identity: Digest
     size: int
     partitions: Sequence[Partition]
     uuid: UUID | None = None
+    pmbr_boot: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ _LARGEST = (1 << 32) - 1
 _MOST_HYBRID = mbr.MOST_PARTITIONS - 1
 
 FIRST_USABLE = _BEFORE * SECTOR
+COPY_BYTES = _AFTER * SECTOR  # at the end of the disk
 
 #: Bytes at the end of a disk that no partition has.
 AFTER_LAST = _AFTER * SECTOR
@@ -118,15 +119,16 @@ def _mbr(disk: Disk) -> bytes:
     """Protective, with the whole disk in one entry; or hybrid, with what is before the first of its partitions."""
     shared = [partition for partition in disk.partitions if partition.hybrid]
     if not shared:
-        return mbr.record(0, [_protective(disk.size // SECTOR)])
+        return mbr.record(0, [_protective(disk.size // SECTOR, mbr.ACTIVE if disk.pmbr_boot else 0)])
     first = min(partition.first_sector for partition in shared)
     # Before the others, where GRUB looks for it.
     return mbr.record(mbr.signature(disk), [_protective(first), *mbr.entries(shared, _MOST_HYBRID)])
 
 
-def _protective(end: int) -> bytes:
+def _protective(end: int, status: int = 0) -> bytes:
     """An entry that hides all from the second sector up to this one."""
     return mbr.ENTRY.pack(
+        status=status,
         first_chs=mbr.chs(1),
         type=_PROTECTIVE,
         last_chs=mbr.chs(end - 1, _BEYOND),
