@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.oracle.linux import Linux, unpacked_linux
 from tests.oracle.runtimes import Docker, Podman, docker_daemon
 from tests.support.nix_store import SmallStore, small_store
 from tests.support.server import Server
@@ -42,3 +43,9 @@ def podman() -> Iterator[Podman]:
     """A podman without images; its paths must have no more than 50 characters."""
     with tempfile.TemporaryDirectory(prefix="podman-", ignore_cleanup_errors=True) as folder:
         yield Podman(Path(folder))
+
+
+@pytest.fixture(scope="session")
+def debian_linux(tmp_path_factory: pytest.TempPathFactory) -> Linux:
+    """Debian's kernel for the whole run, in QEMU."""
+    return unpacked_linux(tmp_path_factory.mktemp("debian-linux"))

@@ -96,7 +96,7 @@ def seen(mountpoint: Path) -> dict[bytes, Seen]:
         for name in folders + files:
             place = os.path.join(folder, name)
             found[os.path.relpath(place, top)] = _seen(place)
-    found.pop(b"lost+found")
+    found.pop(b"lost+found", None)
     return found
 
 

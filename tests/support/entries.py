@@ -1,5 +1,6 @@
 """Entries, items and tars, made of bytes."""
 
+import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -12,6 +13,19 @@ from layers.tar import TarWriter
 
 #: A file capability as the kernel has it (`cap_net_bind_service=ep`): bytes that are no text.
 CAPABILITY = bytes.fromhex("0100000200040000000000000000000000000000")
+
+#: An access control list with all kinds of entries.
+ACL = struct.pack("<I", 2) + b"".join(
+    struct.pack("<HHI", *entry)
+    for entry in [
+        (1, 7, 2**32 - 1),
+        (2, 5, 1000),
+        (4, 5, 2**32 - 1),
+        (8, 6, 70000),
+        (0x10, 7, 2**32 - 1),
+        (0x20, 0, 2**32 - 1),
+    ]
+)
 
 #: What a tar has to hold: every kind of entry, and every field beyond what ustar has room for.
 ALL_KINDS: tuple[Entry, ...] = (

@@ -7,6 +7,7 @@ ECMA-119, 9.1. No record crosses the end of a block, and no continuation does (S
 a record for each of its extents, which follow each other.
 """
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -23,9 +24,10 @@ from formats.filesystem.iso9660.structures import (
     blocks,
     both32,
 )
-from formats.filesystem.iso9660.system_use import continuation, linked, split
+from formats.filesystem.iso9660.system_use import MOST_CONTINUATIONS, continuation, linked, split
 from formats.filesystem.iso9660.zisofs import Compressed
 from layers.entry import Content, Device, Directory, File, Symlink
+from layers.errors import EntryError
 
 
 @dataclass(slots=True)
@@ -101,8 +103,15 @@ def record(node: Node, identifier: bytes, entries: Sequence[bytes]) -> Record:
         node: to what it leads.
         identifier: its name for systems without Rock Ridge.
         entries: of the system use area.
+
+    Raises:
+        EntryError: they are more than Linux reads; longer ones would be errors there.
     """
-    return Record(node, identifier, *split(entries, LONGEST_RECORD - _before_use(identifier)))
+    inline, continuations = split(entries, LONGEST_RECORD - _before_use(identifier))
+    if len(continuations) > MOST_CONTINUATIONS:
+        path = os.fsdecode(node.entry.path)
+        raise EntryError(f"/{path} has more attributes than the {MOST_CONTINUATIONS * BLOCK} bytes that Linux skips")
+    return Record(node, identifier, inline, continuations)
 
 
 def _before_use(identifier: bytes) -> int:

@@ -150,18 +150,25 @@ def _chained(signature: bytes, areas: Sequence[bytes]) -> list[bytes]:
 
 
 def _areas(components: Iterable[tuple[int, bytes]]) -> list[bytes]:
-    """Components, each with its flags, cut where an entry is full."""
+    """Components, each with its flags, cut where an entry is full.
+
+    No entry ends with a whole name of SL: libarchive would read it without the slash that follows. The name is said to
+    go on then, with nothing, in the next entry.
+    """
     areas = [bytearray()]
+    last = 0  # where the last component begins
     for flags, rest in components:
+        if len(areas[-1]) + 2 + min(len(rest), 1) > _COMPONENTS:
+            goes_on = areas[-1][last] == 0
+            areas[-1][last] |= _CONTINUE if goes_on else 0
+            areas.append(bytearray(2 if goes_on else 0))
         while True:
-            room = _COMPONENTS - len(areas[-1]) - 2
-            if room < min(len(rest), 1):
-                areas.append(bytearray())
-                continue
+            last, room = len(areas[-1]), _COMPONENTS - len(areas[-1]) - 2
             part, rest = rest[:room], rest[room:]
             areas[-1] += bytes((flags | (_CONTINUE if rest else 0), len(part))) + part
             if not rest:
                 break
+            areas.append(bytearray())
     return [bytes(area) for area in areas]
 
 

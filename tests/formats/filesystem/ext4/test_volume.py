@@ -3,7 +3,6 @@
 import hashlib
 import os
 import stat
-import struct
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from layers.entry import Data, Device, DeviceKind, Directory, Entry, File, Hardl
 from layers.errors import EntryError, InputError
 from layers.reader import Reader
 from tests.oracle.ext4 import by_grub, complaints, debugfs, expected, header, mounted, seen
-from tests.support.entries import ALL_KINDS, CAPABILITY, noise
+from tests.support.entries import ACL, ALL_KINDS, CAPABILITY, noise
 from tests.support.processes import as_nobody, needs_root, public_folder
 from tests.support.volumes import GIB, MIB, VOLUME, tree_of, write_ext4, write_volume
 
@@ -35,18 +34,6 @@ FEATURES = {
     "ext2-with-small-inodes": Features(EXT2.enabled, inode_size=128),
     "ext2-of-the-hurd": EXT2_HURD,
 }
-
-ACL = struct.pack("<I", 2) + b"".join(
-    struct.pack("<HHI", *entry)
-    for entry in [
-        (1, 7, 2**32 - 1),
-        (2, 5, 1000),
-        (4, 5, 2**32 - 1),
-        (8, 6, 70000),
-        (0x10, 7, 2**32 - 1),
-        (0x20, 0, 2**32 - 1),
-    ]
-)
 
 
 def with_xattrs(count: int) -> list[Entry]:
