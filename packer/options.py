@@ -9,6 +9,7 @@ import click
 from formats import format as formats
 from layers import strategies
 from layers.errors import InputError
+from packer.runtimes import RUNTIMES, require
 
 if TYPE_CHECKING:
     from packer.declaration import Declaration
@@ -33,6 +34,7 @@ class Common:
     Attributes:
         file: os.toml.
         max_layers, force_layers, strategy: what `[layers]` says otherwise.
+        runtime: that the artefacts are for, of `packer.runtimes`.
         previous: the image whose layers are kept.
         compression: codec, and a level after a colon.
         jobs: how many chunks are compressed at a time.
@@ -45,6 +47,7 @@ class Common:
     max_layers: int | None = None
     force_layers: bool = False
     strategy: str | None = None
+    runtime: str | None = None
     previous: str | None = None
     compression: str | None = None
     jobs: int = 1
@@ -57,6 +60,9 @@ def closure_options(command: Command) -> Command:
     """Add the options of `Common`, all but the file."""
     return _with(
         command,
+        click.option(
+            "--for", "runtime", type=click.Choice(list(RUNTIMES)), help="Refuse what this runtime would not run."
+        ),
         click.option("--max-layers", type=int, metavar="N", help="Most layers, the customization layer included."),
         click.option("--force-layers", is_flag=True, help="Allow more layers than docker can run."),
         click.option("--strategy", type=click.Choice(strategies.NAMES), help="How items are put into layers."),
@@ -189,6 +195,7 @@ def common_options(file: str, options: Mapping[str, Any], processors: int) -> Co
         max_layers=options["max_layers"],
         force_layers=options["force_layers"],
         strategy=options["strategy"],
+        runtime=options["runtime"],
         previous=options["previous"],
         compression=options["compression"],
         jobs=options["jobs"] or processors,
@@ -206,13 +213,17 @@ def changed(
     Args:
         declaration: os.toml.
         common: options of every command.
-        names: of the formats that are made.
+        names: of the formats that are made; `REGISTRY` for what is pushed.
         said: what the command line says to the tables of formats, by table and key.
+
+    Raises:
+        InputError: it does not fit, or the runtime would not run it.
     """
     from packer.config import override
     from packer.declaration import OWN_TABLES
 
-    layers = {"max-layers": common.max_layers, "force": common.force_layers or None, "strategy": common.strategy}
+    force = common.force_layers or (common.runtime and common.max_layers)  # a runtime has a limit of its own
+    layers = {"max-layers": common.max_layers, "force": bool(force) or None, "strategy": common.strategy}
     changes: dict[str, dict[str, Any]] = {
         table: {key: value for key, value in keys.items() if value is not None}
         for table, keys in {"layers": layers, **said}.items()
@@ -225,7 +236,10 @@ def changed(
     tables = {
         table: override(getattr(declaration, table), keys, "command line") for table, keys in changes.items() if keys
     }
-    return replace(declaration, **tables) if tables else declaration
+    made = replace(declaration, **tables) if tables else declaration
+    if common.runtime:
+        require(common.runtime, made.layers, tuple(names))
+    return made
 
 
 def _compression(text: str) -> dict[str, Any]:

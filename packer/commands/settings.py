@@ -10,6 +10,7 @@ import click
 from layers.cache import in_use
 from packer.commands.registries import access
 from packer.options import Common, changed
+from packer.runtimes import REGISTRY
 from packer.surroundings import Surroundings
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def lock_file(file: str) -> str:
     return f"{file.removesuffix('.toml')}.lock"
 
 
-def declared(common: Common, names: Sequence[str] = ("oci",)) -> "Declaration":
+def declared(common: Common, names: Sequence[str] = (REGISTRY,)) -> "Declaration":
     """os.toml for some formats, with what the command line says instead.
 
     Raises:
