@@ -1,12 +1,14 @@
 """Reading contents: ranges of the host's files, a bounded piece at a time, noticing a file that changes."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Self
 
 from layers.entry import Content, Data, Slice
 from layers.errors import ChangedError, PackError
+
+_PIECE = 1 << 20
 
 
 class Reader:
@@ -86,6 +88,20 @@ class Reader:
         data = bytearray(content.size)
         self.read_into(content, 0, memoryview(data))
         return bytes(data)
+
+    def pieces(self, content: Content) -> Iterator[bytes]:
+        """A content from its beginning to its end, a mebibyte at a time if it is a file's.
+
+        Raises:
+            PackError: as `read_into`.
+        """
+        if isinstance(content, Data):
+            yield content.data
+            return
+        for start in range(0, content.size, _PIECE):
+            piece = bytearray(min(_PIECE, content.size - start))
+            self.read_into(content, start, memoryview(piece))
+            yield bytes(piece)
 
     def close(self) -> None:
         """Close the file that is open.

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from formats.system import System
 from tests.oracle.linux import Linux, unpacked_linux
 from tests.oracle.runtimes import Docker, Podman, docker_daemon
 from tests.support.nix_store import SmallStore, small_store
 from tests.support.server import Server
 from tests.support.server import server as packed_server
+from tests.support.small_debian import small_debian
 
 # The same examples in every run, and no failure because a machine is busy.
 settings.register_profile("ocipack", derandomize=True, deadline=None, database=None)
@@ -36,6 +38,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server of Debian packages for the whole run; whoever changes it makes a copy."""
     with packed_server(tmp_path_factory.mktemp("server")) as packed:
         yield packed
+
+
+@pytest.fixture(scope="session")
+def bootable_debian(tmp_path_factory: pytest.TempPathFactory) -> System:
+    """A small system with a kernel and boot loaders, for the whole run."""
+    return small_debian(tmp_path_factory.mktemp("small-debian"))
 
 
 @pytest.fixture

@@ -1,0 +1,103 @@
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from formats.partition import Disk, Partition, gpt, mbr, types
+from layers.entry import Entry
+from layers.errors import InputError
+from layers.reader import Reader
+from packer.boot.initrd import initrd
+from packer.boot.modules import read_modules
+from tests.oracle.partitions import dump
+from tests.support.disks import IDENTITY, write_disk
+from tests.support.kernel_modules import module
+from tests.support.operating_systems import tree
+
+STATIC = Path("/bin/busybox").read_bytes()  # of busybox-static
+DYNAMIC = Path("/bin/cat").read_bytes()
+
+SYSTEM: Mapping[str, bytes] = {
+    "usr/bin/busybox": STATIC,
+    "lib/modules/6.1/kernel/ext4.ko": module(["depends=jbd2"]),
+    "lib/modules/6.1/kernel/jbd2.ko": module([]),
+    "lib/modules/6.1/kernel/overlay.ko": module([]),
+    "lib/modules/6.1/kernel/virtio_blk.ko": module([]),
+    "lib/modules/6.1/kernel/snd.ko": module([]),
+    "lib/modules/6.1/modules.builtin": b"kernel/fs/isofs/isofs.ko\n",
+}
+
+
+def made(
+    files: Mapping[str, str | bytes | Entry] = SYSTEM, *, file_system: str = "ext4", volatile: bool = False
+) -> bytes:
+    root = tree(files)
+    with Reader() as reader:
+        modules = read_modules(root, "6.1", reader)
+        return initrd(modules, root, reader, file_system=file_system, volatile=volatile, epoch=1)
+
+
+def extracted(data: bytes, folder: Path) -> Path:
+    subprocess.run(["cpio", "--extract", "--quiet", "--no-absolute-filenames"], input=data, cwd=folder, check=False)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("file_system", "volatile", "expected"),
+    [
+        ("ext4", False, ["virtio_blk", "jbd2", "ext4"]),
+        ("ext2", False, ["virtio_blk", "jbd2", "ext4"]),
+        ("ext4", True, ["virtio_blk", "jbd2", "ext4", "overlay"]),
+        ("iso9660", True, ["virtio_blk", "overlay"]),
+    ],
+)
+def test_it_has_what_the_root_needs(file_system: str, volatile: bool, expected: list[str], tmp_path: Path) -> None:
+    root = extracted(made(file_system=file_system, volatile=volatile), tmp_path)
+    assert (root / "etc/modules").read_text().split() == expected
+    assert sorted(path.stem for path in (root / "lib/modules").iterdir()) == sorted(expected)
+    assert (root / "lib/modules/virtio_blk.ko").read_bytes() == SYSTEM["lib/modules/6.1/kernel/virtio_blk.ko"]
+    assert (root / "bin/busybox").read_bytes() == STATIC
+
+
+def test_its_script_is_one(tmp_path: Path) -> None:
+    root = extracted(made(), tmp_path)
+    assert (root / "init").stat().st_mode & 0o111
+    subprocess.run(["/bin/busybox", "sh", "-n", root / "init"], check=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint", "hint"),
+    [
+        ({"usr/bin/busybox": None}, "no busybox", "busybox-static"),
+        ({"usr/bin/busybox": DYNAMIC}, "/usr/bin/busybox needs libraries", "busybox-static"),
+        ({"lib/modules/6.1/kernel/ext4.ko": None}, "the kernel 6.1 has no module ext4 in /lib/modules/6.1", "Take"),
+    ],
+)
+def test_what_is_missing_is_named(changes: Mapping[str, bytes | None], complaint: str, hint: str) -> None:
+    files = {path: data for path, data in {**SYSTEM, **changes}.items() if data is not None}
+    with pytest.raises(InputError, match=complaint) as caught:
+        made(files)
+    assert hint in caught.value.hint
+
+
+def test_the_same_bytes_whatever_the_order(tmp_path: Path) -> None:
+    assert made() == made({path: SYSTEM[path] for path in reversed(list(SYSTEM))})
+
+
+def run(script: str, tmp_path: Path) -> str:
+    """What functions of the script say, without what it does when it is run."""
+    text = extracted(made(), tmp_path).joinpath("init").read_text()
+    functions = text[text.index("# Bytes of a device") : text.index("# The device of a partition")]
+    done = subprocess.run(["/bin/busybox", "sh", "-c", functions + script], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_partitions_have_the_identifiers_that_others_read(tmp_path: Path) -> None:
+    partitions = [Partition(f"p{rank}", (rank + 1) << 20, 1 << 20, types.LINUX) for rank in range(3)]
+    for name, table in (("mbr", mbr), ("gpt", gpt)):
+        disk = write_disk(tmp_path / name, table, Disk(IDENTITY, 6 << 20, partitions))
+        said = dump(disk)
+        for number, partition in enumerate(said["partitions"], 1):
+            expected = partition.get("uuid") or f"{said['id'].removeprefix('0x')}-{number:02x}"
+            assert run(f"partition_uuid {disk} {number}", tmp_path) == expected.lower()
