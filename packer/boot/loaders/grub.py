@@ -1,0 +1,148 @@
+"""GRUB, for a BIOS and for UEFI firmware: a menu in /boot/grub/grub.cfg, which both read.
+
+For a BIOS, a core image with all that a menu needs is in the gap before the first partition, or in a BIOS boot
+partition; it finds the file system with grub.cfg by its UUID. For UEFI there is the program that Debian's packages
+have, with all modules in it; it looks for /EFI/debian/grub.cfg on its own partition, which leads to the other one.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from formats.boot import Embedded, Installed, Layout
+from formats.image import BIOS_GRUB, ESP
+from layers.entry import Content, Data, File
+from layers.errors import InputError
+from layers.reader import Reader
+from packer.boot import firmware
+from packer.boot.grub_core import GrubFiles, core_image, on_disk
+from packer.boot.kernel import Kernel
+from packer.boot.places import find, place
+
+_MENU = b"boot/grub/grub.cfg"
+_BIOS_FILES = "lib/grub/i386-pc"
+_BIOS_PACKAGE = "Debian: add the package grub-pc-bin to store.packages."
+
+#: Processor, as UEFI calls it -> GRUB's name, and Debian's package.
+_UEFI = {
+    "x64": ("x86_64-efi", "grub-efi-amd64-bin"),
+    "ia32": ("i386-efi", "grub-efi-ia32-bin"),
+    "aa64": ("arm64-efi", "grub-efi-arm64-bin"),
+    "arm": ("arm-efi", "grub-efi-arm-bin"),
+}
+
+#: What finds grub.cfg and starts a kernel: disks, tables, file systems, the menu and its terminals.
+_MODULES = (
+    "biosdisk", "part_msdos", "part_gpt", "ext2", "fat", "search", "search_fs_uuid", "configfile", "normal", "linux",
+    "echo", "test", "serial", "terminal", "vga_text", "reboot", "halt", "ls", "cat", "minicmd",
+)  # fmt: skip
+
+_PLAIN = re.compile(r"[A-Za-z0-9_./:=,@%+-]+")
+_SERIAL = re.compile(r"console=ttyS(\d)(?:,(\d+))?")
+_SPEED = "115200"
+
+
+def fits(layout: Layout) -> bool:
+    """See `packer.boot.loaders.Loader`."""
+    tree = layout.system.tree
+    if firmware.system_partition(layout) and not find(tree, _uefi_programs(layout)):
+        return False
+    return not _needs_bios(layout) or find(tree, [_BIOS_FILES]) is not None
+
+
+def install(layout: Layout, kernels: Sequence[Kernel], reader: Reader) -> Installed:
+    """See `packer.boot.loaders.Loader`."""
+    esp = firmware.system_partition(layout)
+    if not esp and not layout.gap:
+        raise InputError(
+            "GRUB has no place on this disk",
+            hint="It needs an EFI system partition, a BIOS boot partition, or room before the first partition.",
+        )
+    holder, path = place(layout, _MENU)
+    prefix, search = path.rpartition("/")[0], holder.file_system_uuid
+    entries = [File(_MENU, Data(_menu(layout, kernels).encode(errors="surrogateescape")))]
+    variables = None
+    if esp:
+        program = firmware.default_path(esp, firmware.processor(layout))
+        variables = firmware.starts(esp, program, "GRUB")
+        commands = (f"search --no-floppy --fs-uuid --set=root {search}", f"set prefix=($root){prefix}")
+        lead = "\n".join((*commands, "configfile $prefix/grub.cfg", ""))
+        entries.append(File(program, _uefi_program(layout)))
+        entries.append(File(firmware.inside(esp, "EFI/debian/grub.cfg"), Data(lead.encode())))
+    if not _needs_bios(layout):
+        return Installed(tuple(entries), efi_variables=variables)
+    code, embedded = _bios(layout, f"search.fs_uuid {search} root\nset prefix=($root){prefix}\n", reader)
+    return Installed(tuple(entries), code, (embedded,), efi_variables=variables)
+
+
+def _uefi_program(layout: Layout) -> Content:
+    path = find(layout.system.tree, _uefi_programs(layout))
+    entry = layout.system.tree.follow(path) if path else None
+    if isinstance(entry, File):
+        return entry.content
+    processor = firmware.processor(layout)
+    if processor not in _UEFI:
+        raise InputError(f"there is no GRUB for UEFI on {processor}", hint="Take systemd-boot.")
+    name, package = _UEFI[processor]
+    hint = f"Debian: add the package {package} to store.packages. Other stores have none: take systemd-boot."
+    raise InputError(f"the system has no GRUB for UEFI: /usr/lib/grub/{name}/monolithic", hint=hint)
+
+
+def _uefi_programs(layout: Layout) -> list[str]:
+    processor = firmware.processor(layout)
+    if processor not in _UEFI:
+        return []
+    return [f"lib/grub/{_UEFI[processor][0]}/monolithic/grub{processor}.efi"]
+
+
+def _needs_bios(layout: Layout) -> bool:
+    """Whether a BIOS is to start the disk: a gap before the first partition is there on many that only UEFI starts."""
+    flags = frozenset(flag for volume in layout.volumes for flag in volume.partition.flags)
+    return layout.gap is not None and (BIOS_GRUB in flags or ESP not in flags)
+
+
+def _bios(layout: Layout, config: str, reader: Reader) -> tuple[bytes, Embedded]:
+    """Code for the first sector, and the core image where the disk has a gap."""
+    folder = find(layout.system.tree, [_BIOS_FILES])
+    if folder is None:
+        raise InputError(f"the system has no GRUB for a BIOS: /usr/{_BIOS_FILES}", hint=_BIOS_PACKAGE)
+    files = GrubFiles(layout.system.tree, folder, reader)
+    first, end = layout.gap or (0, 0)
+    code, core = on_disk(files, core_image(files, _MODULES, config, ""), first)
+    if len(core) > end - first:
+        raise InputError(
+            f"GRUB has {len(core)} bytes, and the disk a gap of {end - first} for them",
+            hint="Let the first partition begin at 1 MiB, or make the BIOS boot partition larger.",
+        )
+    return code, Embedded("GRUB", first, Data(core))
+
+
+def _menu(layout: Layout, kernels: Sequence[Kernel]) -> str:
+    """grub.cfg."""
+    lines = ["set default=0", f"set timeout={1 if len(kernels) == 1 else 5}", *_terminals(kernels[0])]
+    for kernel in kernels:
+        lines += ["", f"menuentry {_quoted(kernel.title)} {{", *_commands(layout, kernel), "}"]
+    return "\n".join(lines) + "\n"
+
+
+def _terminals(kernel: Kernel) -> Iterator[str]:
+    """Commands that show the menu on a serial port, too, if the kernel is told of one."""
+    found = [match for argument in kernel.arguments if (match := _SERIAL.match(argument))]
+    if found:
+        unit, speed = found[-1].groups()
+        yield f"if serial --unit={unit} --speed={speed or _SPEED}; then"
+        yield "    terminal_input console serial"
+        yield "    terminal_output console serial"
+        yield "fi"
+
+
+def _commands(layout: Layout, kernel: Kernel) -> Iterator[str]:
+    volume, path = place(layout, kernel.file.path)
+    yield f"    search --no-floppy --fs-uuid --set=root {volume.file_system_uuid}"
+    yield "    " + " ".join(["linux", *map(_quoted, (path, *kernel.arguments))])
+    if kernel.initrd:
+        yield f"    initrd {_quoted(place(layout, kernel.initrd.path)[1])}"
+
+
+def _quoted(word: str) -> str:
+    """A word as GRUB's shell takes it."""
+    return word if _PLAIN.fullmatch(word) else "'" + word.replace("'", "'\\''") + "'"

@@ -1,0 +1,132 @@
+import subprocess
+from dataclasses import replace
+
+import pytest
+
+from formats.boot import Installed
+from formats.image import BIOS_GRUB, ESP, UNFORMATTED, Image, Partition
+from formats.platform import PLATFORMS
+from formats.system import System
+from layers.entry import Data, File
+from layers.errors import InputError
+from layers.reader import Reader
+from packer.boot.kernel import Kernel
+from packer.boot.loaders import grub
+from tests.support.bootable import layout_of, system_of
+from tests.support.operating_systems import tree
+
+MIB = 1 << 20
+ROOT = Partition("root", 300 * MIB, mount_point="/")
+FIRMWARE = Partition("ESP", 40 * MIB, MIB, "vfat", flags=frozenset({ESP}), mount_point="/boot/efi")
+BIOS = Partition("bios", MIB, MIB, UNFORMATTED, flags=frozenset({BIOS_GRUB}))
+MBR = Image(partitions=(replace(ROOT, offset=MIB),))
+EFI = Image(partitions=(FIRMWARE, ROOT), partition_table_type="gpt")
+EFI32 = replace(EFI, firmware=PLATFORMS["i686-linux"])
+EFI_ON_MBR = replace(EFI, partition_table_type="mbr")
+HYBRID = Image(partitions=(replace(FIRMWARE, mount_point="/boot"), BIOS, ROOT), partition_table_type="gpt")
+
+KERNEL = Kernel(
+    "Debian's own, Linux 6.1",
+    "6.1",
+    File(b"boot/vmlinuz-6.1"),
+    File(b"boot/initrd.img-6.1"),
+    ("root=UUID=1", "ro", "console=tty0", "console=ttyS1,57600n8", 'dyndbg="file x +p; $y"', "it's=x"),
+)
+
+
+def installed(image: Image, system: System, *kernels: Kernel) -> Installed:
+    with Reader() as reader:
+        return grub.install(layout_of(image, system), kernels or [KERNEL], reader)
+
+
+def files(made: Installed) -> dict[str, bytes]:
+    return {
+        entry.path.decode(): entry.content.data if isinstance(entry.content, Data) else b"a file of the image"
+        for entry in made.entries
+        if isinstance(entry, File)
+    }
+
+
+@pytest.mark.parametrize(
+    ("image", "programs", "first"),
+    [
+        (MBR, [], 512),
+        (EFI, ["boot/efi/EFI/BOOT/BOOTX64.EFI", "boot/efi/EFI/debian/grub.cfg"], None),
+        (EFI32, ["boot/efi/EFI/BOOT/BOOTIA32.EFI", "boot/efi/EFI/debian/grub.cfg"], None),
+        (HYBRID, ["boot/EFI/BOOT/BOOTX64.EFI", "boot/EFI/debian/grub.cfg"], MIB),
+        (EFI_ON_MBR, ["boot/efi/EFI/BOOT/BOOTX64.EFI", "boot/efi/EFI/debian/grub.cfg"], None),
+    ],
+    ids=["mbr", "efi", "efi32", "hybrid", "efi on an MBR"],
+)  # fmt: skip
+def test_what_is_where(image: Image, programs: list[str], first: int | None, bootable_debian: System) -> None:
+    made = installed(image, bootable_debian)
+    assert sorted(files(made)) == sorted([*programs, "boot/grub/grub.cfg"])
+    assert [each.offset for each in made.embedded] == ([first] if first else [])
+    assert len(made.code) == (440 if first else 0)
+
+
+def test_the_menu(bootable_debian: System) -> None:
+    image = MBR
+    volume = layout_of(image, bootable_debian).volumes[0]
+    older = replace(KERNEL, title="older", file=File(b"boot/vmlinuz-5"), initrd=None, arguments=("ro",))
+    text = files(installed(image, bootable_debian, KERNEL, older))["boot/grub/grub.cfg"].decode()
+    assert (
+        text
+        == f"""\
+set default=0
+set timeout=5
+if serial --unit=1 --speed=57600; then
+    terminal_input console serial
+    terminal_output console serial
+fi
+
+menuentry 'Debian'\\''s own, Linux 6.1' {{
+    search --no-floppy --fs-uuid --set=root {volume.file_system_uuid}
+    linux /boot/vmlinuz-6.1 root=UUID=1 ro console=tty0 console=ttyS1,57600n8 'dyndbg="file x +p; $y"' 'it'\\''s=x'
+    initrd /boot/initrd.img-6.1
+}}
+
+menuentry older {{
+    search --no-floppy --fs-uuid --set=root {volume.file_system_uuid}
+    linux /boot/vmlinuz-5 ro
+}}
+"""
+    )
+    subprocess.run(["grub-script-check"], input=text, text=True, check=True)
+
+
+def test_kernels_on_another_partition_have_paths_of_it(bootable_debian: System) -> None:
+    made = files(installed(HYBRID, bootable_debian))
+    boot = layout_of(HYBRID, bootable_debian).volumes[0].file_system_uuid
+    assert f"--set=root {boot}\n    linux /vmlinuz-6.1 ".encode() in made["boot/grub/grub.cfg"]
+    assert made["boot/EFI/debian/grub.cfg"].decode() == (
+        f"search --no-floppy --fs-uuid --set=root {boot}\nset prefix=($root)/grub\nconfigfile $prefix/grub.cfg\n"
+    )
+    subprocess.run(["grub-script-check"], input=made["boot/EFI/debian/grub.cfg"], check=True)
+
+
+@pytest.mark.parametrize(
+    ("image", "complaint", "package"),
+    [
+        (MBR, "no GRUB for a BIOS: /usr/lib/grub/i386-pc", "grub-pc-bin"),
+        (EFI, "no GRUB for UEFI: /usr/lib/grub/x86_64-efi/monolithic", "grub-efi-amd64-bin"),
+        (EFI32, "no GRUB for UEFI: .*i386-efi", "grub-efi-ia32-bin"),
+        (replace(EFI, firmware=PLATFORMS["riscv64-linux"]), "no GRUB for UEFI on riscv64", "systemd-boot"),
+        (replace(EFI, firmware=PLATFORMS["s390x-linux"]), "no UEFI firmware for s390x-linux", "Leave"),
+        (Image(partitions=(ROOT,), partition_table_type="gpt"), "no place on this disk", "BIOS boot partition"),
+    ],
+)
+def test_what_is_missing_is_named(image: Image, complaint: str, package: str) -> None:
+    with pytest.raises(InputError, match=complaint) as caught:
+        installed(image, system_of(tree({"etc/motd": ""})))
+    assert package in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "image",
+    [Image(partitions=(replace(ROOT, offset=64 << 10),)),
+     replace(HYBRID, partitions=(FIRMWARE, replace(BIOS, size=64 << 10), ROOT))],
+)  # fmt: skip
+def test_a_gap_that_is_too_small_is_refused(image: Image, bootable_debian: System) -> None:
+    with pytest.raises(InputError, match=r"GRUB has \d+ bytes, and the disk a gap of"):
+        installed(image, bootable_debian)
