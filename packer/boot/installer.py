@@ -1,0 +1,69 @@
+"""The installer: all that a disk needs so that a machine starts it, put together."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+
+from formats.boot import Installed, Layout
+from layers.entry import Data, Entry, File
+from layers.reader import Reader
+from packer.boot import depmod, fstab
+from packer.boot.initrd import initrd
+from packer.boot.kernel import Kernel, kernels, missing, root_volume
+from packer.boot.loaders import loader
+from packer.boot.modules import Modules, read_modules
+
+
+class BootInstaller:
+    """Makes disks start; see `formats.boot.Installer`."""
+
+    def install(self, layout: Layout, reader: Reader) -> Installed:
+        """What the disk needs besides the system.
+
+        Without a boot loader, there is still what somebody else's needs, if the disk has a root and that a kernel.
+
+        Raises:
+            InputError: the system lacks something that has to be in it, with the package that has it.
+            PackError: something of the system cannot be read.
+        """
+        starting = loader(layout)
+        if starting is None and not layout.at("/"):
+            return Installed()
+        found = kernels(layout, reader)
+        if starting and not found:
+            raise missing(layout)
+        made: list[Entry] = []
+        if all(kernel.is_debian for kernel in found):
+            made += fstab.entries(layout, reader)
+            found, companions = _with_initrds(layout, found, reader)
+            made += companions
+        installed = starting.install(layout, found, reader) if starting else Installed()
+        return replace(installed, entries=(*made, *installed.entries))
+
+
+def _with_initrds(layout: Layout, found: Sequence[Kernel], reader: Reader) -> tuple[list[Kernel], list[Entry]]:
+    """The kernels with their initrds, and what is added to the root for that."""
+    started: list[Kernel] = []
+    made: list[Entry] = []
+    for kernel in found:
+        modules = read_modules(layout.system.tree, kernel.version, reader)
+        image = _initrd(layout, kernel, modules, reader)
+        started.append(replace(kernel, initrd=image))
+        made.append(image)
+        if modules.folder + b"/modules.dep" not in layout.system.tree:
+            made += depmod.tables(modules, layout.system.tree, reader)
+    return started, made
+
+
+def _initrd(layout: Layout, kernel: Kernel, modules: Modules, reader: Reader) -> File:
+    """The initrd, beside its kernel."""
+    data = initrd(
+        modules,
+        layout.system.tree,
+        reader,
+        file_system=root_volume(layout).partition.file_system,
+        volatile=layout.image.volatile_root,
+        epoch=layout.system.epoch,
+    )
+    folder, _, _ = kernel.file.path.rpartition(b"/")
+    return File(folder + b"/initrd.img-" + os.fsencode(kernel.version), Data(data))

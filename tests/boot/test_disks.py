@@ -1,0 +1,95 @@
+"""Disks with a small system, started by emulated machines: each says what it is, and powers itself off."""
+
+import re
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from formats.image import Image
+from formats.image_types import EFI_DISK, MBR_DISK, layout
+from formats.platform import PLATFORMS
+from formats.system import Boot, System
+from tests.oracle.qemu import BIOS, UEFI, UEFI32, Drive, Firmware, started
+from tests.support.bootable import write_bootable
+from tests.support.small_debian import END, MARKER
+
+MIB = 1 << 20
+
+
+def small(image: Image) -> Image:
+    """An image with little room to spare."""
+    return replace(image, additional_space=32 * MIB)
+
+
+MBR = small(MBR_DISK)
+EFI = small(EFI_DISK)
+HYBRID = small(layout("hybrid"))
+EFI32 = replace(EFI, firmware=PLATFORMS["i686-linux"])
+SYSTEMD_BOOT = replace(EFI, boot_loader="systemd-boot")
+
+
+def said(serial: str) -> dict[str, str]:
+    """What the system has told of itself, if nobody had to complain before."""
+    assert "error:" not in serial
+    start = serial.index(MARKER)
+    return dict(re.findall(r"^(\w+): (.*?)\s*$", serial[start : serial.index(END, start)], re.MULTILINE))
+
+
+@pytest.mark.parametrize(
+    ("image", "firmware", "expected"),
+    [
+        (small(layout("legacy+gpt")), BIOS, "BIOS"),
+        (small(layout("legacy+boot")), BIOS, "BIOS"),
+        (HYBRID, BIOS, "BIOS"),
+        (HYBRID, UEFI, "UEFI 64"),
+        (EFI, UEFI, "UEFI 64"),
+        (SYSTEMD_BOOT, UEFI, "UEFI 64"),
+        (small(layout("efixbootldr")), UEFI, "UEFI 64"),
+        (EFI32, UEFI32, "UEFI 32"),
+    ],
+    ids=["legacy+gpt", "legacy+boot", "hybrid-bios", "hybrid-uefi", "efi", "efi-systemd-boot", "efixbootldr", "efi32"],
+)
+def test_a_disk_starts(
+    image: Image, firmware: Firmware, expected: str, bootable_debian: System, tmp_path: Path
+) -> None:
+    disk = tmp_path / "disk"
+    write_bootable(disk, image, bootable_debian)
+    found = said(started(tmp_path, Drive(disk), firmware=firmware))
+    assert found["firmware"] == expected
+    assert (found["root"], found["starts"], found["checked"], found["driver"]) == ("ext4", "1", "yes", "loaded")
+
+
+def test_a_volatile_root_forgets(bootable_debian: System, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    write_bootable(disk, replace(MBR, volatile_root=True), bootable_debian)
+    before = disk.read_bytes()
+    found = said(started(tmp_path, Drive(disk)))
+    assert (found["root"], found["starts"]) == ("overlay", "1")
+    assert disk.read_bytes() == before
+
+
+def test_a_root_is_repaired_and_remembers(bootable_debian: System, tmp_path: Path) -> None:
+    """The first start repairs a wrong number of links, and begins anew; the second one is from another kind of disk."""
+    disk = tmp_path / "disk"
+    arguments = (*bootable_debian.boot.kernel_arguments, "fsck.mode=force")
+    write_bootable(disk, MBR, replace(bootable_debian, boot=Boot(kernel_arguments=arguments)))
+    root = f"{disk}?offset={MIB}"
+    subprocess.run(["debugfs", "-w", "-R", "set_inode_field /etc links_count 9", root], check=True, capture_output=True)
+    serial = started(tmp_path, Drive(disk))
+    assert "initrd: the root file system was repaired" in serial
+    assert MARKER not in serial
+    found = said(started(tmp_path, Drive(disk, interface="ide")))
+    assert (found["root"], found["starts"], found["checked"]) == ("ext4", "1", "yes")
+    done = subprocess.run(["debugfs", "-R", "cat /starts", root], check=True, capture_output=True, text=True)
+    assert done.stdout == "x\n"
+
+
+def test_what_is_missing_is_said_on_the_console(bootable_debian: System, tmp_path: Path) -> None:
+    arguments = (*bootable_debian.boot.kernel_arguments, "root=PARTLABEL=gone", "rootdelay=1", "panic=1")
+    write_bootable(tmp_path / "disk", MBR, replace(bootable_debian, boot=Boot(kernel_arguments=arguments)))
+    serial = started(tmp_path, Drive(tmp_path / "disk"))
+    assert "initrd: there is no root file system PARTLABEL=gone after 1 seconds" in serial
+    assert " vda1\n" in serial
+    assert MARKER not in serial
