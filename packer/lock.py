@@ -17,13 +17,13 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 from pydantic_core import InitErrorDetails
 
+from formats.reading.documents import strict_json
 from layers.digest import Digest
 from layers.errors import InputError, PackError
 from layers.item import Closure, NarItem, StoreItem
 from layers.progress import Progress
 from packer import sentences, stores
 from packer.accounts import NAME, Ids
-from packer.document import quoted
 from packer.forms import Choice, Form, OneOrMore
 from packer.mistakes import ConfigError, Mistake
 from packer.record import Record, failure, kebab, keys, mistake, settings
@@ -189,8 +189,7 @@ def parse(data: bytes, origin: str) -> Lock:
     if len(data) > _MOST_BYTES:
         raise _refusal(origin, f"is larger than {_MOST_BYTES >> 20} MiB")
     try:
-        values = json.loads(data.decode(), object_pairs_hook=_table, parse_constant=_not_json)
-        values = _frozen(values)
+        values = _frozen(strict_json(data))
     except RecursionError:
         raise _refusal(origin, "is nested too deep") from None
     except ValueError as error:
@@ -316,17 +315,6 @@ def _digest(item: StoreItem) -> Digest:
 
 def _refusal(origin: str, message: str) -> ConfigError:
     return ConfigError(origin, (Mistake("", message, _AGAIN.rstrip(".")),))
-
-
-def _table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    table = dict(pairs)
-    if len(table) != len(pairs):
-        raise ValueError("a key is there twice")
-    return table
-
-
-def _not_json(name: str) -> Any:
-    raise ValueError(f"{quoted(name)} is no value")
 
 
 def _frozen(value: Any) -> Any:

@@ -94,11 +94,21 @@ def parsed(data: bytes, origin: str) -> Any:
         ArtefactError: they are damaged, or no plain JSON.
     """
     try:
-        return json.loads(data.decode(), object_pairs_hook=_table, parse_constant=_constant)
+        return strict_json(data)
     except RecursionError:
         raise ArtefactError(f"{origin} is not JSON: it is nested too deep") from None
     except ValueError as error:
         raise ArtefactError(f"{origin} is not JSON: {error}") from None
+
+
+def strict_json(data: bytes) -> Any:
+    """The values of JSON in which no key is twice, and every number is one.
+
+    Raises:
+        ValueError: it is anything else.
+        RecursionError: it is nested too deep.
+    """
+    return json.loads(data.decode(), object_pairs_hook=_table, parse_constant=_constant)
 
 
 def _table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -109,7 +119,7 @@ def _table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _constant(name: str) -> object:
-    raise ValueError(f"{name} is no number")
+    raise ValueError(f"{name!r} is no value")
 
 
 def table(value: object, where: str) -> Json:

@@ -7,15 +7,13 @@ the version of the schema beside it when it first opens the database.
 
 from collections.abc import Iterable, Iterator
 
-from layers.entry import Data, Entry, File
+from layers.entry import Entry
 from layers.item import NarItem, StoreItem
 from packer.databases import valid_paths
-from packer.databases.sqlite import Index, Row, Schema, Table, database
+from packer.databases.sqlite import Index, Row, Schema, Table
 
 #: The folder of the items that it registers.
 STORE = "/gnu/store"
-
-_FILE = b"var/guix/db/db.sqlite"
 
 _SCHEMA: Schema = (
     Table(
@@ -44,21 +42,13 @@ _SCHEMA: Schema = (
 )
 
 
+def _valid_path(item: NarItem, epoch: int) -> Row:
+    return item.path, str(item.nar_hash), epoch, item.deriver or None, item.nar_size
+
+
+_DATABASE = valid_paths.Database(STORE, b"var/guix/db/db.sqlite", _SCHEMA, _valid_path)
+
+
 def entries(closure: Iterable[StoreItem], *, epoch: int) -> Iterator[Entry]:
-    """The file of the database.
-
-    Args:
-        closure: in topological order; only items of /gnu/store are registered.
-        epoch: when they were registered, in seconds since 1970.
-
-    Raises:
-        DatabaseError: the database cannot hold them.
-        DerivationError: a derivation cannot be understood.
-        PackError: a derivation cannot be read.
-    """
-
-    def valid_path(item: NarItem) -> Row:
-        return item.path, str(item.nar_hash), epoch, item.deriver or None, item.nar_size
-
-    rows = valid_paths.registration(closure, STORE, valid_path)
-    yield File(_FILE, Data(database(_SCHEMA, rows)))
+    """The file of the database; see `valid_paths.Database.file`."""
+    yield _DATABASE.file(closure, epoch)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from layers.entry import Data, Entry, File
 from layers.item import NarItem, StoreItem
 from packer.databases import valid_paths
-from packer.databases.sqlite import Row, Schema, Table, database
+from packer.databases.sqlite import Row, Schema, Table
 
 #: The folder of the items that it registers.
 STORE = "/nix/store"
@@ -41,31 +41,23 @@ _SCHEMA: Schema = (
 )
 
 
+def _valid_path(item: NarItem, epoch: int) -> Row:
+    return (
+        item.path,
+        str(item.nar_hash),
+        epoch,
+        item.deriver or None,
+        item.nar_size or None,
+        1 if item.ultimate else None,
+        " ".join(item.signatures) or None,
+        item.content_address or None,
+    )
+
+
+_DATABASE = valid_paths.Database(STORE, _FOLDER + b"db.sqlite", _SCHEMA, _valid_path)
+
+
 def entries(closure: Iterable[StoreItem], *, epoch: int) -> Iterator[Entry]:
-    """The files of the database.
-
-    Args:
-        closure: in topological order; only items of /nix/store are registered.
-        epoch: when they were registered, in seconds since 1970.
-
-    Raises:
-        DatabaseError: the database cannot hold them.
-        DerivationError: a derivation cannot be understood.
-        PackError: a derivation cannot be read.
-    """
-
-    def valid_path(item: NarItem) -> Row:
-        return (
-            item.path,
-            str(item.nar_hash),
-            epoch,
-            item.deriver or None,
-            item.nar_size or None,
-            1 if item.ultimate else None,
-            " ".join(item.signatures) or None,
-            item.content_address or None,
-        )
-
-    rows = valid_paths.registration(closure, STORE, valid_path)
-    yield File(_FOLDER + b"db.sqlite", Data(database(_SCHEMA, rows)))
+    """The files of the database; see `valid_paths.Database.file`."""
+    yield _DATABASE.file(closure, epoch)
     yield File(_FOLDER + b"schema", Data(_VERSION))

@@ -10,11 +10,12 @@ forbids it, which is why a trigger deletes an item's reference to itself before.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
-from layers.entry import File
+from layers.entry import Data, File
 from layers.item import NarItem, StoreItem
 from layers.reader import Reader
-from packer.databases.sqlite import DatabaseError, Index, Row, Schema, Table, Trigger
+from packer.databases.sqlite import DatabaseError, Index, Row, Schema, Table, Trigger, database
 from packer.nix import derivation
 
 #: `id` is `autoincrement`: numbers of items that were deleted are not given again.
@@ -66,6 +67,38 @@ OUTPUTS: Schema = (
         "CREATE INDEX IndexDerivationOutputs on DerivationOutputs(path)",
     ),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A database of items.
+
+    Attributes:
+        store: the folder of the items that it registers: `/nix/store`.
+        path: of its file in the image.
+        schema: its tables.
+        valid_path: an item's columns in ValidPaths, after its number, by the time at which it is registered.
+    """
+
+    store: str
+    path: bytes
+    schema: Schema
+    valid_path: Callable[[NarItem, int], Row]
+
+    def file(self, closure: Iterable[StoreItem], epoch: int) -> File:
+        """Its file.
+
+        Args:
+            closure: in topological order; only items of its store are registered.
+            epoch: when they were registered, in seconds since 1970.
+
+        Raises:
+            DatabaseError: it cannot hold them.
+            DerivationError: a derivation cannot be understood.
+            PackError: a derivation cannot be read.
+        """
+        rows = registration(closure, self.store, lambda item: self.valid_path(item, epoch))
+        return File(self.path, Data(database(self.schema, rows)))
 
 
 def registration(

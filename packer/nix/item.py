@@ -3,6 +3,8 @@
 import re
 
 from layers.digest import Digest
+from layers.item import Contents, NarItem
+from packer.nix.valid_path import ValidPath
 
 _HASH = re.compile(r"[0-9a-z]{32}-")
 _VERSION = re.compile(r"-(?=[^A-Za-z])")
@@ -33,3 +35,32 @@ def source_name(path: str) -> str:
 def identity(path: str, nar_hash: Digest) -> Digest:
     """What is equal if two items have equal entries: a NAR does not have the path at which its entries are."""
     return Digest.of(f"{path} {nar_hash}".encode())
+
+
+def nar_item(valid: ValidPath, contents: Contents, nar_hash: Digest, nar_size: int) -> NarItem:
+    """An item of a store.
+
+    Args:
+        valid: what the store says about it.
+        contents: its entries.
+        nar_hash: of its NAR.
+        nar_size: bytes of its NAR.
+    """
+    name, version = name_and_version(valid.path)
+    return NarItem(
+        path=valid.path,
+        name=name,
+        version=version,
+        identity=identity(valid.path, nar_hash),
+        size=nar_size,
+        references=tuple(reference for reference in valid.references if reference != valid.path),
+        contents=contents,
+        nar_hash=nar_hash,
+        nar_size=nar_size,
+        deriver=valid.deriver,
+        signatures=valid.signatures,
+        content_address=valid.content_address,
+        ultimate=valid.ultimate,
+        self_reference=valid.path in valid.references,
+        source=source_name(valid.path),
+    )

@@ -19,7 +19,7 @@ from packer.forms import Form
 from packer.nix import roots as image
 from packer.nix.contents import StoreContents
 from packer.nix.database import StoreDatabase, ask
-from packer.nix.item import identity, name_and_version, source_name
+from packer.nix.item import nar_item
 from packer.nix.layout import GUIX, NIX, Layout
 from packer.nix.links import LinkError, Root
 from packer.nix.registration import read_registration
@@ -31,8 +31,10 @@ _PART = r"[0-9A-Za-z_][0-9A-Za-z+._-]*"
 _INNER = r"(?!\.{1,2}(?:/|$))[^/\x00-\x1f\x7f]+"
 
 #: Below the folder of profiles.
-ProfileName = Annotated[
-    str, Form(rf"(?:{_PART}(?:/{_PART})*)?", "the name of a profile, such as system or per-user/root/profile")
+Profile = Annotated[
+    str,
+    Form(rf"(?:{_PART}(?:/{_PART})*)?", "the name of a profile, such as system or per-user/root/profile"),
+    Field(description="The profile whose first generation the first root is; without one it is a plain root."),
 ]
 
 #: Path in the image -> path in an item.
@@ -71,10 +73,7 @@ class LocalOptions(Record):
     register: Annotated[
         bool, Field(description="Whether the image has the store's database, for the package manager in it.")
     ] = True
-    profile: Annotated[
-        ProfileName,
-        Field(description="The profile whose first generation the first root is; without one it is a plain root."),
-    ] = "system"
+    profile: Profile = "system"
     symlinks: Symlinks = Field(
         default_factory=dict, description="Links in the image: path of the link = path in the first root."
     )
@@ -133,17 +132,7 @@ class LocalStore:
             SymlinkError: a link would lead nowhere.
             PackError: a derivation cannot be read.
         """
-        options = self._options
-        return image.entries(
-            self._layout,
-            closure,
-            self._roots,
-            tree,
-            register=options.register,
-            profile=options.profile,
-            symlinks=options.symlinks,
-            epoch=self._context.epoch,
-        )
+        return image.entries(self._layout, closure, self._roots, tree, self._options, self._context.epoch)
 
     def base_entries(self) -> Iterable[Entry]:
         """Accounts and folders: items bring none."""
@@ -196,21 +185,4 @@ class LocalStore:
         base = os.fsencode(os.path.basename(valid.path))
         contents = StoreContents(os.fsencode(valid.path.strip("/")), os.path.join(folder, base))
         nar_hash, nar_size = (valid.nar_hash, valid.nar_size) if valid.nar_hash else contents.nar_hash()
-        name, version = name_and_version(valid.path)
-        return NarItem(
-            path=valid.path,
-            name=name,
-            version=version,
-            identity=identity(valid.path, nar_hash),
-            size=nar_size,
-            references=tuple(reference for reference in valid.references if reference != valid.path),
-            contents=contents,
-            nar_hash=nar_hash,
-            nar_size=nar_size,
-            deriver=valid.deriver,
-            signatures=valid.signatures,
-            content_address=valid.content_address,
-            ultimate=valid.ultimate,
-            self_reference=valid.path in valid.references,
-            source=source_name(valid.path),
-        )
+        return nar_item(valid, contents, nar_hash, nar_size)

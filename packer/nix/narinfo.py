@@ -24,6 +24,7 @@ from layers.digest import Digest, DigestError
 from layers.errors import PackError
 from packer.nix.base32 import parse_sha256, sha256_text
 from packer.nix.layout import NIX
+from packer.nix.valid_path import ValidPath
 
 #: Where the items of Nix are.
 STORE = NIX.store
@@ -112,6 +113,19 @@ class NarInfo:
             deriver="" if deriver == _NO_DERIVER else fields.path("Deriver", deriver),
             signatures=fields.signatures(),
             content_address=fields.get("CA"),
+        )
+
+    @property
+    def valid_path(self) -> ValidPath:
+        """What a store says about the item when it has copied it."""
+        return ValidPath(
+            self.path,
+            self.nar_hash,
+            self.nar_size,
+            self.references,
+            self.deriver,
+            self.signatures,
+            self.content_address,
         )
 
     @property

@@ -19,6 +19,7 @@ and /tmp. What another store or os.toml has in their place, stays.
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from layers.entry import Data, Directory, Entry, File, Meta, Symlink
 from layers.errors import InputError
@@ -43,15 +44,31 @@ class SymlinkError(InputError):
     """A link of os.toml that would lead nowhere."""
 
 
+class Wanted(Protocol):
+    """What os.toml says about the system of a store.
+
+    Attributes:
+        register: whether the image has a database.
+        profile: whose first generation the first root is, below the folder of profiles; none if it is empty.
+        symlinks: path in the image -> path in the first root to which a link there leads.
+    """
+
+    @property
+    def register(self) -> bool: ...  # noqa: D102
+
+    @property
+    def profile(self) -> str: ...  # noqa: D102
+
+    @property
+    def symlinks(self) -> Mapping[str, str]: ...  # noqa: D102
+
+
 def entries(
     layout: Layout,
     closure: Iterable[StoreItem],
     roots: Sequence[str],
     tree: Tree,
-    *,
-    register: bool,
-    profile: str,
-    symlinks: Mapping[str, str],
+    wanted: Wanted,
     epoch: int,
 ) -> Iterator[Entry]:
     """What belongs to no item.
@@ -61,9 +78,7 @@ def entries(
         closure: items in topological order; the database leaves those of other stores out.
         roots: paths of items that nobody is to collect as garbage; the first one is the system.
         tree: the items' merged entries.
-        register: whether the image has a database.
-        profile: whose first generation the first root is, below the folder of profiles; none if it is empty.
-        symlinks: path in the image -> path in the first root to which a link there leads.
+        wanted: what os.toml says.
         epoch: when items were registered, in seconds since 1970.
 
     Raises:
@@ -72,11 +87,11 @@ def entries(
         PackError: a derivation cannot be read.
     """
     yield Directory(_path(layout.store), _STORE)
-    if layout is GUIX and profile == _SYSTEM:
+    if layout is GUIX and wanted.profile == _SYSTEM:
         yield from _guix_system()
-    yield from _roots(layout, roots, profile)
-    yield from _symlinks(roots[0], symlinks, tree)
-    if register:
+    yield from _roots(layout, roots, wanted.profile)
+    yield from _symlinks(roots[0], wanted.symlinks, tree)
+    if wanted.register:
         yield from _database(layout, closure, epoch)
 
 

@@ -72,14 +72,8 @@ class _HttpConnection(HTTPConnection):
         super().request(*arguments, **options)
 
 
-class _HttpsConnection(HTTPSConnection):
-    def connect(self) -> None:
-        Watch.see(self)
-        super().connect()
-
-    def request(self, *arguments: Any, **options: Any) -> None:
-        Watch.see(self)
-        super().request(*arguments, **options)
+class _HttpsConnection(_HttpConnection, HTTPSConnection):
+    pass
 
 
 class _HttpPool(HTTPConnectionPool):

@@ -19,9 +19,9 @@ from packer.fetch import Fetcher
 from packer.forms import Form
 from packer.nix import binary_cache, nar_cache, roots
 from packer.nix.binary_cache import BinaryCache
-from packer.nix.item import identity, name_and_version, source_name
+from packer.nix.item import nar_item
 from packer.nix.layout import NIX
-from packer.nix.local_store import ProfileName, Symlinks, symlinks_in_stores
+from packer.nix.local_store import Profile, Symlinks, symlinks_in_stores
 from packer.nix.nar_cache import KeptNar, NarCache, NarContents
 from packer.nix.narinfo import STORE, NarInfo
 from packer.nix.signature import Keyring, PublicKeyError, parse_key
@@ -84,10 +84,7 @@ trusted-public-keys = ["cache.example-1:LXEWQrcmsEQBYnyp+6wy9chTD7GQPMTbAiWHF5Ia
         ),
     ] = ()
     register: Annotated[bool, Field(description="Whether the image has Nix's database, for the Nix in it.")] = True
-    profile: Annotated[
-        ProfileName,
-        Field(description="The profile whose first generation the first root is; without one it is a plain root."),
-    ] = "system"
+    profile: Profile = "system"
     symlinks: Symlinks = Field(
         default_factory=dict, description="Links in the image: path of the link = path in the first root."
     )
@@ -156,17 +153,8 @@ class BinaryCacheStore:
             SymlinkError: a link would lead nowhere.
             PackError: a derivation cannot be read.
         """
-        options = self._options
-        return roots.entries(
-            NIX,
-            closure,
-            tuple(dict.fromkeys(options.roots)),
-            tree,
-            register=options.register,
-            profile=options.profile,
-            symlinks=options.symlinks,
-            epoch=self._context.epoch,
-        )
+        named = tuple(dict.fromkeys(self._options.roots))
+        return roots.entries(NIX, closure, named, tree, self._options, self._context.epoch)
 
     def base_entries(self) -> Iterable[Entry]:
         """Accounts and folders: items bring none."""
@@ -218,24 +206,8 @@ class BinaryCacheStore:
 
 
 def _item(info: NarInfo, nar: KeptNar) -> NarItem:
-    name, version = name_and_version(info.path)
-    return NarItem(
-        path=info.path,
-        name=name,
-        version=version,
-        identity=identity(info.path, info.nar_hash),
-        size=info.nar_size,
-        references=tuple(path for path in info.references if path != info.path),
-        contents=NarContents(os.fsencode(info.path.strip("/")), nar),
-        nar_hash=info.nar_hash,
-        nar_size=info.nar_size,
-        deriver=info.deriver,
-        signatures=info.signatures,
-        content_address=info.content_address,
-        ultimate=False,
-        self_reference=info.path in info.references,
-        source=source_name(info.path),
-    )
+    contents = NarContents(os.fsencode(info.path.strip("/")), nar)
+    return nar_item(info.valid_path, contents, info.nar_hash, info.nar_size)
 
 
 @contextmanager

@@ -3,28 +3,16 @@
 import hashlib
 import json
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.oracle import sboms
-from tests.oracle.registry import Registry, docker_registry
-from tests.support.command_line import Workplace, workplace
+from tests.oracle.registry import Registry
+from tests.support.command_line import Workplace
 
 _ALL = '[sbom]\nattach = ["spdx", "cyclonedx", "provenance"]'
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
-    return workplace(tmp_path_factory.mktemp("attachments"))
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    with docker_registry(tmp_path_factory.mktemp("registry") / "data") as running:
-        yield running
 
 
 def _pushed(place: Workplace, reference: str) -> dict[str, Any]:

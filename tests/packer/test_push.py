@@ -5,35 +5,16 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.oracle.registry import Registry, docker_registry
+from tests.oracle.registry import Registry
 from tests.oracle.runtimes import Podman, output
 from tests.support import fault_proxy, stored_images
-from tests.support.command_line import OCIPACK, Answer, Workplace, workplace
-
-_LOGIN = ("ada", "canary-of-a-password")
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
-    return workplace(tmp_path_factory.mktemp("push"))
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    with docker_registry(tmp_path_factory.mktemp("registry") / "data") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    with docker_registry(tmp_path_factory.mktemp("locked") / "data", login=_LOGIN) as running:
-        yield running
+from tests.support.command_line import OCIPACK, Answer, Workplace
+from tests.support.pushing import LOGIN
 
 
 def _pushed(answer: Answer) -> dict[str, Any]:
@@ -184,13 +165,13 @@ def _push_as(place: Workplace, arguments: list[str], password: str, env: dict[st
 def test_no_secret_is_anywhere(place: Workplace, locked: Registry, tmp_path: Path) -> None:
     """Every way to log in, right and wrong, also to a registry that repeats what it is told."""
     place.declare()
-    secret = _LOGIN[1]
-    basic = base64.b64encode(":".join(_LOGIN).encode()).decode()
+    secret = LOGIN[1]
+    basic = base64.b64encode(":".join(LOGIN).encode()).decode()
     helper = tmp_path / "bin" / "docker-credential-canary"
     helper.parent.mkdir()
     helper.write_text(
         f"#!/bin/sh\ncat /proc/[0-9]*/cmdline | tr '\\0' ' ' >> {tmp_path}/processes\n"
-        f"""echo '{{"Username":"{_LOGIN[0]}","Secret":"{secret}"}}'\n"""
+        f"""echo '{{"Username":"{LOGIN[0]}","Secret":"{secret}"}}'\n"""
     )
     helper.chmod(0o755)
     environment = {"PATH": f"{helper.parent}:{os.environ['PATH']}"}
@@ -206,7 +187,7 @@ def test_no_secret_is_anywhere(place: Workplace, locked: Registry, tmp_path: Pat
             reference = f"{address}/secret/{number}"
             options = [reference, "-v", "--timeout", "2"]
             answers += [
-                _push_as(place, ["--username", _LOGIN[0], *options], f"{secret}\n", environment),
+                _push_as(place, ["--username", LOGIN[0], *options], f"{secret}\n", environment),
                 _push_as(place, ["--username", "eve", *options], f"{secret}\n", environment),
                 _push_as(place, options, "", {**environment, "REGISTRY_AUTH_FILE": str(written)}),
                 _push_as(place, options, "", {**environment, "REGISTRY_AUTH_FILE": str(helped)}),

@@ -31,24 +31,11 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    with docker_registry(tmp_path_factory.mktemp("plain") / "registry") as registry:
-        yield registry
-
-
-@pytest.fixture(scope="module")
-def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """A registry that wants a name and a password."""
-    with docker_registry(tmp_path_factory.mktemp("locked") / "registry", login=LOGIN) as registry:
-        yield registry
-
-
-@pytest.fixture(scope="module")
 def secure(tmp_path_factory: pytest.TempPathFactory, certificates: Certificates) -> Iterator[Registry]:
     """A registry over https, with a certificate that nobody else knows."""
     folder = tmp_path_factory.mktemp("secure") / "registry"
-    with docker_registry(folder, login=LOGIN, certificates=certificates) as registry:
-        yield registry
+    with docker_registry(folder, login=LOGIN, certificates=certificates) as running:
+        yield running
 
 
 @pytest.fixture
@@ -61,8 +48,8 @@ def tokens(certificates: Certificates) -> Iterator[TokenServer]:
 def guarded(tmp_path: Path, certificates: Certificates, tokens: TokenServer) -> Iterator[Registry]:
     """A registry that wants tokens."""
     folder = tmp_path / "guarded"
-    with docker_registry(folder, certificates=certificates, token=tokens.configuration) as registry:
-        yield registry
+    with docker_registry(folder, certificates=certificates, token=tokens.configuration) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -77,31 +64,31 @@ def _outcomes(pushed: Pushed) -> Counter[Outcome]:
 @pytest.mark.parametrize("chunk", [0, 65536, 1 << 20])
 @pytest.mark.parametrize("archived", [False, True])
 def test_an_image_is_whole_in_the_registry(
-    plain: Registry, layout: Layout, tmp_path: Path, archived: bool, chunk: int
+    registry: Registry, layout: Layout, tmp_path: Path, archived: bool, chunk: int
 ) -> None:
     path = layout.archive(tmp_path / "image.tar") if archived else layout.folder
     repository = f"whole/{chunk}-{archived}".lower()
-    pushed = push_layout(path, f"{plain.address}/{repository}:1.0", chunk=chunk)
-    assert str(pushed.reference) == f"{plain.address}/{repository}@{layout.digest}"
+    pushed = push_layout(path, f"{registry.address}/{repository}:1.0", chunk=chunk)
+    assert str(pushed.reference) == f"{registry.address}/{repository}@{layout.digest}"
     assert _outcomes(pushed) == {Outcome.SENT: 5}
-    assert plain.tag(repository, "1.0") == layout.digest
-    assert plain.whole(repository, "1.0")
+    assert registry.tag(repository, "1.0") == layout.digest
+    assert registry.whole(repository, "1.0")
 
 
-def test_skopeo_reads_what_was_pushed(plain: Registry, layout: Layout, tmp_path: Path) -> None:
-    push_layout(layout.folder, f"{plain.address}/for/skopeo")
+def test_skopeo_reads_what_was_pushed(registry: Registry, layout: Layout, tmp_path: Path) -> None:
+    push_layout(layout.folder, f"{registry.address}/for/skopeo")
     copied = tmp_path / "copy"
     output(
         "skopeo", "--insecure-policy", "copy", "--src-tls-verify=false", "--preserve-digests",
-        f"docker://{plain.address}/for/skopeo", f"oci:{copied}",
+        f"docker://{registry.address}/for/skopeo", f"oci:{copied}",
     )  # fmt: skip
     theirs = {path.name: path.read_bytes() for path in (copied / "blobs/sha256").iterdir()}
     ours = {path.name: path.read_bytes() for path in (layout.folder / "blobs/sha256").iterdir()}
     assert theirs == ours
 
 
-def test_a_second_push_sends_nothing(plain: Registry, layout: Layout) -> None:
-    reference, progress = f"{plain.address}/twice:1", Recorder()
+def test_a_second_push_sends_nothing(registry: Registry, layout: Layout) -> None:
+    reference, progress = f"{registry.address}/twice:1", Recorder()
     assert push_layout(layout.folder, reference).is_new
     pushed = push_layout(layout.folder, reference, progress=progress)
     assert _outcomes(pushed) == {Outcome.KNOWN: 5}
@@ -110,39 +97,39 @@ def test_a_second_push_sends_nothing(plain: Registry, layout: Layout) -> None:
     assert not progress.transfers
 
 
-def test_a_second_push_opens_no_layer(plain: Registry, layout: Layout, tmp_path: Path) -> None:
+def test_a_second_push_opens_no_layer(registry: Registry, layout: Layout, tmp_path: Path) -> None:
     small = stored_images.layout(tmp_path / "small", [b"a layer"])
-    push_layout(small.folder, f"{plain.address}/unread")
+    push_layout(small.folder, f"{registry.address}/unread")
     for digest in small.sizes:  # the right size, other bytes: whoever reads them notices
         small.path(digest).write_bytes(bytes(small.sizes[digest]))
-    assert _outcomes(push_layout(small.folder, f"{plain.address}/unread")) == {Outcome.KNOWN: 2}
+    assert _outcomes(push_layout(small.folder, f"{registry.address}/unread")) == {Outcome.KNOWN: 2}
 
 
-def test_one_changed_layer_sends_that_layer_and_the_configuration(plain: Registry, tmp_path: Path) -> None:
+def test_one_changed_layer_sends_that_layer_and_the_configuration(registry: Registry, tmp_path: Path) -> None:
     before, after = _layers(1), _layers(1)
     after[1] = b"changed"
-    push_layout(stored_images.layout(tmp_path / "before", before).folder, f"{plain.address}/changed")
-    pushed = push_layout(stored_images.layout(tmp_path / "after", after).folder, f"{plain.address}/changed")
+    push_layout(stored_images.layout(tmp_path / "before", before).folder, f"{registry.address}/changed")
+    pushed = push_layout(stored_images.layout(tmp_path / "after", after).folder, f"{registry.address}/changed")
     sent = {blob.title for blob, outcome in pushed.blobs.items() if outcome is Outcome.SENT}
     assert sent == {"layer 2 of 4", "configuration"}
     assert pushed.is_new
 
 
-def test_a_layer_that_occurs_twice_is_sent_once(plain: Registry, tmp_path: Path) -> None:
+def test_a_layer_that_occurs_twice_is_sent_once(registry: Registry, tmp_path: Path) -> None:
     twice = stored_images.layout(tmp_path / "layout", [b"same", b"other", b"same", b""])
-    assert _outcomes(push_layout(twice.folder, f"{plain.address}/double")) == {Outcome.SENT: 4}
-    assert plain.whole("double", "latest")
+    assert _outcomes(push_layout(twice.folder, f"{registry.address}/double")) == {Outcome.SENT: 4}
+    assert registry.whole("double", "latest")
 
 
-def test_blobs_are_mounted_from_another_repository(plain: Registry, layout: Layout, tmp_path: Path) -> None:
-    push_layout(layout.folder, f"{plain.address}/mount/source")
+def test_blobs_are_mounted_from_another_repository(registry: Registry, layout: Layout, tmp_path: Path) -> None:
+    push_layout(layout.folder, f"{registry.address}/mount/source")
     more = stored_images.layout(tmp_path / "layout", [*_layers(0), b"one more"])
-    pushed = push_layout(more.folder, f"{plain.address}/mount/target", mounts=["mount/nothing", "mount/source"])
+    pushed = push_layout(more.folder, f"{registry.address}/mount/target", mounts=["mount/nothing", "mount/source"])
     assert _outcomes(pushed) == {Outcome.MOUNTED: 4, Outcome.SENT: 2}
-    assert plain.whole("mount/target", "latest")
+    assert registry.whole("mount/target", "latest")
 
 
-def test_an_index_is_pushed_as_a_whole(plain: Registry, tmp_path: Path) -> None:
+def test_an_index_is_pushed_as_a_whole(registry: Registry, tmp_path: Path) -> None:
     folder = tmp_path / "layout"
     images = [
         {
@@ -152,56 +139,58 @@ def test_an_index_is_pushed_as_a_whole(plain: Registry, tmp_path: Path) -> None:
         for name in ("amd64", "arm64")
     ]
     several = stored_images.close(folder, stored_images.index(folder, images))
-    pushed = push_layout(folder, f"{plain.address}/several:1")
+    pushed = push_layout(folder, f"{registry.address}/several:1")
     assert str(pushed.digest) == several.digest
     assert _outcomes(pushed) == {Outcome.SENT: 5}
-    assert plain.whole("several", "1")
+    assert registry.whole("several", "1")
     for name in ("amd64", "arm64"):
         inspected = output(
-            "skopeo", "--override-arch", name, "inspect", "--tls-verify=false", f"docker://{plain.address}/several:1"
+            "skopeo", "--override-arch", name, "inspect", "--tls-verify=false", f"docker://{registry.address}/several:1"
         )
         assert f'"Architecture": "{name}"' in inspected
 
 
-def test_a_digest_alone_makes_no_tag(plain: Registry, layout: Layout) -> None:
-    push_layout(layout.folder, f"{plain.address}/untagged@{layout.digest}")
-    assert plain.whole("untagged", layout.digest)
+def test_a_digest_alone_makes_no_tag(registry: Registry, layout: Layout) -> None:
+    push_layout(layout.folder, f"{registry.address}/untagged@{layout.digest}")
+    assert registry.whole("untagged", layout.digest)
     assert (
-        plain.ask("GET", "/v2/untagged/tags/list")[0] == 404
-        or b'"tags":null' in plain.ask("GET", "/v2/untagged/tags/list")[2]
+        registry.ask("GET", "/v2/untagged/tags/list")[0] == 404
+        or b'"tags":null' in registry.ask("GET", "/v2/untagged/tags/list")[2]
     )
 
 
-def test_another_digest_than_the_references_is_refused_before_anything_is_sent(plain: Registry, layout: Layout) -> None:
+def test_another_digest_than_the_references_is_refused_before_anything_is_sent(
+    registry: Registry, layout: Layout
+) -> None:
     with pytest.raises(InputError, match=layout.digest):
-        push_layout(layout.folder, f"{plain.address}/other:1@sha256:{'0' * 64}")
-    assert plain.ask("GET", "/v2/other/tags/list")[0] == 404
+        push_layout(layout.folder, f"{registry.address}/other:1@sha256:{'0' * 64}")
+    assert registry.ask("GET", "/v2/other/tags/list")[0] == 404
 
 
 @pytest.mark.parametrize("chunk", [0, 65536])
-def test_a_damaged_blob_never_becomes_one(plain: Registry, tmp_path: Path, chunk: int) -> None:
+def test_a_damaged_blob_never_becomes_one(registry: Registry, tmp_path: Path, chunk: int) -> None:
     damaged = stored_images.layout(tmp_path / "layout", _layers(2))
     largest = max(damaged.sizes, key=lambda digest: damaged.sizes[digest])
     with damaged.path(largest).open("r+b") as file:
         file.seek(1_500_000)
         file.write(b"damage")
     with pytest.raises(PackError, match="the bytes are not those of " + largest):
-        push_layout(damaged.folder, f"{plain.address}/damaged/{chunk}", chunk=chunk)
-    assert plain.tag(f"damaged/{chunk}", "latest") is None
+        push_layout(damaged.folder, f"{registry.address}/damaged/{chunk}", chunk=chunk)
+    assert registry.tag(f"damaged/{chunk}", "latest") is None
 
 
-def test_a_tag_stays_as_it_was_when_a_push_fails(plain: Registry, layout: Layout, tmp_path: Path) -> None:
-    push_layout(layout.folder, f"{plain.address}/stays:1")
+def test_a_tag_stays_as_it_was_when_a_push_fails(registry: Registry, layout: Layout, tmp_path: Path) -> None:
+    push_layout(layout.folder, f"{registry.address}/stays:1")
     broken = stored_images.layout(tmp_path / "layout", [b"fine", b"broken"])
     broken.path(max(broken.sizes)).write_bytes(bytes(broken.sizes[max(broken.sizes)]))
     with pytest.raises(PackError):
-        push_layout(broken.folder, f"{plain.address}/stays:1")
-    assert plain.tag("stays", "1") == layout.digest
+        push_layout(broken.folder, f"{registry.address}/stays:1")
+    assert registry.tag("stays", "1") == layout.digest
 
 
-def test_progress_is_told_for_each_blob(plain: Registry, layout: Layout) -> None:
+def test_progress_is_told_for_each_blob(registry: Registry, layout: Layout) -> None:
     progress = Recorder()
-    push_layout(layout.folder, f"{plain.address}/progress", progress=progress)
+    push_layout(layout.folder, f"{registry.address}/progress", progress=progress)
     assert progress.said == [("push", sum(layout.sizes.values()))]
     assert progress.transfers["layer 4 of 4"] == [1 << 20, 2 << 20, 3_000_000]
     assert {name: done[-1] for name, done in progress.transfers.items() if name.startswith("layer")} == {
@@ -246,11 +235,11 @@ def test_https_with_an_unknown_authority(secure: Registry, layout: Layout) -> No
         push_layout(layout.folder, f"{secure.address}/untrusted", keychain=as_user())
 
 
-def test_https_is_spoken_to_who_is_not_on_this_machine(plain: Registry, layout: Layout) -> None:
+def test_https_is_spoken_to_who_is_not_on_this_machine(registry: Registry, layout: Layout) -> None:
     """127.0.0.1 under a name that nothing is known of."""
     with pytest.raises(RegistryError, match="the connection failed"):
-        push_layout(layout.folder, f"{plain.address.replace('127.0.0.1', '0.0.0.0')}/remote")
-    push_layout(layout.folder, f"{plain.address.replace('127.0.0.1', '0.0.0.0')}/remote", plain_http=True)
+        push_layout(layout.folder, f"{registry.address.replace('127.0.0.1', '0.0.0.0')}/remote")
+    push_layout(layout.folder, f"{registry.address.replace('127.0.0.1', '0.0.0.0')}/remote", plain_http=True)
 
 
 def test_token_authentication(

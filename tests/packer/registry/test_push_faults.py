@@ -13,7 +13,7 @@ import pytest
 from layers.errors import PackError
 from packer.registry.answer import Limits
 from packer.registry.push import Outcome
-from tests.oracle.registry import Registry, docker_registry
+from tests.oracle.registry import Registry
 from tests.support import fault_proxy, stored_images
 from tests.support.fault_proxy import Eavesdropper, Fault, Faults
 from tests.support.pushing import LOGIN, as_user, push_layout
@@ -24,12 +24,6 @@ _SIDE_BY_SIDE = 4
 _TIME = 15.0  # seconds for a push: many times what the limits come to
 _SIZES = (1, 20_000, 400_000)
 _LIMITS = Limits(patience=0.7, first_pause=0.01, stall=0.25, grace=0.6, slowest=1 << 21)
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    with docker_registry(tmp_path_factory.mktemp("faults") / "registry", login=LOGIN) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +43,12 @@ def layouts(tmp_path_factory: pytest.TempPathFactory) -> list[Layout]:
     ]
 
 
-def _restart(registry: Registry) -> Fault:
+def _restart(locked: Registry) -> Fault:
     """Kill the registry while it has a request; it is there again soon."""
 
     def fault(exchange: fault_proxy.Exchange) -> None:
-        registry.kill(signal.SIGKILL)
-        threading.Timer(0.05, registry.start).start()
+        locked.kill(signal.SIGKILL)
+        threading.Timer(0.05, locked.start).start()
         raise fault_proxy.GoneError
 
     return fault
@@ -92,10 +86,10 @@ def _fault(random_numbers: random.Random, elsewhere: Eavesdropper) -> Fault:
     )
 
 
-def test_200_runs(registry: Registry, elsewhere: Eavesdropper, layouts: list[Layout]) -> None:
+def test_200_runs(locked: Registry, elsewhere: Eavesdropper, layouts: list[Layout]) -> None:
     def runs(seeds: range) -> list[bool]:
-        with fault_proxy.fault_proxy(registry.port) as faults:
-            return [_run(registry, faults, elsewhere, layouts, seed) for seed in seeds]
+        with fault_proxy.fault_proxy(locked.port) as faults:
+            return [_run(locked, faults, elsewhere, layouts, seed) for seed in seeds]
 
     with ThreadPoolExecutor(_SIDE_BY_SIDE) as executor:  # most of the time is waiting
         parts = list(executor.map(runs, [range(first, _RUNS, _SIDE_BY_SIDE) for first in range(_SIDE_BY_SIDE)]))
@@ -104,14 +98,14 @@ def test_200_runs(registry: Registry, elsewhere: Eavesdropper, layouts: list[Lay
 
 @pytest.mark.parametrize("number", range(0, 14, 2))
 def test_a_registry_that_is_killed_and_comes_back(
-    registry: Registry, elsewhere: Eavesdropper, layouts: list[Layout], number: int
+    locked: Registry, elsewhere: Eavesdropper, layouts: list[Layout], number: int
 ) -> None:
-    with fault_proxy.fault_proxy(registry.port) as faults:
-        _run(registry, faults, elsewhere, layouts, 1000 + number, {number: _restart(registry)})
+    with fault_proxy.fault_proxy(locked.port) as faults:
+        _run(locked, faults, elsewhere, layouts, 1000 + number, {number: _restart(locked)})
 
 
 def _run(
-    registry: Registry,
+    locked: Registry,
     faults: Faults,
     elsewhere: Eavesdropper,
     layouts: list[Layout],
@@ -124,7 +118,7 @@ def _run(
     repository = f"run/{seed}"
     reference, chunk = f"{faults.address}/{repository}:1", random_numbers.choice([0, 1 << 14, 1 << 17])
     if had := random_numbers.random() < 0.3:
-        push_layout(old.folder, f"{registry.address}/{repository}:1", keychain=as_user())
+        push_layout(old.folder, f"{locked.address}/{repository}:1", keychain=as_user())
     count = random_numbers.randint(1, 4)
     faults.begin(plan or {random_numbers.randrange(20): _fault(random_numbers, elsewhere) for _ in range(count)})
     began = time.monotonic()
@@ -136,13 +130,13 @@ def _run(
         assert _is_clean(str(error)), error
     assert time.monotonic() - began < _TIME
     faults.begin({})
-    registry.wait()
-    tag = registry.tag(repository, "1")
+    locked.wait()
+    tag = locked.tag(repository, "1")
     assert tag == new.digest if succeeded else tag in {new.digest, old.digest if had else None}
     again = push_layout(new.folder, reference, keychain=as_user(), chunk=chunk)
     assert not succeeded or set(again.blobs.values()) == {Outcome.KNOWN}
-    assert registry.tag(repository, "1") == new.digest
-    assert registry.whole(repository, "1")
+    assert locked.tag(repository, "1") == new.digest
+    assert locked.whole(repository, "1")
     assert not [head for head in elsewhere.heard if _secret_in(head)]
     return succeeded
 

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -20,18 +19,12 @@ from packer.registry.referrers import Attachment, attach
 from packer.registry.repository import Repository
 from packer.registry.transport import Access, Transport
 from tests.oracle import image_spec
-from tests.oracle.registry import Registry, docker_registry
+from tests.oracle.registry import Registry
 from tests.support import stored_images
 from tests.support.pushing import QUICK, Nobody, push_layout
 
 _ONE = Attachment("application/spdx+json", "application/spdx+json", b'{"one": 1}', "one")
 _TWO = Attachment("a/two", "application/vnd.in-toto+json", b'{"two": 2}', "two", {"about": "two"})
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    with docker_registry(tmp_path_factory.mktemp("referrers") / "registry") as running:
-        yield running
 
 
 def _described(manifest: Manifest) -> Descriptor:
