@@ -387,7 +387,7 @@ def test_mistakes_are_told(desk: Desk, image: Layout, tmp_path: Path, arguments:
 def test_the_passphrase_is_nowhere_to_be_seen(desk: Desk, image: Layout, tmp_path: Path) -> None:
     """Not in outputs, files, or the arguments and the environment of any program."""
     (tmp_path / "disk.img").write_bytes(b"disk")
-    desk.ring.forget(anew=True)  # strace would wait for an agent that gpg has started
+    desk.ring.forget()
     command = ["strace", "-f", "-v", "-s", "100000", "-e", "trace=execve", "-o", str(tmp_path / "trace"),
                str(OCIPACK), "sign", "--key", desk.release, "--gnupg-home", str(desk.ring.home),
                *desk.passphrase, "--lookaside", str(tmp_path / "lookaside"), "--identity",

@@ -11,7 +11,6 @@ import hashlib
 import http.server
 import lzma
 import os
-import shutil
 import subprocess
 import tempfile
 import threading
@@ -19,6 +18,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
+
+from tests.support.openpgp import KeyRing, key_ring
 
 SUITE = "steady"
 COMPONENT = "main"
@@ -246,32 +247,20 @@ def _stanza(deb: Path, folder: Path) -> str:
 
 
 @functools.cache
-def _gnupg() -> str:
-    """A key store of our own, with a short name because gpg puts sockets into it; ended and removed at exit."""
-    home = tempfile.mkdtemp(prefix="ocipack-gpg-")
-    atexit.register(shutil.rmtree, home, ignore_errors=True)
-    atexit.register(
-        subprocess.run, ["gpgconf", "--homedir", home, "--kill", "gpg-agent"], check=False, stderr=subprocess.DEVNULL
-    )
-    return home
-
-
-def _gpg(*arguments: str, data: bytes = b"") -> bytes:
-    command = ["gpg", "--homedir", _gnupg(), "--batch", "--quiet", "--no-tty", "--passphrase", "", *arguments]
-    environment = {**os.environ, "LC_ALL": "C"}
-    return subprocess.run(command, input=data, check=True, stdout=subprocess.PIPE, env=environment).stdout
+def _ring() -> KeyRing:
+    """Throw-away keys, for as long as this process runs."""
+    ring = contextlib.ExitStack()
+    atexit.register(ring.close)
+    return ring.enter_context(key_ring())
 
 
 @functools.cache
 def keyring(key: str) -> bytes:
     """The public half of a throw-away key."""
-    user = f"{key}@example.invalid"
-    _gpg("--pinentry-mode", "loopback", "--quick-generate-key", user, "ed25519", "sign", "never")
-    return _gpg("--export", user)
+    return _ring().public(_ring().key(key))
 
 
 def clearsigned(key: str, data: bytes) -> bytes:
     """The data with the signature of a key, as InRelease has it."""
     keyring(key)
-    arguments = ["--pinentry-mode", "loopback", "--digest-algo", "SHA512", "--local-user", f"{key}@example.invalid"]
-    return _gpg(*arguments, "--clearsign", data=data)
+    return _ring().sign(data, f"{key}@example.invalid", how="--clearsign", more=("--digest-algo", "SHA512"))

@@ -3,6 +3,7 @@
 import contextlib
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,12 +67,9 @@ class KeyRing:
     def public(self, *keys: str) -> bytes:
         return self.gpg("--export", *keys)
 
-    def forget(self, *, anew: bool = False) -> None:
-        """End the agent, which knows passphrases; or have another one."""
-        subprocess.run(["gpgconf", "--homedir", self.home, "--kill", "all"], check=True, capture_output=True)
-        if anew:
-            command = ["gpgconf", "--homedir", str(self.home), "--launch", "gpg-agent"]
-            subprocess.run(command, check=True, capture_output=True)
+    def forget(self) -> None:
+        """Have the agent forget passphrases."""
+        subprocess.run(["gpgconf", "--homedir", self.home, "--reload", "gpg-agent"], check=True, capture_output=True)
 
     def revoke(self, key: str) -> None:
         text = (self.home / "openpgp-revocs.d" / f"{key}.rev").read_text()
@@ -93,13 +91,14 @@ class KeyRing:
 
 @contextlib.contextmanager
 def key_ring() -> Iterator[KeyRing]:
-    """A folder without keys; its agent is ended."""
-    with tempfile.TemporaryDirectory(prefix="gpg-", ignore_cleanup_errors=True) as name:
-        home = Path(name)
-        # Hashing a passphrase takes a tenth of a second on purpose.
-        (home / "gpg-agent.conf").write_text("s2k-count 65536\nallow-loopback-pinentry\n")
-        ring = KeyRing(home)
-        try:
-            yield ring
-        finally:
-            ring.forget()
+    """A folder without keys, and its agent; both go when this process does, even if it is killed."""
+    home = Path(tempfile.mkdtemp(prefix="gpg-"))
+    # Hashing a passphrase takes a tenth of a second on purpose.
+    (home / "gpg-agent.conf").write_text("s2k-count 65536\nallow-loopback-pinentry\n")
+    # An agent that has started a program ends when that does, and this one does when its input ends.
+    waiter: list[str | Path] = ["sh", "-c", 'cat; gpgconf --homedir "$0" --kill all; rm -rf "$0"', home]
+    command: list[str | Path] = ["gpg-agent", "--homedir", home, "--quiet", "--daemon", "--", *waiter]
+    with subprocess.Popen(command, stdin=subprocess.PIPE):
+        while not (home / "S.gpg-agent").exists():
+            time.sleep(0.01)
+        yield KeyRing(home)

@@ -1,5 +1,6 @@
 """What GnuPG signs for us, and which signatures are believed: 10 good ones, and bad ones of every kind."""
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -234,6 +235,40 @@ def test_nothing_is_left_behind(keys: Keys, tmp_path: Path, monkeypatch: pytest.
     with Verifier(keys.ring.public(keys.release), "the key", ENVIRONMENT) as verifier:
         verifier.inline(keys.ring.sign(TEXT, keys.release))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("key", "signature"),
+    [
+        (lambda keys: keys.ring.public(keys.release), lambda keys: keys.ring.sign(TEXT, keys.release)),
+        (lambda keys: keys.ring.gpg("--export-secret-keys", keys.release), lambda _: b""),
+        (
+            lambda keys: keys.ring.public(keys.rsa),
+            lambda keys: keys.ring.gpg(
+                "--trust-model", "always", "--encrypt", "--recipient", keys.rsa, data=keys.ring.sign(TEXT, keys.rsa)
+            ),
+        ),
+    ],
+    ids=["public key", "secret key", "encrypted"],
+)
+def test_checking_starts_no_agent(
+    keys: Keys,
+    monkeypatch: pytest.MonkeyPatch,
+    key: Callable[[Keys], bytes],
+    signature: Callable[[Keys], bytes],
+) -> None:
+    """One would outlive a run that is killed."""
+    left: list[str] = []
+    close = Verifier.close
+
+    def look(verifier: Verifier) -> None:
+        left.extend(os.listdir(verifier._home))
+        close(verifier)
+
+    monkeypatch.setattr(Verifier, "close", look)
+    with contextlib.suppress(InputError, BadSignatureError), Verifier(key(keys), "a key", ENVIRONMENT) as verifier:
+        verifier.inline(signature(keys))
+    assert sorted(left) == ["pubring.kbx", "pubring.kbx~"]
 
 
 def test_without_gnupg_that_is_said(keys: Keys) -> None:
