@@ -2,8 +2,9 @@
 
 os.toml --produce--> layers that are known by their digests --> those that the registry lacks are made --> registry
 a layout, in a folder or an archive ------------------------------------------------------------------> registry
+several of them, for different platforms --index-----------------------------------------------------> registry
 
-What `[sbom]` wants attached to the image follows, when the image is there.
+What is attached to the image follows, when the image is there: what `[sbom]` wants, or files.
 """
 
 import contextlib
@@ -22,10 +23,11 @@ from packer import attachments
 from packer.build import Production, Settings, open_workshop
 from packer.declaration import Declaration
 from packer.provenance import Build
-from packer.registry.image import Blob, Manifest
+from packer.registry.image import Blob, Image, Manifest
+from packer.registry.joint_image import JointImage
 from packer.registry.push import Pushed, PushProgress, push
 from packer.registry.reference import Reference
-from packer.registry.referrers import attach
+from packer.registry.referrers import Attachment, attach
 from packer.registry.repository import Repository
 from packer.registry.stored_image import StoredImage
 from packer.registry.transport import Access, Transport
@@ -63,20 +65,32 @@ class Target:
             yield Repository(self.reference, transport, self.mounts, self.chunk)
 
 
-def push_stored(path: str, target: Target, progress: PushProgress) -> Pushed:
-    """Push the image of a layout.
+def push_stored(paths: Sequence[str], target: Target, progress: PushProgress, documents: Sequence[str] = ()) -> Pushed:
+    """Push the image of a layout, or an index of the images of several.
 
     Args:
-        path: of the layout, a folder or an archive.
-        target: where it goes.
+        paths: of the layouts, folders or archives.
+        target: where they go.
         progress: is told what is done.
+        documents: paths of what is attached to the images: SBOMs, provenance.
 
     Raises:
-        PackError: the layout is not what it says, or the registry does not take it.
+        InputError: the layouts do not go together, or a document is not about one of them.
+        PackError: a layout is not what it says, or the registry does not take it.
     """
-    image = StoredImage(path)
+    images = [StoredImage(path) for path in paths]
+    image = images[0] if len(images) == 1 else JointImage(images)
+    wanted = [attachments.of_file(path, image.manifests) for path in documents]
+    return _push(image, wanted, target, progress)
+
+
+def _push(
+    image: Image, wanted: Sequence[tuple[Attachment, Manifest]], target: Target, progress: PushProgress
+) -> Pushed:
     with target.open() as repository:
-        return push(image, target.reference, repository, progress)
+        pushed = push(image, target.reference, repository, progress)
+        attached = {each.title: attach(each, _described(subject), repository) for each, subject in wanted}
+    return replace(pushed, attached=attached)
 
 
 def push_built(
@@ -108,10 +122,7 @@ def push_built(
                 Build(declaration, settings, one), (manifest.digest, made.layers), name
             )
         ]
-        with target.open() as repository:
-            pushed = push(image, target.reference, repository, progress)
-            attached = {each.title: attach(each, _described(subject), repository) for each, subject in wanted}
-    return replace(pushed, attached=attached)
+        return _push(image, wanted, target, progress)
 
 
 def stored_sizes(production: Production, settings: Settings) -> dict[Digest, int]:

@@ -15,28 +15,37 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("arguments", nargs=-1, required=True, metavar="[OS_TOML | ARCHIVE | LAYOUT] REFERENCE")
+@click.argument("arguments", nargs=-1, required=True, metavar="[OS_TOML | ARCHIVE|LAYOUT...] REFERENCE")
 @click.option("--chunk-size", type=click.IntRange(1), metavar="MIB", help="Send blobs in chunks of this many MiB.")
 @click.option("--mount-from", multiple=True, metavar="REPOSITORY", help="A repository of the same registry to reuse.")
+@click.option(
+    "--attach", "documents", multiple=True, metavar="FILE", help="An SBOM or provenance of an image that was built."
+)
 @registry_options
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 @closure_options
 @click.pass_obj
 def push(surroundings: Surroundings, /, arguments: tuple[str, ...], as_json: bool, **options: Any) -> None:
-    """Push an image to a registry: built from os.toml on the way, or built before."""
+    """Push an image to a registry: built from os.toml on the way, or built before; of several, an index."""
     from formats.reading.open import may_be_image
     from packer import build, report
     from packer.console import ConsoleProgress
     from packer.push import push_built, push_stored
 
-    if len(arguments) > 2:
-        raise click.UsageError(f"one image and one reference, not {' and '.join(arguments)}")
-    file = arguments[0] if len(arguments) == 2 else DECLARATION
-    target = _target(arguments[-1], options, surroundings)
-    common = common_options(file, options, surroundings.processors)
+    *given, reference = arguments
+    files = given or [DECLARATION]
+    target = _target(reference, options, surroundings)
+    stored = [file for file in files if may_be_image(file)]
+    if len(files) > 1 and len(stored) < len(files):
+        other = next(file for file in files if file not in stored)
+        raise click.UsageError(f"{other} is no image: an index is made of several that were built before")
+    if options["documents"] and not stored:
+        raise click.UsageError("--attach goes with images that were built before; [sbom] says what others get")
+    common = common_options(files[0], options, surroundings.processors)
     with ConsoleProgress(common.verbosity) as progress:
-        if may_be_image(file):
-            pushed = push_stored(surroundings.path(file), target, progress)
+        if stored:
+            paths, documents = ([surroundings.path(file) for file in each] for each in (stored, options["documents"]))
+            pushed = push_stored(paths, target, progress, documents)
         else:
             work, declaration = settings(common, options, surroundings, progress), declared(common)
             pushed = push_built(declaration, build.produce(declaration, work), work, target, progress)

@@ -49,6 +49,7 @@ class LocalOptions(Record):
     """Items of a store on this machine with all that they need."""
 
     LOCKED: ClassVar[tuple[str, ...]] = ("roots",)
+    ONE_PLATFORM: ClassVar[str] = "its roots were built for one"
 
     roots: Annotated[
         tuple[Annotated[str, forms.NOT_EMPTY], ...],

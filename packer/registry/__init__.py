@@ -5,6 +5,8 @@ credentials     where people keep their passwords
 authorization   challenges, and the tokens that answer them
 transport       requests: the only module that knows oras and requests
 repository      blobs and manifests of one repository
+stored_image    an image that was built before, and was stored
+joint_image     several of them, under one index
 push            an image: blobs side by side, its tag last
 referrers       what is attached to an image
 """

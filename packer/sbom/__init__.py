@@ -23,12 +23,11 @@ if TYPE_CHECKING:
 
 #: Every form: its name, which is its module's, and how its files are called.
 ENDINGS = {"spdx": ".spdx.json", "cyclonedx": ".cdx.json"}
+MEDIA_TYPES = {"spdx": "application/spdx+json", "cyclonedx": "application/vnd.cyclonedx+json"}
 
 
 class Form(Protocol):
     """A module of this package that writes SBOMs."""
-
-    MEDIA_TYPE: str
 
     def document(self, bill: "Bill") -> bytes:
         """An SBOM."""

@@ -27,8 +27,6 @@ from formats.container_image import canonical_json
 from layers.digest import Digest
 from packer.sbom.components import Bill, Component
 
-MEDIA_TYPE = "application/vnd.cyclonedx+json"
-
 _SYSTEM = "ocipack:system"
 
 

@@ -35,8 +35,6 @@ from formats.container_image import canonical_json
 from layers.digest import Digest
 from packer.sbom.components import Bill, Component
 
-MEDIA_TYPE = "application/spdx+json"
-
 _VERSION = "SPDX-2.3"
 _DOCUMENT = "SPDXRef-DOCUMENT"
 _SYSTEM = "SPDXRef-System"

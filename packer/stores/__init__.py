@@ -4,7 +4,8 @@ A store module has
 
     Options                    a record of what `[store]` takes, checked by packer.config; its LOCKED names the fields
                                that say which items are wanted: if one changes, os.lock has to be made anew; its
-                               ONCE, if it has one, why an image has no second store of this type
+                               ONCE, if it has one, why an image has no second store of this type; its ONE_PLATFORM,
+                               why it cannot be for several
     open_store(options, context) -> Store
     kept(cache)                if it keeps something in the cache, what that is (`layers.cache.Keeper`)
 

@@ -70,6 +70,7 @@ roots = ["/nix/store/ixcwh8rx7hqcnmp4vm19rjfvz7hkhhzq-hello-2.12"]
 trusted-public-keys = ["cache.example-1:LXEWQrcmsEQBYnyp+6wy9chTD7GQPMTbAiWHF5IaSIE="]
 """
     LOCKED: ClassVar[tuple[str, ...]] = ("roots",)
+    ONE_PLATFORM: ClassVar[str] = "its roots were built for one"
 
     url: Annotated[_Url, Field(description="Address of the cache: where nix-cache-info is below.")]
     roots: Annotated[

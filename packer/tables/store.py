@@ -132,14 +132,25 @@ def stores_of_platforms(tables: object, platform: object, platforms: object) -> 
     named = platforms if isinstance(platforms, tuple) and platforms else (platform,)
     found = tables if isinstance(tables, tuple) else (tables,)
     for place, table in enumerate(found):
+        where = (place,) if isinstance(tables, tuple) else ()
+        yield from _too_many_platforms(table, named, where)
         for rank, name in enumerate(_platforms(table)):
             if name in PLATFORMS and name not in named:
-                where = (place,) if isinstance(tables, tuple) else ()
                 error = mistake(f"{quoted(name)} is no platform of this os.toml", names=[*map(str, named)])
                 yield failure(error, "store", *where, "platforms", rank)
     for rank, name in enumerate(named):
         if tables and isinstance(name, str) and not any(name in (_platforms(one) or (name,)) for one in found):
             yield failure(mistake(f"{quoted(name)} has no store"), "platforms", *([rank] if platforms else []))
+
+
+def _too_many_platforms(table: object, named: tuple[object, ...], where: tuple[int, ...]) -> Iterable[InitErrorDetails]:
+    """A store whose items are for one platform, and that is to give those of several."""
+    name, wanted = _value(table, "type"), _platforms(table) or named
+    if not isinstance(name, str) or name not in stores.NAMES or len(wanted) < 2:
+        return
+    if reason := getattr(stores.store_module(name).Options, "ONE_PLATFORM", ""):
+        hint = f'say platforms = ["{wanted[0]}"] in it, and add a [[store]] for each of the others'
+        yield failure(mistake(f"is for {len(wanted)} platforms, and {reason}", hint=hint), "store", *where, "platforms")
 
 
 def _platforms(table: object) -> tuple[Any, ...]:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.oracle import sboms
 from tests.oracle.registry import Registry
+from tests.support import stored_images
 from tests.support.command_line import Workplace
 
 _ALL = '[sbom]\nattach = ["spdx", "cyclonedx", "provenance"]'
@@ -93,6 +94,48 @@ def test_the_lock_is_told_of(place: Workplace, registry: Registry) -> None:
     (statement,) = _attached(registry, "locked", pushed["digest"]).values()
     told = json.loads(statement)["predicate"]["buildDefinition"]["resolvedDependencies"][1]
     assert told == {"name": "os.lock", "digest": {"sha256": hashlib.sha256(data).hexdigest()}}
+
+
+def test_files_are_attached_to_what_was_built_before(place: Workplace, registry: Registry, tmp_path: Path) -> None:
+    place.declare(_ALL)
+    pushed = _pushed(place, f"{registry.address}/built:1")
+    found = _attached(registry, "built", pushed["digest"])
+    statement = place.folder / "provenance.json"
+    statement.write_bytes(found["application/vnd.in-toto+json"])
+    assert place.run("oci", "-o", "it", "--sbom", "it.spdx.json", "--sbom", "it.cdx.json").code == 0
+    files = [argument for name in ("it.spdx.json", "it.cdx.json", statement) for argument in ("--attach", name)]
+    answer = place.run("push", "--json", *files, "it", f"{registry.address}/stored:1")
+    assert answer.code == 0, answer.err
+    stored = json.loads(answer.out)["pushed"]
+    assert list(stored["attached"]) == ["it.spdx.json", "it.cdx.json", statement.name]
+    assert list(stored["attached"].values()) == list(pushed["attached"].values())
+    assert _attached(registry, "stored", pushed["digest"]) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "nothing that is attached"),
+        ("[]", "nothing that is attached"),
+        ('{"spdxVersion": "SPDX-2.3", "spdxVersion": "SPDX-2.3"}', "nothing that is attached"),
+        ('{"spdxVersion": "SPDX-2.3"}', "names none of these images"),
+        ('{"bomFormat": "CycloneDX", "of": "sha256:' + "0" * 64 + '"}', "names none of these images"),
+        ('{"_type": "https://in-toto.io/Statement/v1"}', "nothing that is attached"),
+    ],
+)
+def test_files_that_are_not_about_the_image(place: Workplace, tmp_path: Path, text: str, said: str) -> None:
+    layout = stored_images.layout(tmp_path / "layout", [b"a layer"])
+    (tmp_path / "document").write_text(text)
+    answer = place.run("push", "--attach", tmp_path / "document", layout.folder, "localhost:1/nowhere")
+    assert answer.code == 2, answer.err
+    assert said in answer.err
+
+
+def test_what_os_toml_gets_attached_it_says_itself(place: Workplace) -> None:
+    place.declare()
+    answer = place.run("push", "--attach", "os.toml", "localhost:1/nowhere")
+    assert answer.code == 2
+    assert "[sbom] says what others get" in answer.err
 
 
 def test_without_being_told_nothing_is_attached(place: Workplace, registry: Registry) -> None:

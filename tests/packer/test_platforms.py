@@ -14,6 +14,7 @@ from tests.oracle.registry import Registry, docker_registry
 from tests.oracle.runtimes import Docker, Podman, output
 from tests.support.command_line import Workplace, workplace
 from tests.support.debian_archive import Archive, Link, Program
+from tests.support.nix_store import SmallStore
 
 _PLATFORMS = {"x86_64-linux": "amd64", "aarch64-linux": "arm64"}
 
@@ -186,8 +187,71 @@ def test_a_pushed_index_is_pulled_for_each_platform(
         assert copied["architecture"] == architecture
 
 
+def test_images_that_were_built_one_by_one_are_one_index(place: Workplace, registry: Registry, podman: Podman) -> None:
+    together = _made(place, "oci")
+    alone = []
+    for name, form in zip(_PLATFORMS, ("docker", "oci"), strict=True):  # an archive, and a folder
+        _declare(place, platforms=f'"{name}"')
+        alone.append(_made(place, form, "-o", name)["path"])
+    reference = f"{registry.address}/joint:1"
+    _run(place, "push", *alone, reference)
+    assert registry.tag("joint", "1") == together["digest"]
+    assert registry.whole("joint", "1")
+    for image, architecture in zip(together["images"], _PLATFORMS.values(), strict=True):
+        podman.command("pull", "-q", "--tls-verify=false", "--arch", architecture, reference)
+        assert json.loads(podman.command("inspect", reference))[0]["Id"] == image["image-id"].removeprefix("sha256:")
+    answer = place.run("push", *alone, alone[0], reference)
+    assert answer.code == 2
+    assert "are both for linux/amd64" in answer.err
+    answer = place.run("push", alone[0], "os.toml", reference)
+    assert answer.code == 2
+    assert "os.toml is no image" in answer.err
+
+
+def test_a_nix_store_for_each_platform(tmp_path: Path, nix_store: SmallStore) -> None:
+    """The items of one store, which are for this machine, are told apart by their roots."""
+    place = workplace(tmp_path)
+    stores = "".join(
+        f'[[store]]\ntype = "nix"\nroot = "{nix_store.root}"\nroots = ["{root}"]\nplatforms = ["{name}"]\n'
+        for name, root in zip(_PLATFORMS, (nix_store.item("bash"), nix_store.other), strict=True)
+    )
+    (place.folder / "os.toml").write_text(f'{_HEAD}platforms = ["x86_64-linux", "aarch64-linux"]\n{stores}')
+    _run(place, "lock")
+    images = _made(place, "oci", "-o", "it")["images"]
+    assert [image["platform"] for image in images] == list(_PLATFORMS)
+    for name, image in zip(_PLATFORMS, images, strict=True):
+        (place.folder / "os.toml").write_text(f'{_HEAD}platforms = ["{name}"]\n{_of(stores, name)}')
+        (place.folder / "os.lock").unlink(missing_ok=True)
+        assert _made(place, "oci", "-o", name)["digest"] == image["digest"]
+
+
+def _of(stores: str, platform: str) -> str:
+    """The one of several `[[store]]` that is for a platform."""
+    (found,) = (one for one in stores.split("[[store]]") if platform in one)
+    return f"[store]{found}"
+
+
 _HEAD = 'name = "x"\n'
 _STORE = '[store]\ntype = "debian"\npackages = ["bash"]\n'
+
+
+_CACHE = 'url = "file:///x"\nroots = ["/nix/store/ixcwh8rx7hqcnmp4vm19rjfvz7hkhhzq-hello-2.12"]\n'
+
+
+@pytest.mark.parametrize(
+    ("store", "given"), [("nix", 'roots = ["/x"]\n'), ("guix", 'roots = ["/x"]\n'), ("binary-cache", _CACHE)]
+)
+def test_items_that_were_built_are_for_one_platform(store: str, given: str) -> None:
+    platforms = 'platforms = ["x86_64-linux", "aarch64-linux"]\n'
+    table = f'type = "{store}"\n{given}'
+    refused = (f"[store]\n{table}", f"[store]\n{table}{platforms}", f"[[store]]\n{table}")
+    for text, where in zip(refused, ("store", "store", "store[0]"), strict=True):
+        with pytest.raises(ConfigError, match="its roots were built for one") as raised:
+            parse(_HEAD + platforms + text, "os.toml")
+        assert [mistake.key for mistake in raised.value.mistakes] == [f"{where}.platforms"]
+    each = "".join(f'[[store]]\n{table}platforms = ["{name}"]\n' for name in _PLATFORMS)
+    assert len(parse(_HEAD + platforms + each, "os.toml").store) == 2
+    assert parse(f'{_HEAD}platforms = ["x86_64-linux"]\n[store]\n{table}', "os.toml").platforms == ("x86_64-linux",)
 
 
 @pytest.mark.parametrize(

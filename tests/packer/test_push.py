@@ -107,7 +107,8 @@ def test_what_is_told(place: Workplace, registry: Registry) -> None:
     ("arguments", "said"),
     [
         ((), "Missing argument"),
-        (("a", "b", "c"), "one image and one reference"),
+        (("os.toml", "gone.tar", "localhost:1/app"), "gone.tar"),
+        (("os.toml", "os.toml", "localhost:1/app"), "os.toml is no image"),
         (("os.toml", "Example.org/Team/App"), "lower case"),
         (("gone.toml", "localhost:1/app"), "gone.toml"),
         (("localhost:1/app", "--mount-from", "../x"), "not a repository"),

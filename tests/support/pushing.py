@@ -76,4 +76,4 @@ def push_layout(
         limits=limits,
     )
     target = Target(parsed, access, [parsed.sibling(name) for name in mounts], chunk)
-    return push_stored(str(path), target, progress or Recorder())
+    return push_stored([str(path)], target, progress or Recorder())

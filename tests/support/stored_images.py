@@ -48,7 +48,12 @@ def put(folder: Path, data: bytes, media_type: str) -> dict[str, Any]:
     return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(data)}
 
 
-def image(folder: Path, layers: Sequence[bytes], architecture: str = "amd64") -> dict[str, Any]:
+def image(
+    folder: Path,
+    layers: Sequence[bytes],
+    architecture: str = "amd64",
+    annotations: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
     """Write an image's blobs; the descriptor of its manifest."""
     described = [put(folder, data, LAYER) for data in layers]
     facts = {
@@ -58,6 +63,8 @@ def image(folder: Path, layers: Sequence[bytes], architecture: str = "amd64") ->
     }
     config = put(folder, json.dumps(facts).encode(), CONFIG)
     manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": described}
+    if annotations:
+        manifest["annotations"] = dict(annotations)
     return put(folder, json.dumps(manifest).encode(), MANIFEST)
 
 
