@@ -14,6 +14,7 @@ Here, whatever a registry does:
 
 import contextlib
 import functools
+import re
 import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -42,6 +43,8 @@ from packer.registry.reference import Reference
 _MOST_TOLD = 1 << 16  # bytes of an answer of which nothing more than its status and headers is wanted
 _LARGEST_TOKEN = 1 << 20  # bytes of a token server's answer
 _MOST_REDIRECTS = 5
+_LONGEST_LINK = 1 << 13  # characters of a header
+_NEXT = re.compile(r'<([^<>]*)>\s*;[^,]*\brel="?next\b')
 _CONNECTIONS = 16  # kept for each host
 _QUESTIONS = ("GET", "HEAD")
 _REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
@@ -171,8 +174,20 @@ class Transport:
         Raises:
             RegistryError: it names no such place.
         """
+        return self._trusted(answer.headers.get("Location", ""), here)
+
+    def next_page(self, answer: Answer, here: str) -> str:
+        """Where a list goes on (RFC 8288, as distribution-spec has it); empty at its end.
+
+        Raises:
+            RegistryError: it goes on at a place that is not trusted.
+        """
+        found = _NEXT.search(answer.headers.get("Link", "")[:_LONGEST_LINK])
+        return self._trusted(found[1], urljoin(self.origin, here)) if found else ""
+
+    def _trusted(self, there: str, here: str) -> str:
         try:
-            there = urljoin(here, answer.headers.get("Location", ""))
+            there = urljoin(here, there)
             parts, own = urlsplit(there), web.origin(there) == web.origin(self.origin)
         except ValueError:
             parts, own, there = urlsplit(""), False, ""
@@ -340,14 +355,16 @@ class _Session(requests.Session):
         self._place = place
         self._access = access
         self._trust = trust
+        self._lock = threading.Lock()
         self.adapters.clear()
         self.mount("http://", _Adapter(None))
 
     def get_adapter(self, url: str) -> BaseAdapter:
-        """Called by requests; certificates are read when they are needed, which takes 20 ms."""
-        if url.startswith("https:") and "https://" not in self.adapters:
-            self.mount("https://", _Adapter(self._trust()))
-        return super().get_adapter(url)
+        """Called by requests, from all threads; certificates are read when they are needed, which takes 20 ms."""
+        with self._lock:
+            if url.startswith("https:") and "https://" not in self.adapters:
+                self.mount("https://", _Adapter(self._trust()))
+            return super().get_adapter(url)
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         """Redirects are not looked at: requests would read the whole body of one."""

@@ -1,9 +1,11 @@
 """What leaves this machine, to whom, and for how long."""
 
 import contextlib
+import ssl
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 
 from layers.errors import InputError
+from packer import web
 from packer.registry.answer import InterruptedRequestError, Limits, RegistryError, StoppedError
 from packer.registry.credentials import Keychain
 from packer.registry.reference import Reference
@@ -316,3 +319,25 @@ def test_certificates_that_cannot_be_read(tmp_path: Path) -> None:
                 ) as transport,
             ):
                 transport.request("GET", "/v2/")
+
+
+def test_the_first_requests_of_several_threads_read_certificates_once(
+    certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[ssl.SSLContext] = []
+
+    def trust(access: Access) -> ssl.SSLContext:
+        time.sleep(0.1)  # until all of them are here
+        made.append(web.trust({"SSL_CERT_FILE": access.certificates}))
+        return made[-1]
+
+    monkeypatch.setattr(Access, "trust", trust)
+    access = Access(Nobody(), certificates=str(certificates.authority), limits=QUICK)
+    with (
+        _serving(certificates) as server,
+        Transport(Reference.parse(f"{server.address}/app"), access, []) as transport,
+        ThreadPoolExecutor(6) as executor,
+    ):
+        answers = executor.map(lambda _: transport.request("GET", "/v2/").status, range(6))
+        assert list(answers) == [200] * 6
+    assert len(made) == 1
