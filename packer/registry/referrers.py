@@ -1,6 +1,6 @@
 """What is attached to an image of a registry: manifests that name it as their subject (distribution-spec 1.1).
 
-GET referrers/DIGEST    an index of them, where the registry has the API
+GET referrers/DIGEST    an index of them, a page at a time, where the registry has the API
 GET manifests/sha256-HEX    the same index under a tag, which clients keep up where it has not (Unavailable
 Referrers API); what others have put there stays
 """
@@ -92,14 +92,13 @@ def attached(digest: Digest, artifact_type: str, repository: Repository) -> Sequ
         RegistryError: the registry does not say.
         ArtefactError: it answers with something else.
     """
-    data = repository.referrers(digest)
-    if data is None and (index := repository.document(_fallback(digest))):
-        data = index.data
-    if data is None:
-        return []
+    pages = repository.referrers(digest)
+    if pages is None and (index := repository.document(_fallback(digest))):
+        pages = [index.data]
     return [
         documents.digest(each.get("digest"), "a referrer")
-        for each in _named(data)
+        for page in pages or ()
+        for each in _named(page)
         if each.get("artifactType") == artifact_type
     ]
 

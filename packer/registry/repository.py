@@ -6,9 +6,10 @@ HEAD  manifests/TAG                       what the tag leads to
 PUT   manifests/TAG                       when all that the manifest names is there
 GET   manifests/NAME                      a document, compared with its digest by who asks by one
 GET   blobs/DIGEST, Range: bytes=N-M      a part of a blob; compared by who puts the parts together
-GET   referrers/DIGEST                    what refers to a manifest; 404 where that is not known
+GET   referrers/DIGEST                    what refers to a manifest, page by page; 404 where that is not known
 """
 
+import re
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeVar
@@ -24,6 +25,10 @@ from packer.registry.upload import Observer, Upload
 
 if TYPE_CHECKING:
     from packer.registry.transport import Transport
+
+_MOST_PAGES = 100  # of referrers
+_MOST_REFERRERS = 16 << 20  # bytes, of all pages
+_WHOLE_SIZE = re.compile(r"bytes \d+-\d+/(\d{1,18})")  # RFC 9110, 14.4
 
 _Result = TypeVar("_Result")
 
@@ -167,7 +172,7 @@ class Repository:
         Raises:
             RegistryError: the registry does not say, or gives other bytes than those of the digest.
         """
-        answer = self._document(f"manifests/{name}", ", ".join(DOCUMENTS))
+        answer = self._document(self._path(f"manifests/{name}"), ", ".join(DOCUMENTS))
         if not answer:
             return None
         manifest = Manifest(answer.headers.get("Content-Type", "").partition(";")[0].strip(), answer.body)
@@ -176,41 +181,35 @@ class Repository:
             raise RegistryError(f"{self._reference.name} gives {manifest.digest} for {name}")
         return manifest
 
-    def referrers(self, digest: Digest) -> bytes | None:
-        """The index of what refers to a manifest; None if the registry does not know such things.
+    def referrers(self, digest: Digest) -> list[bytes] | None:
+        """The indexes of what refers to a manifest, one a page; None if the registry does not know such things.
 
         Raises:
-            RegistryError: the registry does not say.
+            RegistryError: the registry does not say, or does not come to an end.
         """
-        answer = self._document(f"referrers/{digest}", INDEX)
-        return answer.body if answer else None
+        path = self._path(f"referrers/{digest}")
+        pages: list[bytes] = []
+        while answer := self._document(path, INDEX):
+            pages.append(answer.body)
+            path = self._transport.next_page(answer, path)
+            if not path:
+                return pages
+            if len(pages) == _MOST_PAGES or sum(map(len, pages)) > _MOST_REFERRERS:
+                raise RegistryError(f"{self._reference.name} names more referrers of {digest} than anybody has")
+        if pages:
+            raise RegistryError(f"{self._reference.name} does not have the next page of referrers that it names")
+        return None
 
-    def _document(self, name: str, accepted: str) -> Answer | None:
+    def _document(self, path: str, accepted: str) -> Answer | None:
         most, headers = LARGEST_DOCUMENT, {"Accept": accepted}
-        answer = self._tried(
-            lambda: self._transport.request("GET", self._path(name), headers=headers, size=most, most=most)
-        )
+        answer = self._tried(lambda: self._transport.request("GET", path, headers=headers, size=most, most=most))
         if answer.status == HTTPStatus.NOT_FOUND:
             return None
         if answer.status != HTTPStatus.OK:
             raise RegistryError(f"{self._reference.name} cannot be read: {self._transport.told(answer)}")
         if not answer.is_whole:
-            raise RegistryError(f"{self._reference.name}: {name} is larger than {most >> 20} MiB")
+            raise RegistryError(f"{self._reference.name}: {path} is larger than {most >> 20} MiB")
         return answer
-
-    def blob_size(self, digest: Digest) -> int | None:
-        """Bytes of a blob; None if the registry does not have it.
-
-        Raises:
-            RegistryError: it does not say.
-        """
-        answer = self._tried(lambda: self._transport.request("HEAD", self._path(f"blobs/{digest}")))
-        size = answer.headers.get("Content-Length", "")
-        if answer.status == HTTPStatus.NOT_FOUND:
-            return None
-        if answer.status != HTTPStatus.OK or not (size.isascii() and size.isdecimal()):
-            raise RegistryError(f"{self._reference.name} cannot be read: {self._transport.told(answer)}")
-        return int(size[:18])
 
     def blob_part(self, digest: Digest, start: int, size: int) -> bytes:
         """A part of a blob; its bytes are not compared with anything.
@@ -226,6 +225,10 @@ class Repository:
             whole = answer.status == HTTPStatus.OK and not start
             if not whole and answer.status != HTTPStatus.PARTIAL_CONTENT:
                 raise RegistryError(f"{self._reference.name}: {digest} is not given: {self._transport.told(answer)}")
+            if (whole_size := _whole_size(answer)) is not None and whole_size < start + size:
+                raise RegistryError(
+                    f"{self._reference.name}: {digest} has {whole_size} bytes, fewer than it is said to have"
+                )
             if len(answer.body) != size or not answer.is_whole:
                 raise InterruptedRequestError(f"{digest}: {len(answer.body)} bytes came where {size} were wanted")
             return answer.body
@@ -242,3 +245,9 @@ class Repository:
                 return work()
             except InterruptedRequestError as error:
                 patience.wait(error)
+
+
+def _whole_size(answer: Answer) -> int | None:
+    """Bytes of all of which an answer has a part, if it says so."""
+    found = _WHOLE_SIZE.fullmatch(answer.headers.get("Content-Range", ""))
+    return int(found[1]) if found else None

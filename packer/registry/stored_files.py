@@ -1,8 +1,10 @@
 """An image of a registry, read as if it were an OCI image layout; see `formats.reading.files`.
 
-Documents are fetched at the beginning, blobs when somebody reads them, part by part: nothing is kept on disk.
+Documents are fetched at the beginning, blobs when somebody reads them, part by part: nothing is kept on disk. How large
+a blob is, the manifest says: the registry is asked for its bytes, and for nothing before.
 """
 
+import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -57,6 +59,7 @@ class RegistryFiles:
         self._repository = repository
         self._left = _MOST_DOCUMENTS
         self._files: dict[str, bytes] = {}
+        self._sizes: dict[Digest, int] = {}
         top = self._fetch(str(reference.digest or reference.tag))
         if not top:
             raise ArtefactError(f"there is no image {reference}")
@@ -72,18 +75,32 @@ class RegistryFiles:
         if not name.startswith(_BLOBS):
             return None
         digest = Digest.parse(f"sha256:{name.removeprefix(_BLOBS)}")
-        size = self._repository.blob_size(digest)
+        size = self._sizes.get(digest)
         return None if size is None else RegistryBlob(self._repository, digest, size)
 
     def _follow(self, manifest: Manifest, levels: int) -> None:
         """Fetch what an index names."""
-        if manifest.media_type not in documents.INDEXES or not levels:
+        if manifest.media_type not in documents.INDEXES:
+            self._note_sizes(manifest)
+            return
+        if not levels:
             return
         where = f"index {manifest.digest} of {self.origin}"
         index = documents.table(documents.parsed(manifest.data, where), where)
         for descriptor in documents.descriptors(index.get("manifests"), where):
             if self._path(descriptor.digest) not in self._files and (below := self._fetch(str(descriptor.digest))):
                 self._follow(below, levels - 1)
+
+    def _note_sizes(self, manifest: Manifest) -> None:
+        """Note how large the blobs of a manifest are; of a damaged one, its readers say what is wrong."""
+        where = f"manifest {manifest.digest}"
+        with contextlib.suppress(ArtefactError):
+            facts = documents.table(documents.parsed(manifest.data, where), where)
+            named = [
+                documents.descriptor(facts.get("config"), where),
+                *documents.descriptors(facts.get("layers"), where),
+            ]
+            self._sizes |= {descriptor.digest: descriptor.size for descriptor in named}
 
     def _fetch(self, name: str) -> Manifest | None:
         manifest = self._repository.document(name)

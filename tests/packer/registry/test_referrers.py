@@ -15,12 +15,12 @@ from layers.entry import Content
 from packer.registry.answer import RegistryError
 from packer.registry.image import Blob, Manifest
 from packer.registry.reference import Reference
-from packer.registry.referrers import Attachment, attach
+from packer.registry.referrers import Attachment, attach, attached
 from packer.registry.repository import Repository
 from packer.registry.transport import Access, Transport
 from tests.oracle import image_spec
 from tests.oracle.registry import Registry
-from tests.support import stored_images
+from tests.support import fault_proxy, stored_images
 from tests.support.pushing import QUICK, Nobody, push_layout
 
 _ONE = Attachment("application/spdx+json", "application/spdx+json", b'{"one": 1}', "one")
@@ -135,6 +135,62 @@ def test_a_tag_that_is_something_else_is_left_alone(registry: Registry, tmp_path
     assert registry.tag("else", tag) == before
 
 
+def _pages(*links: str) -> fault_proxy.Fault:
+    """A registry that lists referrers itself, one a page; each page has a link to the next one."""
+
+    def fault(exchange: fault_proxy.Exchange) -> None:
+        path = exchange.head.split(b" ", 2)[1].decode()
+        if "/referrers/" not in path:
+            return exchange.forward()
+        rank = int(path.partition("?page=")[2] or 0)
+        entry = {"mediaType": MANIFEST, "size": 1, "digest": f"sha256:{rank:064}", "artifactType": "a/b"}
+        body = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": [entry]}).encode()
+        link = [f"Link: {links[min(rank, len(links) - 1)].format(rank + 1)}"] if links else []
+        status = "200 OK" if rank < 1000 else "404 Not Found"
+        return exchange.answer(status, f"Content-Type: {INDEX}", *link, body=body)
+
+    return fault
+
+
+def _listed(registry: Registry, fault: fault_proxy.Fault) -> tuple[list[int], int]:
+    """The referrers that are found, and how many requests that takes."""
+    with fault_proxy.fault_proxy(registry.port) as proxy:
+        proxy.always = fault
+        reference = Reference.parse(f"{proxy.address}/paged")
+        with Transport(reference, Access(Nobody(), limits=QUICK), ["repository:paged:pull"]) as transport:
+            found = attached(Digest("0" * 64), "a/b", Repository(reference, transport))
+        return [int(digest.hex) for digest in found], len([one for one in proxy.requests if b"/referrers/" in one])
+
+
+@pytest.mark.parametrize(
+    ("links", "count"),
+    [
+        ((), 1),
+        (("",), 1),
+        (("<?page={}>; rel=prev",), 1),
+        (('<?page={}>; rel="next"', '</v2/paged/referrers/x?page={}>; title="a"; rel=next', ""), 3),
+        (('</elsewhere>; rel="first", <?page={}>; rel="next"', '<?page=9>; rel="last"'), 2),
+    ],
+)
+def test_lists_of_several_pages(registry: Registry, links: tuple[str, ...], count: int) -> None:
+    assert _listed(registry, _pages(*links)) == (list(range(count)), count)
+
+
+@pytest.mark.parametrize(
+    ("link", "said"),
+    [
+        ("<?page={}>; rel=next", "more referrers .* than anybody has"),
+        ("<?page=0>; rel=next", "more referrers .* than anybody has"),
+        ("<?page=1000>; rel=next", "does not have the next page"),
+        ("<http://example.invalid/?page=1>; rel=next", "neither its own origin nor https"),
+        ("<http://[>; rel=next", "neither its own origin nor https"),
+    ],
+)
+def test_pages_that_lead_astray(registry: Registry, link: str, said: str) -> None:
+    with pytest.raises(RegistryError, match=said):
+        _listed(registry, _pages(link))
+
+
 # -- registries that Debian has none of ---------------------------------------------------------------------------
 
 
@@ -162,8 +218,8 @@ class _Shelf:
     def put(self, manifest: Manifest, name: str) -> None:
         self.manifests[name] = manifest
 
-    def referrers(self, digest: Digest) -> bytes | None:
-        return b"{}" if self.has_api else None
+    def referrers(self, digest: Digest) -> list[bytes] | None:
+        return [b"{}"] if self.has_api else None
 
     def put_shared(self, manifest: Manifest, tag: str) -> None:
         self.shared += 1
