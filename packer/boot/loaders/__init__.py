@@ -15,7 +15,7 @@ from layers.reader import Reader
 from packer.boot.kernel import Kernel
 
 #: Names of boot loaders.
-LOADERS = ("grub", "systemd-boot")
+LOADERS = ("grub", "systemd-boot", "u-boot")
 
 #: The name for none.
 NONE = "none"
