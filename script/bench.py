@@ -15,6 +15,8 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import bench_layering
+
 from formats.platform import PLATFORMS
 from layers.entry import Data, Directory, File, Symlink
 from layers.item import StoreItem
@@ -456,6 +458,11 @@ def random_layout(folder: Path, count: int) -> None:
     layout(folder, [os.urandom((1 << 30) // count) for _ in range(count)], tag="1")
 
 
+def layering(folder: Path) -> None:
+    """What updates pull by each strategy: no times, but ratios."""
+    bench_layering.layering(_STORE_PACKAGES)
+
+
 # A child begins with the size of this process, so that what grows it comes last.
 MEASUREMENTS: dict[str, Callable[[Path], None]] = {
     "nginx": nginx,
@@ -466,6 +473,7 @@ MEASUREMENTS: dict[str, Callable[[Path], None]] = {
     "qcow2": qcow2,
     "push": push,
     "entries": entries,
+    "layering": layering,
 }
 
 
