@@ -104,6 +104,16 @@ def test_many_new_items_get_their_share_of_the_layers() -> None:
     assert sum(any(name.startswith("new") for name in names) for names in names_of(after)) >= 5
 
 
+def test_a_layer_of_which_something_is_gone_is_planned_anew() -> None:
+    stays, gone, other = make_item("stays"), make_item("gone"), make_item("other")
+    before = Kept((PreviousLayer((stays, gone), "both"), PreviousLayer((other,), "one")))
+    groups = plan(Closure([stays, other]), before, 5).groups
+    assert [(group.reason, [item.path for item in group.items]) for group in groups] == [
+        ("one", ["other"]),
+        ("number 1 by power of two of the size", ["stays"]),
+    ]
+
+
 def test_an_image_that_names_an_item_twice_gives_it_to_one_layer() -> None:
     item, other = make_item("a"), make_item("b")
     twice = Kept(

@@ -57,6 +57,11 @@ def test_sources_that_have_a_layer_each_are_split_while_there_are_layers_left() 
     assert groups[4].reason in ("source a, split", "source b, split")
 
 
+def test_a_source_of_one_item_is_not_split() -> None:
+    sizes = {"large": (512, "l"), "alone": (256, "a"), "b1": (4, "b"), "b2": (2, "b"), "b3": (1, "b")}
+    assert layers_of(debian(sizes), 5) == [["large"], ["alone"], ["b2", "b3"], ["b1"]]
+
+
 def test_everybody_is_alone_when_all_fit() -> None:
     assert layers_of(debian({"a": (1, ""), "b": (9, ""), "c": (3, "")}), 4) == [["b"], ["c"], ["a"]]
 
