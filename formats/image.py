@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from formats.platform import Platform
+from layers.errors import InputError
 from layers.tree import Tree
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ class Image:
         compression: of formats that can be with and without.
         volatile_root: whether what is written to the root is gone at the next start.
         shared_store: the store's items are not in the image: the host shares its own.
+        store_only: there is nothing but the store of Nix or Guix, at the root of the file system.
         shared_network: the host shares its network.
         disk_uuid: of a GPT; None: one that derives from what is packed.
         efi_variables: whether a file with the variables of UEFI firmware, which starts this disk, is made beside it.
@@ -113,6 +115,7 @@ class Image:
     compression: bool = True
     volatile_root: bool = False
     shared_store: bool = False
+    store_only: bool = False
     shared_network: bool = False
     disk_uuid: UUID | None = None
     efi_variables: bool = False
@@ -145,13 +148,36 @@ def image_of(image: Image, system: "System") -> Image:
     Args:
         image: without one; a root file system without a label gets that of its kind of system.
         system: what is packed.
+
+    Raises:
+        InputError: the store alone is wanted, and there is none that is one folder.
     """
-    label = root_label(system)
-    partitions = tuple(
-        replace(partition, label=label) if partition.mount_point == "/" and not partition.label else partition
-        for partition in image.partitions
+    root = Partition(mount_point=_store(system), label="nix-store") if image.store_only else None
+    partitions = tuple(_as_root(partition, root, system) for partition in image.partitions)
+    loader = "none" if image.store_only else image.boot_loader
+    return replace(
+        image,
+        operating_system=system,
+        partitions=partitions,
+        platform=image.platform or system.platform,
+        boot_loader=loader,
     )
-    return replace(image, operating_system=system, partitions=partitions, platform=image.platform or system.platform)
+
+
+def _as_root(partition: Partition, store: Partition | None, system: "System") -> Partition:
+    """A root with its label, or with the store in its place; what is no root stays as it is."""
+    if partition.mount_point != "/":
+        return partition
+    label = store.label if store else root_label(system)
+    return replace(partition, label=partition.label or label, mount_point=store.mount_point if store else "/")
+
+
+def _store(system: "System") -> str:
+    """The folder that a store is in."""
+    for store in _LABELS:
+        if all(item.path.startswith(store) for item in system.closure):
+            return store.rstrip("/")
+    raise InputError("there is more to pack than one store of Nix or Guix", hint="Leave store-only out.")
 
 
 def root_label(system: "System") -> str:

@@ -18,6 +18,9 @@ from formats.partition.gpt import FIRST_USABLE
 from formats.platform import PLATFORMS
 from layers.errors import InputError
 
+#: The form of a type's name: it is a word of the command line, and part of a file's name.
+NAME_PATTERN = "[a-z0-9][a-z0-9+-]{0,63}"
+
 _MIB = 1 << 20
 
 #: Where the first partition begins: GRUB's code for a BIOS is before it.
@@ -59,7 +62,6 @@ ADDITIONAL_SPACE = 512 * _MIB
 
 _ESP_OFFSET = 8 * _MIB
 _XBOOTLDR_OFFSET = 100 * _MIB
-_STORES = ("/nix/store", "/gnu/store")
 
 
 def layout(name: str, boot_end: int = BOOT_END) -> Image:
@@ -124,27 +126,6 @@ def board_disk(board: Board) -> Image:
         boot_loader="u-boot",
         board=board.name,
     )
-
-
-def store_only(image: Image, store: str) -> Image:
-    """A disk with a store alone, at the root of its file system: what make-disk-image calls `onlyNixStore`.
-
-    Args:
-        image: of which the root becomes the store.
-        store: where it is in the system, and where it will be mounted.
-
-    Raises:
-        InputError: that is no store.
-    """
-    if store not in _STORES:
-        raise InputError(f"{store} is no store of Nix or Guix", hint="Only these are in one folder.")
-    partitions = tuple(
-        replace(partition, mount_point=store, label=partition.label or "nix-store")
-        if partition.mount_point == "/"
-        else partition
-        for partition in image.partitions
-    )
-    return replace(image, partitions=partitions, boot_loader="none")
 
 
 #: Those that are formats of their own: without partitions.

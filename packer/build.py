@@ -20,13 +20,13 @@ from formats.system import System
 from layers.blob import BlobCache, Workshop
 from layers.codec import Codec
 from layers.digest import Digest
-from layers.errors import PackError
+from layers.errors import InputError, PackError
 from layers.item import Closure
 from layers.output import make_cache
 from layers.plan import LayerPlan, plan
 from layers.progress import Progress
 from layers.strategies import strategy
-from packer import lock
+from packer import image_types, lock, post_build
 from packer.accounts import Ids
 from packer.assemble import assemble, made_ids
 from packer.declaration import Declaration
@@ -34,6 +34,7 @@ from packer.lock import Lock, LockedItem
 from packer.skipped import ScriptedStore, Skipped
 from packer.stores import StoreContext
 from packer.supply import Supply, joined, naming, open_store
+from packer.tables.types import Kind
 
 if TYPE_CHECKING:
     from packer.previous import Previous
@@ -103,16 +104,20 @@ class Output:
     """An artefact to be made.
 
     Attributes:
-        format: its name.
+        type: name of its type.
         path: where it goes.
         options: what the format's table of os.toml says.
         platform: name of the one that it is for; empty: for all that there are.
+        format: name of the format; empty: the type's.
+        post_build: a program and its arguments, that gets the artefact when it is there.
     """
 
-    format: str
+    type: str
     path: str
     options: Any = None
     platform: str = ""
+    format: str = ""
+    post_build: tuple[str, ...] = ()
 
 
 def produce(declaration: Declaration, settings: Settings) -> list[Production]:
@@ -173,8 +178,21 @@ def build(productions: Sequence[Production], outputs: Sequence[Output], settings
     Raises:
         PackError: a content cannot be read, or an output cannot be written.
     """
+    made = _made(productions, outputs, settings)
+    _hand_over(outputs, settings)
+    return made
+
+
+def _made(productions: Sequence[Production], outputs: Sequence[Output], settings: Settings) -> list[Artefact]:
     with open_workshop(productions, settings) as workshop:
-        return [write(output.format, list(_orders(productions, output, workshop))) for output in outputs]
+        return [write(output.format or output.type, list(_orders(productions, output, workshop))) for output in outputs]
+
+
+def _hand_over(outputs: Sequence[Output], settings: Settings) -> None:
+    """Give artefacts to the programs that want them."""
+    for output in outputs:
+        if output.post_build:
+            post_build.run(output.post_build, output.path, settings.folder, settings.environment)
 
 
 def _orders(productions: Sequence[Production], output: Output, workshop: Workshop) -> Iterator[Order]:
@@ -210,7 +228,7 @@ def check(productions: Sequence[Production], outputs: Sequence[Output], settings
         DifferenceError: names the files that differ; the first artefacts are there to be looked at.
         PackError: as `build`.
     """
-    first = build(productions, outputs, settings)
+    first = _made(productions, outputs, settings)
     with tempfile.TemporaryDirectory(prefix="check-", dir=settings.cache) as folder:
         again = [
             replace(output, path=os.path.join(folder, str(rank), os.path.basename(output.path)))
@@ -218,7 +236,7 @@ def check(productions: Sequence[Production], outputs: Sequence[Output], settings
         ]
         for output in again:
             os.mkdir(os.path.dirname(output.path))
-        build(productions, again, replace(settings, cache=os.path.join(folder, "cache")))
+        _made(productions, again, replace(settings, cache=os.path.join(folder, "cache")))
         differing = [
             output.path
             for output, second in zip(outputs, again, strict=True)
@@ -229,27 +247,40 @@ def check(productions: Sequence[Production], outputs: Sequence[Output], settings
             "a second build gave different bytes: " + ", ".join(differing),
             hint="diffoscope tells what differs; is an item changed by somebody while it is packed?",
         )
+    _hand_over(outputs, settings)
     return first
 
 
-def outputs(declaration: Declaration, formats: Iterable[str], settings: Settings, folder: str) -> list[Output]:
-    """The artefacts of some formats, where they go when nothing else is said: NAME-VERSION.FORMAT in a folder.
+def outputs(declaration: Declaration, types: Iterable[str], settings: Settings, folder: str) -> list[Output]:
+    """The artefacts of some types, where they go when nothing else is said: NAME-VERSION.FORMAT in a folder.
 
     Of formats that cannot hold several platforms there is one for each: NAME-VERSION-PLATFORM.FORMAT.
 
     Raises:
-        InputError: a file that a format's table names cannot be used.
+        InputError: there is no such type, it is not for a platform, or a file that its table names cannot be used.
     """
     name = repository_name(declaration.name).replace("/", "-")
     stem = f"{name}-{tag(declaration.version)}" if declaration.version else name
     made = []
-    for kind in formats:
-        options = declaration.format_options(kind, settings.folder)
-        in_one = kind in INDEXED or len(declaration.target_platforms) == 1
+    for kind in map(declaration.kind, types):
+        _check_platforms(kind, declaration)
+        options = image_types.options(declaration, kind.name, settings.folder)
+        after = image_types.post_build(declaration, kind.name)
+        in_one = kind.format in INDEXED or len(declaration.target_platforms) == 1
         for platform in [""] if in_one else declaration.platforms:
-            name = format_module(kind).default_output(f"{stem}-{platform}" if platform else stem, options)
-            made.append(Output(kind, os.path.join(folder, name), options, platform))
+            whose = f"{stem}-{platform}" if platform else stem
+            own = f"{whose}-{kind.name}" if kind.name != kind.base.name and kind.format != "disk" else whose
+            path = os.path.join(folder, format_module(kind.format).default_output(own, options))
+            made.append(Output(kind.name, path, options, platform, kind.format, after))
     return made
+
+
+def _check_platforms(kind: Kind, declaration: Declaration) -> None:
+    """Refuse a type that is not for the processors that os.toml names."""
+    wrong = [platform.name for platform in declaration.target_platforms if platform.name not in kind.base.platforms]
+    if kind.base.platforms and wrong:
+        known = ", ".join(kind.base.platforms)
+        raise InputError(f"{kind.name} is for {known}, not for {', '.join(wrong)}", hint="`ocipack types` has others.")
 
 
 def _system(

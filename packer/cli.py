@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import click
 
-from formats import format as formats
+from formats.image_types import TYPES
 from layers.errors import InputError, PackError
 from layers.output import said
 from packer.commands import cache, declaration, inspection, make, plan, push, signing
@@ -46,15 +46,24 @@ def _fail(message: str, code: int) -> int:
 
 
 class _Commands(click.Group):
-    """Commands of their own, and one for each format."""
+    """Commands of their own, and one for each type of artefact; os.toml may have more of these."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*formats.NAMES, *super().list_commands(ctx)]
+        return [*TYPES, *super().list_commands(ctx)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name in formats.NAMES:
-            return make.format_command(cmd_name)
-        return super().get_command(ctx, cmd_name)
+        return make.type_command(cmd_name) if cmd_name in TYPES else super().get_command(ctx, cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError:
+            name, *rest = args
+            if name not in make.declared_types(rest):
+                raise
+            return name, make.type_command(name), rest
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -84,16 +93,8 @@ def _password() -> str:
     return password
 
 
-@ocipack.command()
-def types() -> None:
-    """List the types of artefact."""
-    from packer import report
-
-    click.echo(report.table([(name, formats.format_module(name).SUMMARY) for name in formats.NAMES]))
-
-
 for command in (
-    *(make.build, plan.plan, push.push, cache.cache),
+    *(make.build, make.types, plan.plan, push.push, cache.cache),
     *(declaration.init, declaration.check, declaration.lock),
     *(inspection.inspect, inspection.diff, signing.sign, signing.verify),
 ):

@@ -11,20 +11,22 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 from pydantic_core import InitErrorDetails
 
-from formats.format import NAMES
+from formats.image_types import TYPES
 from formats.platform import PLATFORMS, Platform
+from layers.errors import InputError
 from packer import forms
+from packer.document import quoted
 from packer.record import Record, failure, mistake, settings
+from packer.tables import types
 from packer.tables.container import Container
+from packer.tables.disk import Disk
 from packer.tables.layers import Layers
 from packer.tables.operating_system import OperatingSystem
 from packer.tables.sbom import Sbom
 from packer.tables.store import StoreTable, second_stores, stores_of_platforms
 from packer.tables.tarball import Tarball
+from packer.tables.types import TYPE_NAME, Kind, TypeDeclaration
 from packer.tables.wsl2 import Wsl2
-
-#: The formats that have a table of their own.
-OWN_TABLES = ("tarball", "wsl2")
 
 _ANNOTATIONS = (
     *("title", "description", "version", "revision", "licenses"),
@@ -84,9 +86,10 @@ licenses = "Apache-2.0"
     authors: str = Field(default="", description="Who is responsible for it, and how to reach them.")
     licenses: str = Field(default="", description='Licences of what is in it, as an SPDX expression: `"MIT OR 0BSD"`.')
     revision: str = Field(default="", description="The revision of the source code, such as a commit's hash.")
-    outputs: tuple[Annotated[str, forms.Choice("type of artefact", {name: name for name in NAMES})], ...] = Field(
+    outputs: tuple[Annotated[str, TYPE_NAME], ...] = Field(
         default=(),
-        description="The types of artefact that `ocipack build` makes, all from one reading.",
+        description="The types of artefact that `ocipack build` makes, all from one reading: `ocipack types` lists "
+        "them.",
         json_schema_extra={"uniqueItems": True},
     )
     store: Annotated[tuple[Annotated[Any, StoreTable()], ...], forms.OneOrMore()] = Field(
@@ -99,6 +102,10 @@ licenses = "Apache-2.0"
     tarball: Tarball = Field(default=Tarball(), description="How the root file system becomes one tar.")
 
     wsl2: Wsl2 = Field(default=Wsl2(), description="What a distribution for WSL has besides.")
+    disk: Disk = Field(default=Disk(), description="What disks look like.")
+    types: Mapping[Annotated[str, TYPE_NAME], TypeDeclaration] = Field(
+        default_factory=dict, description="Image types of your own, by name."
+    )
     sbom: Sbom = Field(default=Sbom(), description="What is told about an image beside it.")
 
     @classmethod
@@ -106,6 +113,8 @@ licenses = "Apache-2.0"
         """One platform or several, nothing twice, and no second store of a type of which there can be one."""
         yield from second_stores(table.get("store"))
         yield from stores_of_platforms(table.get("store"), table.get("platform"), table.get("platforms"))
+        yield from types.mistakes(table.get("types"), table)
+        yield from _unknown("outputs", table.get("outputs"), table.get("types"))
         yield from _twice("outputs", table.get("outputs"))
         yield from _twice("platforms", table.get("platforms"))
         if table.get("platform") and table.get("platforms"):
@@ -129,17 +138,16 @@ licenses = "Apache-2.0"
             if not options.platforms or platform.name in options.platforms
         ]
 
-    def format_options(self, name: str, folder: str) -> Any:
-        """What the table of a format tells it; nothing for formats without a table of their own.
-
-        Args:
-            name: of the format, which is the table's.
-            folder: of os.toml: relative paths start there.
+    def kind(self, name: str) -> Kind:
+        """A type of artefact.
 
         Raises:
-            InputError: a file that the table names cannot be used.
+            InputError: there is none of this name.
         """
-        return getattr(self, name).options(folder) if name in OWN_TABLES else None
+        found = types.kind(name, self.types)
+        if found is None:
+            raise InputError(f"there is no type of artefact {name!r}", hint="`ocipack types` lists them.")
+        return found
 
     @property
     def oci_annotations(self) -> dict[str, str]:
@@ -147,6 +155,15 @@ licenses = "Apache-2.0"
         known = {name: getattr(self, name) for name in _ANNOTATIONS}
         standard = {f"org.opencontainers.image.{name}": value for name, value in known.items() if value}
         return dict(sorted({**standard, **self.container.annotations}.items()))
+
+
+def _unknown(key: str, names: object, declared: object) -> Iterable[InitErrorDetails]:
+    """Types that are not there."""
+    known = [*TYPES, *(declared if isinstance(declared, Mapping) else ())]
+    for place, name in enumerate(names if isinstance(names, tuple) else ()):
+        if isinstance(name, str) and name not in known:
+            error = mistake(f"there is no type of artefact {quoted(name)}", given=name, names=known)
+            yield failure(error, key, place)
 
 
 def _twice(key: str, names: object) -> Iterable[InitErrorDetails]:

@@ -6,7 +6,8 @@ from formats import wsl2
 from layers.entry import Data, Entry, File, Symlink
 from layers.errors import InputError
 from layers.tree import Tree
-from packer.declaration import OWN_TABLES, Declaration
+from packer import image_types
+from packer.declaration import Declaration
 from packer.tables.wsl2 import Wsl2
 
 _LOCKED = "!"
@@ -22,8 +23,8 @@ def warnings(declaration: Declaration, folder: str) -> list[str]:
     Raises:
         InputError: an artefact cannot be made.
     """
-    for name in OWN_TABLES:
-        declaration.format_options(name, folder)
+    for kind in image_types.kinds(declaration):
+        image_types.options(declaration, kind.name, folder)
     if "wsl2" not in declaration.outputs and declaration.wsl2 == Wsl2():
         return []
     entries = {entry.path: entry for entry in _declared(declaration)}

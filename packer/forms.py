@@ -4,6 +4,7 @@ A form is put into `typing.Annotated`. Patterns stay in what Python's `re` and E
 schemas use the latter (JSON Schema Validation 2020-12, 6.3.3).
 """
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,9 @@ from layers.errors import EntryError, InputError
 from packer.authorized_keys import authorized_key
 from packer.document import quoted
 from packer.record import again, mistake, refusal
+
+_UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+_SIZE = rf"[0-9]{{1,18}}(?:\.[0-9]{{1,9}})? ?(?:{'|'.join(_UNITS)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,42 @@ class Choice:
         if value in self.values.values():
             return value
         raise PydanticKnownError("string_type")
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A number of bytes: an integer, or a text such as `4 GiB`; a fraction of a byte counts as one.
+
+    Attributes:
+        words: other texts that are sizes, and stay as they are.
+    """
+
+    words: tuple[str, ...] = ()
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Pydantic's hook: how a value is checked."""
+        return core_schema.no_info_plain_validator_function(self._checked)
+
+    def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Pydantic's hook: what the JSON schema says."""
+        text = {"type": "string", "pattern": f"^(?:{'|'.join([*self.words, _SIZE])})$"}
+        return {"anyOf": [text, {"type": "integer", "minimum": 0}]}
+
+    def _checked(self, value: object) -> object:
+        if value in self.words or value is None:
+            return value
+        if isinstance(value, int) and not isinstance(value, bool):
+            if value < 0:
+                raise mistake("must be at least 0")
+            return value
+        if not isinstance(value, str):
+            raise PydanticKnownError("string_type")
+        if not re.fullmatch(_SIZE, value):
+            hint = 'write "4 GiB", "512 MiB" or a number of bytes'
+            raise mistake(f"{quoted(value)} is no size", hint=hint)
+        number, unit = re.fullmatch(r"([0-9.]+) ?(\D+)", value).groups()  # type: ignore[union-attr]
+        whole, _, fraction = number.partition(".")
+        return int(whole) * _UNITS[unit] + math.ceil(int(fraction or 0) * _UNITS[unit] / 10 ** len(fraction))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,16 @@
 """Options that several commands have, and what they say instead of os.toml."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from formats import format as formats
+from formats.image_types import NAME_PATTERN, TYPES
 from layers import strategies
 from layers.errors import InputError
-from packer.runtimes import RUNTIMES, require
+from packer.runtimes import REGISTRY, RUNTIMES, require
 
 if TYPE_CHECKING:
     from packer.declaration import Declaration
@@ -18,6 +19,10 @@ Command = Callable[..., Any]
 
 #: Seconds without progress after which a registry is given up.
 TIMEOUT = 120
+
+
+#: Tables of formats whose compression nobody chooses.
+_OF_ONE_COMPRESSION = {"wsl2", "disk"}
 
 
 def _with(command: Command, *options: Command) -> Command:
@@ -103,6 +108,10 @@ def output_options(command: Command) -> Command:
         ),
         click.option("--root-name", metavar="NAME", help="tarball: the folder of the tar that everything is in."),
         click.option("--legacy", is_flag=True, help="wsl2: a plain root file system, for wsl --import."),
+        click.option("--partition-table", metavar="NAME", help="disk: the layout, such as efi or legacy."),
+        click.option("--container", metavar="NAME", help="disk: the file that it is in, such as qcow2 or vdi."),
+        click.option("--size", metavar="SIZE", help="Disks: of the whole disk, such as '4 GiB'."),
+        click.option("--efi-vars", is_flag=True, help="Disks: write the variables of UEFI firmware, too."),
     )
 
 
@@ -220,7 +229,6 @@ def changed(
         InputError: it does not fit, or the runtime would not run it.
     """
     from packer.config import override
-    from packer.declaration import OWN_TABLES
 
     force = common.force_layers or (common.runtime and common.max_layers)  # a runtime has a limit of its own
     layers = {"max-layers": common.max_layers, "force": bool(force) or None, "strategy": common.strategy}
@@ -229,17 +237,27 @@ def changed(
         for table, keys in {"layers": layers, **said}.items()
     }
     if common.compression:
-        for name in (name for name in names if name != "wsl2"):  # which has the one that every WSL reads
-            changes.setdefault(name if name in OWN_TABLES else "layers", {})["compression"] = _compression(
-                common.compression
-            )
-    tables = {
+        for table in {_table(declaration, name) for name in names} - _OF_ONE_COMPRESSION:
+            changes.setdefault(table, {})["compression"] = _compression(common.compression)
+    tables: dict[str, Any] = {
         table: override(getattr(declaration, table), keys, "command line") for table, keys in changes.items() if keys
     }
+    types = {name: kind for name, kind in declaration.types.items() if name in names}
+    for name, kind in types.items():  # what the command line says is stronger than what a type says
+        table = declaration.kind(name).table
+        if changes.get(table):
+            own = {**getattr(kind, table), **changes[table]}
+            tables.setdefault("types", dict(declaration.types))[name] = replace(kind, **dict[str, Any]({table: own}))
     made = replace(declaration, **tables) if tables else declaration
     if common.runtime:
-        require(common.runtime, made.layers, tuple(names))
+        formats = [name if name == REGISTRY else declaration.kind(name).base.name for name in names]
+        require(common.runtime, made.layers, formats)
     return made
+
+
+def _table(declaration: "Declaration", name: str) -> str:
+    """The table that says how a type is made; what is pushed is layers."""
+    return "layers" if name == REGISTRY else declaration.kind(name).table or "layers"
 
 
 def _compression(text: str) -> dict[str, Any]:
@@ -249,17 +267,20 @@ def _compression(text: str) -> dict[str, Any]:
     return {"codec": name, "level": int(level)} if level else {"codec": name}
 
 
-def split_arguments(first: str, arguments: Iterable[str], file: str) -> tuple[list[str], str]:
-    """Formats, then at most one file: `docker oci os.toml`.
+def split_arguments(
+    first: str, arguments: Iterable[str], file: str, is_file: Callable[[str], bool]
+) -> tuple[list[str], str]:
+    """Types, then at most one file: `docker oci os.toml`.
 
     Args:
-        first: the first format.
+        first: the first type.
         arguments: what is behind it.
         file: what it is when none is named.
+        is_file: whether there is a file of a name that might be a type's, too.
     """
     names = [first]
     rest = list(arguments)
-    while rest and rest[0] in formats.NAMES:
+    while rest and (rest[0] in TYPES or (re.fullmatch(NAME_PATTERN, rest[0]) and not is_file(rest[0]))):
         names.append(rest.pop(0))
     if len(rest) > 1:
         raise click.UsageError(f"one os.toml at a time, not {' and '.join(rest)}")

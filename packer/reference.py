@@ -7,15 +7,18 @@ from packer import schema, stores
 from packer.declaration import Declaration
 from packer.tables.compression import Compression, LayerCompression
 from packer.tables.container import Container
+from packer.tables.disk import Disk
 from packer.tables.files import FileDeclaration
 from packer.tables.groups import GroupDeclaration
 from packer.tables.layers import Layers
 from packer.tables.mounts import Mount
 from packer.tables.operating_system import OperatingSystem
+from packer.tables.partitions import DiskPartition
 from packer.tables.sbom import Sbom
 from packer.tables.services import Services
 from packer.tables.store import SEVERAL, SEVERAL_EXAMPLE, store_record
 from packer.tables.tarball import Tarball
+from packer.tables.types import TypeDeclaration
 from packer.tables.users import AuthorizedKey, UserDeclaration
 from packer.tables.wsl2 import Wsl2
 
@@ -35,6 +38,9 @@ Relative paths start at the folder of os.toml. A file has at most 1 MiB and 64 l
 
 Schema = Mapping[str, Any]
 
+#: Where tables are that override others.
+_NAMED = "types."
+
 
 def text() -> str:
     """The page."""
@@ -47,7 +53,8 @@ def _examples() -> dict[str, str]:
     """Examples by the names that the schema has for records."""
     of_os = (OperatingSystem, UserDeclaration, AuthorizedKey, GroupDeclaration, Services, Mount, FileDeclaration)
     of_formats = (Container, Layers, LayerCompression, Tarball, Compression, Wsl2, Sbom)
-    fixed: tuple[type[Any], ...] = (Declaration, *of_os, *of_formats)
+    of_disks = (Disk, DiskPartition, TypeDeclaration)
+    fixed: tuple[type[Any], ...] = (Declaration, *of_os, *of_formats, *of_disks)
     return {record.__name__: record.EXAMPLE for record in (*fixed, *map(store_record, stores.NAMES))}
 
 
@@ -58,8 +65,11 @@ def _sections(record: Schema, records: Mapping[str, Schema], path: str, name: st
         where = f"{path.strip('[]')}.{key}" if path else key
         if where == "store":
             yield "\n".join(["## `[[store]]`", "", SEVERAL, "```toml", SEVERAL_EXAMPLE.rstrip("\n"), "```", ""])
-        for below in _tables(value):
-            yield from _sections(records[below], records, f"[{where}]" if "items" in value else where, below)
+        for below in (
+            _tables(value) if not path.startswith(_NAMED) else ()
+        ):  # its tables are shown where they are at home
+            named = f"{where}.NAME" if "patternProperties" in value else where
+            yield from _sections(records[below], records, f"[{named}]" if "items" in value else named, below)
 
 
 def _section(record: Schema, path: str, example: str) -> str:
@@ -105,7 +115,7 @@ def _type(value: Schema) -> str:
     if value["type"] == "array":
         return f"array of {_plural(_type(value['items']))}"
     if value["type"] == "object":
-        return "table of strings"
+        return "table of tables" if _tables(value) else "table of strings"
     return "true or false" if value["type"] == "boolean" else str(value["type"])
 
 
@@ -117,5 +127,6 @@ def _tables(value: Schema) -> list[str]:
     """The records that a key's value may be, by name."""
     if "$ref" in value:
         return [value["$ref"].rpartition("/")[2]]
-    choices = [*value.get("oneOf", ()), *value.get("anyOf", ()), *([value["items"]] if "items" in value else [])]
+    choices = [*value.get("oneOf", ()), *value.get("anyOf", ()), *value.get("patternProperties", {}).values()]
+    choices += [value["items"]] if "items" in value else []
     return list(dict.fromkeys(name for choice in choices for name in _tables(choice)))

@@ -11,6 +11,7 @@ from packer.registry.push import Outcome, Pushed
 from packer.sbom import SbomFile
 
 if TYPE_CHECKING:
+    from packer.tables.types import Kind
     from packer.verify import Verdict
 
 _CUSTOMIZATION = "customization"
@@ -20,7 +21,7 @@ def artefacts_json(artefacts: Sequence[tuple[Output, Artefact]], sboms: Sequence
     """What was made, by format, with the platform, if there is an artefact for each; and the SBOMs of it."""
     facts = [
         {
-            "format": output.format,
+            "format": output.type,
             **({"platform": output.platform} if output.platform else {}),
             "path": made.path,
             **made.facts,
@@ -226,6 +227,26 @@ def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
         for row in rows
     )
     return "\n".join(line.rstrip() for line in lines)
+
+
+def types_text(kinds: Sequence["Kind"]) -> str:
+    """Types of artefact, a line each: name, and what it makes."""
+    return table([(kind.name, kind.summary) for kind in kinds])
+
+
+def types_json(kinds: Sequence["Kind"]) -> str:
+    """Types of artefact, with the platforms that they are for: all if there is none."""
+    rows = [
+        {
+            "name": kind.name,
+            "makes": kind.summary,
+            "format": kind.base.image.format,
+            "platforms": list(kind.base.platforms),
+            **({"inherits": kind.inherits} if kind.inherits else {}),
+        }
+        for kind in kinds
+    ]
+    return _json({"types": rows})
 
 
 def _mebibytes(size: int) -> str:

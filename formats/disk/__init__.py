@@ -12,13 +12,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from formats.boot import Installer
+from formats.container import VirtualDisk
+from formats.container.kinds import CONTAINERS
 from formats.disk.plan import DiskPlan, plan_disk
-from formats.filesystem.pieces import Bytes, Piece, write_pieces
+from formats.filesystem.pieces import Bytes, Piece
 from formats.format import Order
 from formats.image import Image, image_of
 from layers.archive import STANDARD_OUTPUT
 from layers.errors import InputError
 from layers.output import PendingFile
+from layers.pipeline import Pipeline
 from layers.progress import Progress
 from layers.reader import Reader
 
@@ -70,7 +73,7 @@ class DiskArtefact:
 
 
 def default_output(stem: str, options: Options) -> str:  # noqa: D103
-    suffix = f".{options.image.format}"
+    suffix = CONTAINERS[options.image.format].suffix
     name = options.type.removesuffix("-raw")
     return f"{stem}{suffix}" if suffix == f".{name}" else f"{stem}-{name}{suffix}"
 
@@ -105,11 +108,12 @@ def write(order: Order) -> DiskArtefact:
 
 def _write(order: Order, image: Image, plan: DiskPlan, reader: Reader) -> int:
     """Write the disk into its container; the answer is the size of the file."""
-    workshop = order.workshop
+    workshop, disk = order.workshop, VirtualDisk(plan.size, plan.identity, order.system.epoch)
     workshop.progress.begin(image.format, plan.size)
+    pipeline = Pipeline(workshop.executor, window=2 * workshop.jobs + 2)
     with PendingFile(os.path.dirname(order.output) or ".") as output:
         pieces = _told(plan.pieces(reader), workshop.progress)
-        write_pieces(pieces, output, 0, plan.size, reader)
+        CONTAINERS[image.format].write(disk, pieces, output, reader, pipeline)
         size = os.fstat(output.file.fileno()).st_size
         output.publish(os.path.basename(order.output))
     workshop.progress.end()

@@ -42,6 +42,11 @@ def file_system(partition: Partition, volume: Volume) -> FileSystem | None:
     raise InputError(f"there is no file system {name!r}", hint=f"There are {', '.join(NAMES)}.")
 
 
+def is_fat(name: str) -> bool:
+    """Whether a file system's name is that of a FAT."""
+    return name in _FAT
+
+
 def uuid_text(partition: Partition, uuid: UUID) -> str:
     """A file system's UUID as `UUID=` has it: of FAT, which has 4 bytes of it, `1A2B-3C4D`; empty if it has none."""
     if partition.file_system == UNFORMATTED:

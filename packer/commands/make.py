@@ -1,12 +1,13 @@
-"""`ocipack docker`, `ocipack oci` …, `ocipack build`: artefacts of what os.toml declares."""
+"""`ocipack docker`, `ocipack efi-raw` …, `ocipack build`: artefacts of what os.toml declares; `ocipack types`."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from formats import format as formats
+from formats.image_types import TYPES
 from layers.archive import STANDARD_OUTPUT
 from layers.errors import InputError
 from packer.commands.settings import DECLARATION, settings
@@ -19,20 +20,20 @@ if TYPE_CHECKING:
     from packer.declaration import Declaration
 
 
-def format_command(name: str) -> click.Command:
-    """The command of a format.
+def type_command(name: str) -> click.Command:
+    """The command of a type of artefact.
 
     Args:
-        name: of the format.
+        name: of the type, which may be one of os.toml.
     """
-    summary = formats.format_module(name).SUMMARY
+    summary = TYPES[name].summary if name in TYPES else "what os.toml says of this type"
 
     @click.command(name, help=f"Make {summary}.", short_help=summary)
     @click.argument("arguments", nargs=-1, metavar="[TYPE]... [OS_TOML]")
     @output_options
     @click.pass_obj
     def command(surroundings: Surroundings, /, arguments: tuple[str, ...], **options: Any) -> None:
-        names, file = split_arguments(name, arguments, DECLARATION)
+        names, file = split_arguments(name, arguments, DECLARATION, os.path.isfile)
         _build(surroundings, file, options, names)
 
     return command
@@ -49,6 +50,7 @@ def build(surroundings: Surroundings, /, file: str, **options: Any) -> None:
 
 def _build(surroundings: Surroundings, file: str, options: dict[str, Any], names: Sequence[str] = ()) -> None:
     """Make artefacts of some types; without any, of those that os.toml names."""
+    from packer import image_types
     from packer.config import load
     from packer.console import ConsoleProgress
 
@@ -57,13 +59,32 @@ def _build(surroundings: Surroundings, file: str, options: dict[str, Any], names
     names = names or declaration.outputs
     if not names:
         raise InputError(f"{file} names no outputs", hint='Add outputs = ["docker"], or say `ocipack docker`.')
-    said = {"tarball": {"root-name": options["root_name"]}, "wsl2": {"legacy": options["legacy"] or None}}
-    for table in said.keys() - set(names):
+    said = _said(options)
+    for table in said.keys() - image_types.tables(declaration, names):
         if any(said[table].values()):
             raise click.UsageError(f"an option is for {table}, which is not to be made")
+    if not any(declaration.kind(name).has_layout for name in names):
+        for key in ("partition-table", "container"):
+            if said["disk"][key]:
+                raise click.UsageError(f"--{key} is for the type disk, and those that inherit from it")
     declaration = changed(declaration, common, names, said)
     with ConsoleProgress(common.verbosity) as progress:
         _make(surroundings, declaration, names, common, options, progress)
+
+
+def _said(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What the command line says to the tables of formats, by table and key."""
+    size = options["size"]
+    return {
+        "tarball": {"root-name": options["root_name"]},
+        "wsl2": {"legacy": options["legacy"] or None},
+        "disk": {
+            "partition-table": options["partition_table"],
+            "container": options["container"],
+            "size": int(size) if size and size.isdecimal() else size,
+            "efi-vars": options["efi_vars"] or None,
+        },
+    }
 
 
 def _make(
@@ -113,3 +134,32 @@ def _outputs(
     if said == STANDARD_OUTPUT and surroundings.is_terminal():
         raise click.UsageError("standard output is a terminal: an archive would spoil it")
     return [replace(outputs[0], path=said if said == STANDARD_OUTPUT else surroundings.path(said))]
+
+
+@click.command()
+@click.argument("file", metavar="[OS_TOML]", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+def types(file: str | None, as_json: bool) -> None:
+    """List the types of artefact, with those of os.toml."""
+    from packer import image_types, report
+    from packer.config import load
+
+    declaration = load(file or DECLARATION) if file or os.path.isfile(DECLARATION) else None
+    found = image_types.kinds(declaration)
+    click.echo(report.types_json(found) if as_json else report.types_text(found))
+
+
+def declared_types(arguments: Sequence[str]) -> set[str]:
+    """Names of types in the os.toml that a command line is about; none if it cannot be read.
+
+    Args:
+        arguments: of the command line.
+    """
+    from packer import document
+
+    file = next((argument for argument in arguments if argument.endswith(".toml")), DECLARATION)
+    try:
+        types = document.document(document.read(file), file).get("types")
+    except InputError:
+        return set()
+    return set(types) if isinstance(types, dict) else set()

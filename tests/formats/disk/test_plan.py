@@ -12,7 +12,7 @@ from formats.disk.plan import DiskPlan, plan_disk
 from formats.filesystem import TooSmallError
 from formats.filesystem.pieces import Bytes
 from formats.image import BIOS_GRUB, BOOT, UNFORMATTED, Image, Partition, image_of
-from formats.image_types import EFI_DISK, MBR_DISK, layout, store_only
+from formats.image_types import EFI_DISK, MBR_DISK, layout
 from formats.system import System
 from layers.archive import STANDARD_OUTPUT
 from layers.entry import Data, Directory, Entry, File, Meta, Slice
@@ -230,7 +230,7 @@ IMAGES = {
     "in a store of its own": Image(partitions=(ROOT, Partition("store", mount_point="/nix/store"))),
     "divided": Image(partitions=(ROOT, Partition("part", mount_point=f"/{STORE}/folder"))),
     "an item of its own": Image(partitions=(ROOT, Partition("part", mount_point=f"/{STORE}"))),
-    "alone": store_only(layout("none"), "/nix/store"),
+    "alone": replace(layout("none"), store_only=True),
     "by an initializer": Image(partitions=(replace(ROOT, initializer=lambda tree, _: tree),)),
 }
 
@@ -263,7 +263,7 @@ def test_a_shared_store_is_not_on_the_disk(tmp_path: Path) -> None:
 
 
 def test_a_store_alone_is_the_root_of_its_file_system(tmp_path: Path) -> None:
-    made(tmp_path / "disk", of_items(ITEM), store_only(layout("none"), "/nix/store"))
+    made(tmp_path / "disk", of_items(ITEM), replace(layout("none"), store_only=True))
     assert not ext4.complaints(tmp_path / "disk")
     assert ext4.header(tmp_path / "disk")["Filesystem volume name"] == "nix-store"
     assert ext4.debugfs(tmp_path / "disk", f"cat /{STORE.rpartition('/')[2]}/folder/more") == "more"

@@ -1,0 +1,53 @@
+"""Types of artefact as os.toml has them: how they are made, and who may be asked for them."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from formats.disk import Options as DiskOptions
+from formats.image_types import TYPES
+from packer.config import override
+from packer.declaration import Declaration
+from packer.tables.types import Kind
+
+
+def kinds(declaration: Declaration | None) -> list[Kind]:
+    """Every type: the built-in ones, and those of os.toml, if there is one."""
+    declared = declaration.types if declaration else {}
+    built_in = [Kind(name, kind, kind.summary) for name, kind in TYPES.items()]
+    return built_in + ([declaration.kind(name) for name in declared] if declaration else [])
+
+
+def options(declaration: Declaration, name: str, folder: str) -> Any:
+    """What a format is told of a type; nothing for formats without a table of their own.
+
+    Args:
+        declaration: os.toml.
+        name: of the type.
+        folder: of os.toml: relative paths start there.
+
+    Raises:
+        InputError: a file that a table names cannot be used, or what is in it does not go together.
+    """
+    kind = declaration.kind(name)
+    if not kind.table:
+        return None
+    if kind.table != "disk":
+        return _table(declaration, kind).options(folder)
+    table = _table(declaration, kind)
+    return DiskOptions(name, table.applied(kind.base.image, kind.own.get("container"), has_layout=kind.has_layout))
+
+
+def post_build(declaration: Declaration, name: str) -> tuple[str, ...]:
+    """The program that gets an artefact when it is there, with its arguments; or none."""
+    kind = declaration.kind(name)
+    return (_table(declaration, kind).post_build or ()) if kind.table == "disk" else ()
+
+
+def _table(declaration: Declaration, kind: Kind) -> Any:
+    table = getattr(declaration, kind.table)
+    return override(table, kind.own, f"types.{kind.name}.{kind.table}") if kind.own else table
+
+
+def tables(declaration: Declaration, names: Iterable[str]) -> set[str]:
+    """The tables of os.toml that say how some types are made."""
+    return {declaration.kind(name).table for name in names}
