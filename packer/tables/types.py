@@ -154,12 +154,12 @@ def mistakes(types: object, tables: Mapping[str, Any]) -> Iterator[InitErrorDeta
             what = "a type" if name in TYPES else "a command"
             yield failure(mistake(f"is {what} already", hint="give it another name"), "types", name)
             continue
-        try:
-            chain = _chain(name, declared)
-        except ValueError as error:
-            yield failure(
-                mistake(str(error), hint="one of them has to inherit from a type that is there"), "types", name
-            )
+        chain = _chain(name, declared)
+        if chain[-1] in chain[:-1]:
+            circle = chain[chain.index(chain[-1]) :]
+            if name == min(circle):  # the others have the same mistake
+                hint = "one of them has to inherit from a type that is there"
+                yield failure(mistake(f"inherits from itself: {' from '.join(circle)}", hint=hint), "types", name)
             continue
         if (base := TYPES.get(chain[-1])) is None:
             if chain[-1] == row.get("inherits"):
@@ -172,14 +172,12 @@ def mistakes(types: object, tables: Mapping[str, Any]) -> Iterator[InitErrorDeta
 
 
 def _chain(name: str, declared: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """The type and all that it inherits from, itself first; the last is no declared one."""
+    """The type and all that it inherits from, itself first; the last is no declared one, or one that is there twice."""
     chain = [name]
-    while chain[-1] in declared:
+    while chain[-1] in declared and chain[-1] not in chain[:-1]:
         above = declared[chain[-1]].get("inherits")
         if not isinstance(above, str):
             break
-        if above in chain:
-            raise ValueError(f"inherits from itself: {' from '.join([*chain, above])}")
         chain.append(above)
     return chain
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from formats.format import NAMES
+from formats.image_types import TYPES
 from tests.support.command_line import OCIPACK, Workplace, workplace
 
 
@@ -183,7 +183,7 @@ def test_check_builds_twice(shared: Workplace) -> None:
 
 
 def test_types_are_listed(shared: Workplace) -> None:
-    assert [line.split()[0] for line in shared.run("types").out.splitlines()] == list(NAMES)
+    assert [line.split()[0] for line in shared.run("types").out.splitlines()] == list(TYPES)
 
 
 def test_init_starts_a_file_that_checks_and_leaves_one_that_is_there(tmp_path: Path) -> None:
