@@ -5,6 +5,7 @@ from typing import Any
 
 from formats.disk import Options as DiskOptions
 from formats.image_types import TYPES
+from packer.boot.installer import BootInstaller
 from packer.config import override
 from packer.declaration import Declaration
 from packer.tables.types import Kind
@@ -34,7 +35,8 @@ def options(declaration: Declaration, name: str, folder: str) -> Any:
     if kind.table != "disk":
         return _table(declaration, kind).options(folder)
     table = _table(declaration, kind)
-    return DiskOptions(name, table.applied(kind.base.image, kind.own.get("container"), has_layout=kind.has_layout))
+    image = table.applied(kind.base.image, kind.own.get("container"), has_layout=kind.has_layout)
+    return DiskOptions(name, image, BootInstaller())
 
 
 def post_build(declaration: Declaration, name: str) -> tuple[str, ...]:

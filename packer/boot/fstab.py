@@ -7,13 +7,13 @@ and what it lies on must stay as it is.
 from collections.abc import Iterator
 
 from formats.boot import Layout, Volume
+from formats.disk.file_systems import is_fat
 from layers.entry import Data, Entry, File
 from layers.reader import Reader
 from packer.operating_system.mounts import line
 from packer.tables.mounts import NOWHERE, Mount
 
 _PATH = b"etc/fstab"
-_FAT = ("fat12", "fat16", "fat32", "vfat")
 
 
 def entries(layout: Layout, reader: Reader) -> Iterator[Entry]:
@@ -40,12 +40,24 @@ def entries(layout: Layout, reader: Reader) -> Iterator[Entry]:
 def _mount(volume: Volume) -> Mount | None:
     partition, uuid = volume.partition, volume.file_system_uuid
     if partition.file_system == "swap":
-        return Mount(mount_point=NOWHERE, uuid=uuid, type="swap", options=("sw",))
+        return Mount(mount_point=NOWHERE, uuid=uuid, type="swap", options=partition.mount_options or ("sw",))
     if not partition.mount_point or not uuid:
         return None
-    if partition.file_system in _FAT:
-        return Mount(mount_point=partition.mount_point, uuid=uuid, type="vfat", options=("umask=0077",))
-    if partition.mount_point == "/":
-        options = ("errors=remount-ro",) if partition.file_system.startswith("ext") else ("defaults",)
-        return Mount(mount_point="/", uuid=uuid, type=partition.file_system, options=options, check=1)
-    return Mount(mount_point=partition.mount_point, uuid=uuid, type=partition.file_system, check=2)
+    kind = "vfat" if is_fat(partition.file_system) else partition.file_system
+    options, check = _usual(kind, partition.mount_point)
+    return Mount(
+        mount_point=partition.mount_point,
+        uuid=uuid,
+        type=kind,
+        options=partition.mount_options or options,
+        check=check,
+    )
+
+
+def _usual(kind: str, mount_point: str) -> tuple[tuple[str, ...], int]:
+    """The options that a file system has if nobody says others, and when it is checked."""
+    if kind == "vfat":
+        return ("umask=0077",), 0
+    if mount_point != "/":
+        return ("defaults",), 2
+    return ("errors=remount-ro",) if kind.startswith("ext") else ("defaults",), 1

@@ -12,15 +12,13 @@ from pydantic_core import InitErrorDetails
 from formats.image import ESP, Image, Partition
 from formats.image_types import LAYOUTS, layout
 from packer import forms
+from packer.boot.loaders import LOADERS, NONE
 from packer.document import quoted
 from packer.record import Record, failure, mistake, settings
 from packer.tables.partitions import FEATURE, UUID_TEXT, DiskPartition, choice
 
 #: The containers that a disk can be in.
 CONTAINERS = ("raw", "qcow2", "qcow2-compressed", "vdi", "vpc")
-
-#: What can start a disk.
-BOOT_LOADERS = ("grub", "systemd-boot", "none")
 
 #: Partition tables for partitions of one's own: those of nixpkgs' layouts that are the name of a table, too, and two.
 _TABLES = {"mbr": "mbr", "gpt": "gpt", "hybrid": "hybrid", "none": "none"}
@@ -65,7 +63,7 @@ additional-space = "2 GiB"
     container: Annotated[str, choice("container", CONTAINERS)] | None = Field(
         default=None, description="The file that the disk is in; `raw` without this key. `vpc` is a VHD."
     )
-    bootloader: Annotated[str, choice("boot loader", BOOT_LOADERS)] | None = Field(
+    bootloader: Annotated[str, choice("boot loader", (*LOADERS, NONE))] | None = Field(
         default=None, description="What starts the system; without this key, what goes with the partitions."
     )
     volatile_root: bool | None = Field(

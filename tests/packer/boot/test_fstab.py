@@ -55,6 +55,13 @@ def test_partitions_are_added_to_what_is_there(before: str | None, expected: str
     assert written(before) == expected
 
 
+def test_options_of_partitions_take_the_place_of_the_usual_ones() -> None:
+    partitions = tuple(replace(partition, mount_options=("noatime", "ro")) for partition in IMAGE.partitions)
+    assert [line.split()[3] for line in written(image=replace(IMAGE, partitions=partitions)).splitlines()] == [
+        "noatime,ro"
+    ] * 4
+
+
 def test_a_volatile_root_is_not_mounted_again() -> None:
     assert written(image=replace(IMAGE, volatile_root=True)) == EFI + REST
 

@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 
 from formats.boot import Installed
-from formats.image import Image
-from formats.image_types import EFI_DISK, MBR_DISK, layout, store_only
+from formats.image import Image, Partition
+from formats.image_types import EFI_DISK, MBR_DISK, layout
 from formats.system import System
 from layers.entry import Data, File
 from layers.errors import InputError
@@ -65,7 +65,8 @@ def test_tables_of_modules_that_are_there_stay(bootable_debian: System) -> None:
 
 
 def test_a_disk_with_a_store_alone_gets_nothing() -> None:
-    assert installed(store_only(layout("legacy"), "/nix/store"), system_of(tree({"nix/store/x/y": ""}))) == Installed()
+    alone = Image(partitions=(Partition("nix-store", mount_point="/nix/store"),), boot_loader="none")
+    assert installed(alone, system_of(tree({"nix/store/x/y": ""}))) == Installed()
 
 
 def test_a_system_without_a_kernel_is_told_of_its_disk_if_it_needs_no_loader() -> None:
