@@ -19,7 +19,7 @@ def test_with_all_comments_taken_away() -> None:
     declaration = parse(COMMENTED.sub("", TEMPLATE), "os.toml")
     assert declaration.os.hostname == "hello"
     assert len(declaration.os.files) == 2
-    assert declaration.layers.strategy == "popularity"
+    assert declaration.layers.strategy == "tiers"
     assert declaration.store[0].recommends
     assert declaration.outputs == ("docker", "tarball", "wsl2")
     assert declaration.wsl2.systemd
