@@ -157,7 +157,7 @@ def test_podman_and_skopeo_take_what_is_signed_and_nothing_else(
     assert desk.verify(reference, "--lookaside", lookaside).code == 0
     other = reference.removesuffix("1") + "2"
     assert "is not accepted" in _skopeo(home, f"docker://{other}", f"dir:{tmp_path}/out").stderr
-    assert _podman(home, other, podman.folder).returncode != 0
+    assert "is not accepted" in _podman(home, other, podman.folder).stderr
     answer = desk.verify(other, "--lookaside", lookaside)
     assert answer.code == 1
     assert f"it is of '{reference}', and not of {other}" in answer.out
@@ -205,6 +205,7 @@ def _text(desk: Desk, signature: bytes) -> bytes:
     return desk.ring.gpg("--decrypt", data=signature)
 
 
+_REFUSAL = "Source image rejected"
 _DAMAGES: dict[str, Callable[[Desk, bytes], bytes]] = {
     "nothing": lambda desk, signature: signature,
     "another key": _by_another,
@@ -216,25 +217,34 @@ _DAMAGES: dict[str, Callable[[Desk, bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("damage", _DAMAGES)
-def test_a_signature_that_was_damaged_is_refused(desk: Desk, image: Layout, tmp_path: Path, damage: str) -> None:
+def test_a_signature_that_was_damaged_is_refused(
+    desk: Desk, image: Layout, tmp_path: Path, podman: Podman, damage: str
+) -> None:
     lookaside, reference = tmp_path / "lookaside", desk.reference(f"team/{_name(image)}:1")
     (path,) = desk.sign(reference, "--lookaside", lookaside)
     Path(path).write_bytes(_DAMAGES[damage](desk, Path(path).read_bytes()))
-    done = _skopeo(desk.trusting(lookaside), f"docker://{reference}", f"dir:{tmp_path}/out")
-    assert (done.returncode != 0) == (damage != "nothing")
+    home = desk.trusting(lookaside)
+    for done in (
+        _skopeo(home, f"docker://{reference}", f"dir:{tmp_path}/out"),
+        _podman(home, reference, podman.folder),
+    ):
+        assert (done.returncode != 0) == (damage != "nothing"), done.stderr
+        assert (_REFUSAL in done.stderr) == (damage != "nothing"), done.stderr
     answer = desk.verify(reference, "--lookaside", lookaside)
     assert answer.code == (damage != "nothing")
     assert ("not signed by" in answer.out) == (damage != "nothing")
 
 
-def test_an_image_that_was_replaced_is_refused(desk: Desk, image: Layout, tmp_path: Path) -> None:
+def test_an_image_that_was_replaced_is_refused(desk: Desk, image: Layout, tmp_path: Path, podman: Podman) -> None:
     lookaside, reference = tmp_path / "lookaside", desk.reference(f"team/{_name(image)}:1")
     desk.sign(reference, "--lookaside", lookaside, "--attach")
     evil = stored_images.layout(tmp_path / "evil", [_tar(b"evil")])
     push_layout(evil.folder, reference)
     good, new = (lookaside / f"team/{_name(image)}@sha256={digest[7:]}" for digest in (image.digest, evil.digest))
     shutil.copytree(good, new)
-    assert _skopeo(desk.trusting(lookaside), f"docker://{reference}", f"dir:{tmp_path}/out").returncode != 0
+    home = desk.trusting(lookaside)
+    assert _REFUSAL in _skopeo(home, f"docker://{reference}", f"dir:{tmp_path}/out").stderr
+    assert _REFUSAL in _podman(home, reference, podman.folder).stderr
     answer = desk.verify(reference, "--lookaside", lookaside)
     assert answer.code == 1
     assert f"{evil.digest} is not signed by {desk.release}: signature 1: it is of {image.digest}" in answer.out
