@@ -5,13 +5,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from formats.boot import Installed, Layout
-from layers.entry import Data, Entry, File
+from layers.entry import Data, Directory, Entry, File
 from layers.reader import Reader
 from packer.boot import depmod, fstab
 from packer.boot.initrd import initrd
 from packer.boot.kernel import Kernel, kernels, missing, root_volume
 from packer.boot.loaders import loader
 from packer.boot.modules import Modules, read_modules
+
+#: Where an initrd mounts what the kernel shows of itself, while nobody can write to the root.
+_MOUNT_POINTS = (b"dev", b"proc", b"run", b"sys")
 
 
 class BootInstaller:
@@ -32,7 +35,7 @@ class BootInstaller:
         found = kernels(layout, reader)
         if starting and not found:
             raise missing(layout)
-        made: list[Entry] = []
+        made: list[Entry] = [Directory(name) for name in _MOUNT_POINTS if name not in layout.system.tree]
         if all(kernel.is_debian for kernel in found):
             made += fstab.entries(layout, reader)
             found, companions = _with_initrds(layout, found, reader)

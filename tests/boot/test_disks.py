@@ -13,6 +13,8 @@ from formats.platform import PLATFORMS
 from formats.system import Boot, System
 from tests.oracle.qemu import BIOS, UEFI, UEFI32, Drive, Firmware, started
 from tests.support.bootable import write_bootable
+from tests.support.nix_program import Nix
+from tests.support.nix_system import nix_system
 from tests.support.small_debian import END, MARKER
 
 MIB = 1 << 20
@@ -27,7 +29,7 @@ MBR = small(MBR_DISK)
 EFI = small(EFI_DISK)
 HYBRID = small(layout("hybrid"))
 EFI32 = replace(EFI, firmware=PLATFORMS["i686-linux"])
-SYSTEMD_BOOT = replace(EFI, boot_loader="systemd-boot")
+SYSTEMD_BOOT = replace(EFI, boot_loader="systemd-boot", efi_variables=True)
 
 
 def said(serial: str) -> dict[str, str]:
@@ -40,23 +42,22 @@ def said(serial: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("image", "firmware", "expected"),
     [
-        (small(layout("legacy+gpt")), BIOS, "BIOS"),
-        (small(layout("legacy+boot")), BIOS, "BIOS"),
-        (HYBRID, BIOS, "BIOS"),
+        (replace(small(layout("legacy+gpt")), format="qcow2-compressed"), BIOS, "BIOS"),
+        (replace(small(layout("legacy+boot")), format="vdi"), BIOS, "BIOS"),
+        (replace(HYBRID, format="vpc"), BIOS, "BIOS"),
         (HYBRID, UEFI, "UEFI 64"),
         (EFI, UEFI, "UEFI 64"),
-        (SYSTEMD_BOOT, UEFI, "UEFI 64"),
         (small(layout("efixbootldr")), UEFI, "UEFI 64"),
         (EFI32, UEFI32, "UEFI 32"),
     ],
-    ids=["legacy+gpt", "legacy+boot", "hybrid-bios", "hybrid-uefi", "efi", "efi-systemd-boot", "efixbootldr", "efi32"],
+    ids=["legacy+gpt-qcow2", "legacy+boot-vdi", "hybrid-bios-vpc", "hybrid-uefi", "efi", "efixbootldr", "efi32"],
 )
 def test_a_disk_starts(
     image: Image, firmware: Firmware, expected: str, bootable_debian: System, tmp_path: Path
 ) -> None:
     disk = tmp_path / "disk"
     write_bootable(disk, image, bootable_debian)
-    found = said(started(tmp_path, Drive(disk), firmware=firmware))
+    found = said(started(tmp_path, Drive(disk, image.format.removesuffix("-compressed")), firmware=firmware))
     assert found["firmware"] == expected
     assert (found["root"], found["starts"], found["checked"], found["driver"]) == ("ext4", "1", "yes", "loaded")
 
@@ -93,3 +94,21 @@ def test_what_is_missing_is_said_on_the_console(bootable_debian: System, tmp_pat
     assert "initrd: there is no root file system PARTLABEL=gone after 1 seconds" in serial
     assert " vda1\n" in serial
     assert MARKER not in serial
+
+
+def test_a_system_of_nix_starts_by_an_entry_of_the_firmware(bootable_debian: System, tmp_path: Path) -> None:
+    """Afterwards, Nix finds the store on the disk whole, with its database."""
+    system = nix_system(tmp_path, bootable_debian)
+    disk = tmp_path / "disk"
+    plan = write_bootable(disk, SYSTEMD_BOOT, system)
+    serial = started(tmp_path, Drive(disk), firmware=replace(UEFI, variables=disk.with_suffix(".fd")))
+    assert 'BdsDxe: starting Boot0000 "Linux Boot Manager" from HD(1,GPT,' in serial
+    found = said(serial)
+    assert found["root"] == "ext4"
+    assert f"init={system.closure.roots[0]}/init " in found["arguments"]
+    (tmp_path / "copy").mkdir()
+    copy = ["debugfs", "-R", f"rdump /nix {tmp_path / 'copy'}", f"{disk}?offset={plan.partitions[1].start}"]
+    subprocess.run(copy, check=True, capture_output=True)
+    nix = Nix(tmp_path / "copy")
+    assert sorted(nix.store("-qR", *system.closure.roots)) == sorted(item.path for item in system.closure)
+    nix.store("--verify", "--check-contents")

@@ -1,17 +1,20 @@
 """Disks that start, of small systems."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from formats.boot import Layout
+from formats.container import VirtualDisk
+from formats.container.kinds import CONTAINERS
 from formats.disk.identity import volumes
 from formats.disk.plan import DiskPlan, _gap, plan_disk
-from formats.filesystem.pieces import write_pieces
 from formats.image import Image, image_of
 from formats.platform import PLATFORMS
 from formats.system import Boot, System
 from layers.digest import Digest
 from layers.item import Closure
 from layers.output import PendingFile
+from layers.pipeline import Pipeline
 from layers.reader import Reader
 from layers.tree import Tree
 from packer.boot.installer import BootInstaller
@@ -42,9 +45,10 @@ def layout_of(image: Image, system: System) -> Layout:
 
 def write_bootable(path: Path, image: Image, system: System) -> DiskPlan:
     """A disk that starts, in a file, and the variables of its firmware beside it."""
-    with Reader() as reader, PendingFile(str(path.parent)) as output:
+    with Reader() as reader, PendingFile(str(path.parent)) as output, ThreadPoolExecutor(2) as executor:
         plan = plan_disk(image_of(image, system), system, BootInstaller(), reader, verify=True)
-        write_pieces(plan.pieces(reader), output, 0, plan.size, reader)
+        disk = VirtualDisk(plan.size, plan.identity, system.epoch)
+        CONTAINERS[image.format].write(disk, plan.pieces(reader), output, reader, Pipeline(executor, 6))
         output.publish(path.name, durable=False)
     if image.efi_variables:
         assert plan.installed.efi_variables

@@ -18,8 +18,6 @@ _PACKAGES = (
 
 # Counts its starts in a file of the root, as far as that can be written to.
 _INIT = f"""\
-#!/bin/busybox sh
-b=/bin/busybox
 $b mount -o remount,rw / 2>/dev/null
 echo x >>/starts
 $b sync
@@ -35,6 +33,12 @@ echo "{END}"
 $b poweroff -f
 """
 
+
+def init(*before: str) -> str:
+    """A script that tells of the system and powers it off, with `$b` for busybox, after some lines."""
+    return "".join(f"{line}\n" for line in before) + _INIT
+
+
 _DECLARATION = f"""\
 name = "small"
 platform = "x86_64-linux"
@@ -44,12 +48,17 @@ essential = false
 packages = {list(_PACKAGES)!r}
 [os]
 kernel-arguments = ["console=ttyS0", "quiet"]
-files = [{{ target = "/usr/sbin/init", text = '''{_INIT}''', mode = "0755" }}]
+files = [{{ target = "/usr/sbin/init", text = '''{init("#!/bin/busybox sh", "b=/bin/busybox")}''', mode = "0755" }}]
 """
 
 
 def small_debian(folder: Path) -> System:
     """Assemble it; packages come from the host's sources."""
+    return produced(_DECLARATION, folder)
+
+
+def produced(declaration: str, folder: Path) -> System:
+    """The system that an os.toml declares."""
     settings = Settings(
         folder=str(folder),
         cache=str(folder / "cache"),
@@ -60,5 +69,5 @@ def small_debian(folder: Path) -> System:
         environment={"PATH": os.environ["PATH"]},
         progress=NoProgress(),
     )
-    (production,) = produce(parse(_DECLARATION, "os.toml"), settings)
+    (production,) = produce(parse(declaration, "os.toml"), settings)
     return production.system

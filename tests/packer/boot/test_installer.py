@@ -6,7 +6,7 @@ from formats.boot import Installed
 from formats.image import Image, Partition
 from formats.image_types import EFI_DISK, MBR_DISK, layout
 from formats.system import System
-from layers.entry import Data, File
+from layers.entry import Data, Directory, File
 from layers.errors import InputError
 from layers.reader import Reader
 from packer.boot.installer import BootInstaller
@@ -22,7 +22,7 @@ def installed(image: Image, system: System) -> Installed:
 
 
 def paths(made: Installed) -> set[str]:
-    return {entry.path.decode() for entry in made.entries}
+    return {entry.path.decode() for entry in made.entries if isinstance(entry, File)}
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,12 @@ def test_all_that_a_disk_needs(image: Image, expected: set[str], bootable_debian
     assert found - tables == companions | {path.replace("VERSION", version) for path in expected}
 
 
+@pytest.mark.parametrize(("there", "missing"), [({}, "dev proc run sys"), ({"dev/x": "", "run": "a file"}, "proc sys")])
+def test_there_are_mount_points(there: dict[str, str], missing: str) -> None:
+    made = installed(replace(MBR_DISK, boot_loader="none"), system_of(tree({**EMPTY, **there})))
+    assert [entry.path.decode() for entry in made.entries if isinstance(entry, Directory)] == missing.split()
+
+
 def test_it_is_the_same_every_time(bootable_debian: System) -> None:
     assert installed(EFI_DISK, bootable_debian).entries == installed(EFI_DISK, bootable_debian).entries
 
@@ -71,7 +77,7 @@ def test_a_disk_with_a_store_alone_gets_nothing() -> None:
 
 def test_a_system_without_a_kernel_is_told_of_its_disk_if_it_needs_no_loader() -> None:
     made = installed(replace(MBR_DISK, boot_loader="none"), system_of(tree(EMPTY)))
-    (file,) = made.entries
+    (file,) = (entry for entry in made.entries if entry.path == b"etc/fstab")
     assert isinstance(file, File)
     assert isinstance(file.content, Data)
     assert file.content.data.endswith(b" / ext4 errors=remount-ro 0 1\n")
