@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import accumulate
+from itertools import accumulate, chain
 
 from isal import isal_zlib
 
@@ -175,7 +175,8 @@ class _Compressor:
 
     def _add_large(self, path: bytes, content: Content) -> None:
         """Have a file compressed that has several batches; its header is written when all of them are there."""
-        sizes: list[int] = []
+        batches = range(0, content.size, _BATCH)
+        sizes: list[list[int]] = [[] for _ in batches]  # of blocks; threads must not share a list
         start = 0
 
         def begin() -> None:
@@ -186,14 +187,14 @@ class _Compressor:
         def end() -> None:
             compressed = self._spool.size - start
             if blocks(compressed) < blocks(content.size):
-                self._spool.overwrite(start, self._work.header(content.size, sizes))
+                self._spool.overwrite(start, self._work.header(content.size, list(chain(*sizes))))
                 self._keep(path, content.size, start, compressed)
 
         self._pipeline.after(begin)
-        for position in range(0, content.size, _BATCH):
+        for position, found in zip(batches, sizes, strict=True):
             data = bytearray(min(_BATCH, content.size - position))
             self._read(content, position, memoryview(data))
-            self._pipeline.submit(partial(self._work.blocks, found=sizes), data, self._spool.append)
+            self._pipeline.submit(partial(self._work.blocks, found=found), data, self._spool.append)
         self._pipeline.after(end)
 
     def _keep(self, path: bytes, size: int, offset: int, compressed: int) -> None:
