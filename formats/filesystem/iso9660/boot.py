@@ -61,6 +61,10 @@ class Boot:
         Raises:
             InputError: an image cannot be what it should be.
         """
+        if not self.bios and not self.efi:
+            raise InputError(
+                "the boot code has no BIOS image to start" if self.code else "there is nothing that starts"
+            )
         if self.bios and len(self.bios) < _GRUB_OFFSET + _PLACE.size:
             raise InputError(f"the BIOS image has {len(self.bios)} bytes, which is too few for GRUB's cdboot.img")
         if len(self.code) > MBR_CODE:
