@@ -63,8 +63,9 @@ class Reader:
             PackError: the file cannot be read.
         """
         descriptor = self.descriptor(content)
-        offset, done = content.offset + start, 0
+        offset = content.offset + start
         try:
+            done = os.preadv(descriptor, [buffer], offset)  # all of it, unless the disk or a signal has it otherwise
             while done < len(buffer):
                 count = os.preadv(descriptor, [buffer[done:]], offset + done)
                 if not count:

@@ -25,11 +25,13 @@ class Tree:
 
     def __init__(self, entries: Mapping[bytes, Entry]) -> None:
         self._entries = entries
+        self._sorted: list[Entry] | None = None  # every tree is gone through several times
 
     def __iter__(self) -> Iterator[Entry]:
         """All entries in `tree_order`: parents first, and the first name of a file before its hard links."""
-        for path in sorted(self._entries, key=tree_order):
-            yield self._entries[path]
+        if self._sorted is None:
+            self._sorted = [self._entries[path] for path in sorted(self._entries, key=tree_order)]
+        return iter(self._sorted)
 
     def __len__(self) -> int:
         return len(self._entries)

@@ -327,7 +327,7 @@ def change_item(declaration: Path, root: Path) -> Path:
 
 
 _WRITE_EXT4 = """
-import os, sys
+import gc, os, sys
 from formats.filesystem import Volume
 from formats.filesystem.ext4 import Ext4
 from formats.filesystem.pieces import write_pieces
@@ -337,6 +337,7 @@ from layers.reader import Reader
 from layers.tree import Tree
 from packer.folder.scan import scan
 
+gc.set_threshold(50_000)  # as packer.__main__ has it
 folder, output, size = sys.argv[1:]
 tree = Tree({found.entry.path: found.entry for found in scan(folder)})
 with Reader() as reader, PendingFile(os.path.dirname(output)) as file:
@@ -375,7 +376,7 @@ def ext4(folder: Path) -> None:
 
 
 _WRITE_QCOW2 = """
-import os, sys
+import gc, os, sys
 from concurrent.futures import ThreadPoolExecutor
 from formats.container import VirtualDisk
 from formats.container.kinds import CONTAINERS
@@ -390,6 +391,7 @@ from layers.reader import Reader
 from layers.tree import Tree
 from packer.folder.scan import scan
 
+gc.set_threshold(50_000)  # as packer.__main__ has it
 source, output, size = sys.argv[1], sys.argv[2], int(sys.argv[3])
 jobs = len(os.sched_getaffinity(0))
 with Reader() as reader, PendingFile(os.path.dirname(output)) as file, ThreadPoolExecutor(jobs) as executor:

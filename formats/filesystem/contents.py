@@ -1,7 +1,7 @@
 """The contents of files as pieces: small ones together, large ones copied by the kernel."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from formats.filesystem import Through
 from formats.filesystem.pieces import Bytes, Copy, Piece
@@ -11,9 +11,8 @@ from layers.reader import Reader
 _BATCH = 256 << 10  # bytes: they stay in the processor's cache between reading and writing; more are the kernel's work
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
-    """A range of a content, and where it goes.
+class Extent(NamedTuple):
+    """A range of a content, and where it goes; a tuple, because there is one for each file.
 
     Attributes:
         offset: in the volume, in bytes; the start of a block.

@@ -20,6 +20,10 @@ _XATTRS = (b"security.capability", b"system.posix_acl_", b"user.")
 _LINK = 0o777  # whatever a file system says of links, which have no permissions
 
 
+_Attributes = tuple[tuple[bytes, bytes], ...]
+_Facts = tuple[int, int, int, _Attributes]  # the fields of a Meta
+
+
 class MissingFolderError(InputError):
     """A folder that is not there."""
 
@@ -71,55 +75,58 @@ def scan(folder: str) -> Iterator[Found]:
 class _Scanner:
     def __init__(self, root: bytes, *, kept: bool) -> None:
         self._root = root
+        self._origin = os.fsdecode(root)
         self._kept = kept
-        self._metas: dict[Meta, Meta] = {}  # most entries have one of a few
+        self._metas: dict[_Facts, Meta] = {}  # most entries have one of a few
 
     def children(self, path: bytes) -> Iterator[Found]:
         place = os.path.join(self._root, path) if path else self._root
         try:
             names = os.listdir(place)
         except OSError as error:
-            raise _unreadable(place, error) from error
+            raise _unreadable(os.fsdecode(place), error) from error
+        prefix = path + b"/" if path else b""
         for name in names:
-            below, where = (path + b"/" + name if path else name), os.path.join(place, name)
+            below, where = prefix + name, os.fsdecode(os.path.join(place, name))
             try:
                 status = os.lstat(where)
-                entry = self._entry(checked_path(below, os.fsdecode(self._root)), where, status)
+                entry = self._entry(checked_path(below, self._origin), where, status)
             except OSError as error:
                 raise _unreadable(where, error) from error
-            yield Found(entry, os.fsdecode(where), status)
+            yield Found(entry, where, status)
 
-    def _entry(self, path: bytes, where: bytes, status: os.stat_result) -> Entry:
+    def _entry(self, path: bytes, where: str, status: os.stat_result) -> Entry:
         kind, mode = stat.S_IFMT(status.st_mode), stat.S_IMODE(status.st_mode)
         if kind == stat.S_IFLNK:
-            return Symlink(path, os.readlink(where), self._meta(_LINK, status))
+            return Symlink(path, os.fsencode(os.readlink(where)), self._meta(_LINK, status))
         if kind == stat.S_IFSOCK:
             raise EntryError(
-                f"{os.fsdecode(where)} is a socket, which no image can hold",
+                f"{where} is a socket, which no image can hold",
                 hint="End the program that listens there, or take the file away.",
             )
         meta = self._meta(mode, status, _xattrs(where) if self._kept else ())
         if kind == stat.S_IFREG:
-            return File(path, Slice(os.fsdecode(where), 0, status.st_size, state=state(status)), meta)
+            return File(path, Slice(where, 0, status.st_size, state=state(status)), meta)
         if kind == stat.S_IFDIR:
             return Directory(path, meta)
         device = (0, 0) if kind == stat.S_IFIFO else (os.major(status.st_rdev), os.minor(status.st_rdev))
         return Device(path, DeviceKind(kind), *device, meta)
 
-    def _meta(self, mode: int, status: os.stat_result, xattrs: tuple[tuple[bytes, bytes], ...] = ()) -> Meta:
-        owner = (status.st_uid, status.st_gid) if self._kept else (0, 0)
-        meta = Meta(mode, *owner, xattrs)
-        return self._metas.setdefault(meta, meta)
+    def _meta(self, mode: int, status: os.stat_result, xattrs: _Attributes = ()) -> Meta:
+        facts = (mode, status.st_uid, status.st_gid, xattrs) if self._kept else (mode, 0, 0, xattrs)
+        if facts not in self._metas:
+            self._metas[facts] = Meta(*facts)
+        return self._metas[facts]
 
 
-def _xattrs(where: bytes) -> tuple[tuple[bytes, bytes], ...]:
-    names = (os.fsencode(name) for name in os.listxattr(where, follow_symlinks=False))
+def _xattrs(where: str) -> _Attributes:
+    names = [os.fsencode(name) for name in os.listxattr(where, follow_symlinks=False)]
     return tuple(
         (name, os.getxattr(where, name, follow_symlinks=False)) for name in sorted(names) if name.startswith(_XATTRS)
     )
 
 
-def _unreadable(where: bytes, error: OSError) -> PackError:
+def _unreadable(where: str, error: OSError) -> PackError:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return ChangedError(f"{os.fsdecode(where)} vanished while it was being packed")
-    return PackError(f"cannot read {os.fsdecode(where)}: {said(error)}")
+        return ChangedError(f"{where} vanished while it was being packed")
+    return PackError(f"cannot read {where}: {said(error)}")

@@ -16,6 +16,7 @@ Of the first pair, the hash would be 0; in its place stand how many pairs there 
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from formats.filesystem.ext4.checksums import crc32c, stored
 from formats.filesystem.ext4.name_hash import HALF_MD4, half_md4
@@ -35,9 +36,8 @@ _TREE_TAIL = struct.Struct("<II")  # reserved, checksum
 _COLLISION = 1  # in the hash of a pair: the block before ends with names of the same hash
 
 
-@dataclass(frozen=True, slots=True)
-class Name:
-    """An entry of a directory.
+class Name(NamedTuple):
+    """An entry of a directory; a tuple, because there is one for each file.
 
     Attributes:
         name: without a slash.

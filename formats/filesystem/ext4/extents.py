@@ -31,6 +31,8 @@ from formats.filesystem.ext4.structures import (
 
 _CHECKSUM_OFFSET = EXTENT_HEADER.size + EXTENTS_IN_BLOCK * EXTENT.size
 _CHECKSUM = struct.Struct("<I")
+_ONE_EXTENT = EXTENT_HEADER.pack(EXTENT_MAGIC, 1, EXTENTS_IN_INODE, 0, 0)
+_NO_MORE = bytes(INODE_BLOCKS - EXTENT_HEADER.size - EXTENT.size)
 
 
 class Extent(NamedTuple):
@@ -100,6 +102,8 @@ def build(extents: Sequence[Extent], numbers: Iterable[int], seed: int | None, /
         numbers: of the blocks that the tree may take, `blocks_needed` of them.
         seed: of the inode's checksums, if there are any.
     """
+    if len(extents) == 1:  # as most files have it
+        return BlockTree(_ONE_EXTENT + _leaf(extents[0]) + _NO_MORE, {})
     free = iter(numbers)
     blocks: dict[int, bytes] = {}
     entries = [(extent.logical, _leaf(extent)) for extent in extents]

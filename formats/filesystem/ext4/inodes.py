@@ -27,6 +27,7 @@ _CHECKSUM = struct.Struct("<I")
 _NUMBERS = struct.Struct("<II")
 _SMALL_DEVICE = 0xFF  # largest number that fits into the old shape of a device
 _SIGN = 1 << 31
+_LOWER = (1 << 32) - 1
 _LAST_TIME = (1 << 34) - _SIGN  # the first second that two more bits cannot hold: in the year 2446
 
 
@@ -86,19 +87,17 @@ class InodePacker:
             number: of the inode, for its checksum.
             inode: what stands in it.
         """
-        sectors, sectors_hi = halves(inode.blocks * (BLOCK // SECTOR), 32)
-        size, size_hi = halves(inode.size, 32)
-        attributes, attributes_hi = halves(inode.attribute_block, 32)
-        time, time_hi = self._time, self._time_hi
+        mode, uid, gid, size, links, blocks, flags, block_field, attributes, attribute_block = inode
+        sectors, time, time_hi = blocks * (BLOCK // SECTOR), self._time, self._time_hi
         data = (
             INODE.pack(
-                inode.mode, inode.uid & 0xFFFF, size, time, time, time, 0, inode.gid & 0xFFFF, inode.links, sectors,
-                inode.flags, 0, inode.block_field, 0, attributes, size_hi, 0,
-                sectors_hi, attributes_hi, inode.uid >> 16, inode.gid >> 16,
+                mode, uid & 0xFFFF, size & _LOWER, time, time, time, 0, gid & 0xFFFF, links, sectors & _LOWER,
+                flags, 0, block_field, 0, attribute_block & _LOWER, size >> 32, 0,
+                sectors >> 32, attribute_block >> 32, uid >> 16, gid >> 16,
                 self._author, self._author,
                 EXTRA_SIZE, 0, time_hi, time_hi, time_hi, time, time_hi, 0, 0,
             )
-            + inode.attributes
+            + attributes
         ).ljust(self._size, b"\0")[: self._size]  # fmt: skip
         if self._checksums is None:
             return data

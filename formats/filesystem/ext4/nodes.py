@@ -4,7 +4,8 @@ The numbers of inodes, the blocks of directories and the attributes; of files, w
 """
 
 import os
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from formats.filesystem import Volume
 from formats.filesystem.ext4 import directories, xattrs
@@ -52,7 +53,7 @@ class Node:
     number: int
     entry: File | Directory | Symlink | Device
     links: int = 1
-    blocks: list[bytes] = field(default_factory=list)
+    blocks: Sequence[bytes] = ()
     ranges: Ranges | None = None
     indexed: bool = False
     attributes: bytes = b""
