@@ -32,6 +32,7 @@ class Runtime:
         codecs: what layers may be compressed with; none if it has no layers.
         most_layers: that it is known to run; 0 if it has none.
         others: why it takes nothing else, by format or codec.
+        pulls_stacks: whether it pulls all that is above the lowest layer that differs, and not what differs alone.
     """
 
     title: str
@@ -39,6 +40,7 @@ class Runtime:
     codecs: tuple[str, ...]
     most_layers: int
     others: Mapping[str, str]
+    pulls_stacks: bool = False
 
     def refusals(self, layers: "Layers", names: Sequence[str]) -> Iterator[str]:
         """Why it would not run what is asked for; nothing if it would.
@@ -75,6 +77,7 @@ RUNTIMES = {
             "oci": "`docker load` reads OCI layouts with the image store of containerd alone (--for docker29)",
             "zstd": "docker before version 23 fails with `invalid tar header`",
         },
+        pulls_stacks=True,
     ),
     "docker29": Runtime("docker with the image store of containerd", _ARCHIVES, _CODECS, MOST_LAYERS, _ROOTS),
     "podman": Runtime("podman", _ARCHIVES, _CODECS, 128, _ROOTS),

@@ -11,6 +11,7 @@ from layers.plan import DEFAULT_MAX_LAYERS
 from packer.commands.registries import access
 from packer.commands.settings import declared, settings
 from packer.options import Common
+from packer.runtimes import REGISTRY, RUNTIMES
 from packer.surroundings import Surroundings
 
 if TYPE_CHECKING:
@@ -34,12 +35,16 @@ def compare(surroundings: Surroundings, names: Sequence[str], common: Common, op
 
     if len(names) < 2:
         raise click.UsageError("--compare needs two versions or more, the oldest first")
+    runtime = RUNTIMES.get(common.runtime or "")
+    if runtime and REGISTRY not in runtime.formats:
+        raise click.UsageError(f"{runtime.title} pulls no images")
     budgets = [common.max_layers] if common.max_layers else list(_BUDGETS)
     with ConsoleProgress(common.verbosity) as progress:
         source = _Declared(surroundings, common, options, progress)
         registries = Registries(lambda: access(options, surroundings))
         versions = Reader(registries, options["platform"], source.version).read(names)
-    found = replay.compare(versions, budgets, common.max_layers or DEFAULT_MAX_LAYERS)
+    stacked = bool(runtime and runtime.pulls_stacks)
+    found = replay.compare(versions, budgets, common.max_layers or DEFAULT_MAX_LAYERS, stacked=stacked)
     click.echo(text.comparison_json(found) if options["as_json"] else text.comparison_text(found))
     if options["html"]:
         path = surroundings.path(options["html"])

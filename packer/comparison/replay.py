@@ -2,11 +2,15 @@
 
 Sizes are those of the items' files, because a layer that was never made has no other; that what is on top of the items
 is always pulled is left out. The bound of a pull are the items that changed, the bound of a registry is each item once.
+
+Registries, podman and containerd know layers by their blobs. Docker's own image store knows them by all that is below
+them, and pulls again whatever is above the lowest one that differs; seen with docker 20.10.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, takewhile
+from typing import TypeVar
 
 from layers import strategies
 from layers.errors import InputError
@@ -19,6 +23,8 @@ from packer.comparison.versions import Version
 KEPT = "tiers, kept"
 
 _FIRST = "tiers"  # of what is kept
+
+_Name = TypeVar("_Name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +49,12 @@ class Update:
 
     Attributes:
         before, after: the versions.
+        stacked: as `compare` has it.
     """
 
     before: Version
     after: Version
+    stacked: bool = False
 
     @property
     def changed(self) -> list[StoreItem]:
@@ -61,11 +69,12 @@ class Update:
 
     @property
     def stored(self) -> tuple[int, int] | None:
-        """Blobs that a pull or a push of the images as they are moves, and their bytes; none if one is no image."""
+        """Blobs that a pull of the images as they are moves, and their bytes; none if one is no image."""
         if self.before.blobs is None or self.after.blobs is None:
             return None
-        sizes = [size for digest, size in self.after.blobs.items() if digest not in self.before.blobs]
-        return len(sizes), sum(sizes)
+        (old, *below), (config, *layers) = self.before.blobs, self.after.blobs
+        moved = [*([config] if config != old else []), *_pulled(below, layers, stacked=self.stacked)]
+        return len(moved), sum(self.after.blobs[digest] for digest in moved)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +121,11 @@ class Comparison:
     shown: int
 
     @property
+    def stacked(self) -> bool:
+        """Whether pulls are counted as docker's own image store pulls."""
+        return self.updates[0].stacked
+
+    @property
     def versions(self) -> list[Version]:
         """Oldest first."""
         return [self.updates[0].before, *(update.after for update in self.updates)]
@@ -127,21 +141,22 @@ class Comparison:
         return sum({item.identity: item.size for version in self.versions for item in version.closure}.values())
 
 
-def compare(versions: Sequence[Version], budgets: Sequence[int], shown: int) -> Comparison:
+def compare(versions: Sequence[Version], budgets: Sequence[int], shown: int, *, stacked: bool = False) -> Comparison:
     """Replay updates.
 
     Args:
         versions: at least two, oldest first.
         budgets: numbers of layers, the customization layer included; at least 2.
         shown: one of them.
+        stacked: count as docker's own image store pulls.
 
     Raises:
         InputError: there is only one version.
     """
     if len(versions) < 2:
         raise InputError("--compare needs two versions or more, the oldest first")
-    updates = tuple(Update(*pair) for pair in pairwise(versions))
-    replays = [_replay(versions, name, most) for most in budgets for name in _names(versions)]
+    updates = tuple(Update(*pair, stacked) for pair in pairwise(versions))
+    replays = [_replay(versions, name, most, stacked=stacked) for most in budgets for name in _names(versions)]
     return Comparison(updates, tuple(replays), shown)
 
 
@@ -154,7 +169,7 @@ def _names(versions: Sequence[Version]) -> Iterator[str]:
             yield name
 
 
-def _replay(versions: Sequence[Version], name: str, max_layers: int) -> Replay:
+def _replay(versions: Sequence[Version], name: str, max_layers: int, *, stacked: bool) -> Replay:
     plans: list[LayerPlan] = []
     for version in versions:
         if name == KEPT and plans:
@@ -164,10 +179,20 @@ def _replay(versions: Sequence[Version], name: str, max_layers: int) -> Replay:
             plans.append(plan(version.closure, strategies.strategy(_FIRST if name == KEPT else name), max_layers))
     keyed = [{_key(group): group for group in one.groups} for one in plans]
     pulls = tuple(
-        Pull(tuple(group for key, group in after.items() if key not in before)) for before, after in pairwise(keyed)
+        Pull(tuple(after[key] for key in _pulled(list(before), list(after), stacked=stacked)))
+        for before, after in pairwise(keyed)
     )
     every = {key: group.size for one in keyed for key, group in one.items()}
     return Replay(name, max_layers, tuple(plans), pulls, sum(every.values()))
+
+
+def _pulled(before: Sequence[_Name], after: Sequence[_Name], *, stacked: bool) -> Sequence[_Name]:
+    """Of layers, the lowest first, those that somebody pulls who has others."""
+    if not stacked:
+        known = set(before)
+        return [name for name in after if name not in known]
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(before, after, strict=False)))
+    return after[same:]
 
 
 def _key(group: Group) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ def comparison_text(found: Comparison) -> str:
         table(updates, right=(1, 2)),
         table(list(rows(found)), right=(1, 2, 3, 4, 5, 6)),
         "Sizes are those of the packages' files; what is pulled as it is is stored, with the layer on top.",
+        *(["Docker's own image store pulls all that is above the lowest layer that differs."] if found.stacked else []),
     ]
     return "\n\n".join(parts)
 
@@ -56,6 +57,7 @@ def comparison_json(found: Comparison) -> str:
     """All figures."""
     facts = {
         "version": 1,
+        "stacked": found.stacked,
         "versions": [
             {"name": version.name, "items": len(version.closure), "size": version.size} for version in found.versions
         ],

@@ -34,7 +34,8 @@ class Version:
         closure: its items.
         knows_references: whether it says what items need.
         is_lock: whether sizes are those of packages, and not those of their files.
-        blobs: bytes of the configuration and of each layer as they are stored; none if it is no image with a manifest.
+        blobs: bytes of the configuration, then of each layer, the lowest first, as they are stored; none if it is no
+            image with a manifest.
     """
 
     name: str

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.oracle.registry import Registry, docker_registry
+from tests.oracle.runtimes import Docker
 from tests.support.command_line import Workplace, workplace
 from tests.support.stored_images import layout
 
@@ -76,6 +77,23 @@ def test_a_push_sends_what_was_foretold(shelf: Shelf) -> None:
     assert sum(sizes[blob["digest"].removeprefix("sha256:")] for blob in new) == sum(sent)
 
 
+def test_docker_pulls_what_was_foretold(shelf: Shelf, docker: Docker) -> None:
+    """Docker's own store: every layer above the lowest one that differs, whatever its blob is."""
+    name = f"{shelf.registry.address}/pulled"
+    text = (shelf.place.folder / "os.toml").read_text()
+    (shelf.place.folder / "less.toml").write_text(text.replace('"part10", ', ""))
+    found = {}
+    for tag, file in (("1", "less.toml"), ("2", "os.toml")):  # one layer more, in the middle
+        shelf.run("push", "-q", "--strategy", "size", "--max-layers", "20", file, f"{name}:{tag}")
+        found[tag] = docker.command("pull", f"{name}:{tag}").count(": Pull complete")
+    by_stacks, by_blobs = (
+        shelf.compare("--for", runtime, f"docker://{name}:1", f"docker://{name}:2")["updates"][0]["stored"]["blobs"]
+        for runtime in ("docker", "podman")
+    )
+    assert by_stacks == found["2"] + 1  # with the configuration, which is no layer
+    assert by_blobs == 3 < by_stacks
+
+
 def test_all_kinds_of_versions_say_the_same(shelf: Shelf) -> None:
     """A reference, an archive and os.toml: one closure has one plan, wherever it is read from."""
     told = [
@@ -123,6 +141,7 @@ def test_text_for_people(shelf: Shelf) -> None:
         (["--compare", "os.toml", "1.tar", "--platform", "aarch64-linux"], "os.toml is for x86_64-linux"),
         (["os.toml", "1.tar"], "--compare takes several versions"),
         (["--html", "x.html"], "go with --compare"),
+        (["--compare", "--for", "wsl", "1.tar", "2.tar"], "WSL pulls no images"),
     ],
 )
 def test_what_cannot_be_compared(shelf: Shelf, arguments: list[str], said: str) -> None:

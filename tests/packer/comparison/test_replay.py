@@ -1,13 +1,15 @@
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
+from layers.digest import Digest
 from layers.errors import InputError
 from layers.item import Closure, StoreItem
 from layers.plan import plan
 from layers.strategies import tiers
 from packer.comparison.page import page
-from packer.comparison.replay import KEPT, Comparison, compare
+from packer.comparison.replay import KEPT, Comparison, Update, compare
 from packer.comparison.text import comparison_text, rows
 from packer.comparison.versions import Version
 from tests.support.entries import make_item
@@ -46,6 +48,26 @@ def test_updates_are_counted_together() -> None:
     found = compare([OLD, NEW, OLD], [3], 3)
     assert figures(found)["size"] == (2, 56 + 57, 213)  # the first tail is there already
     assert [pull.size for pull in found.replays[2].pulls] == [56, 57]
+
+
+def test_docker_pulls_all_that_is_above_what_changed() -> None:
+    """Large, middle and small alone, from the lowest layer up; the middle one changes, and small is pulled again."""
+    new = version("new", {"large": 100, "middle": 51, "small": 7})
+    by_blobs, by_stacks = (compare([OLD, new], [9], 9, stacked=stacked) for stacked in (False, True))
+    assert figures(by_blobs)["size"][:2] == (1, 51)
+    assert figures(by_stacks)["size"][:2] == (2, 51 + 7)
+    assert "docker's own" not in comparison_text(by_blobs).lower()
+    assert "docker's own" in comparison_text(by_stacks).lower()
+
+
+def test_blobs_of_images_are_counted_in_the_same_ways() -> None:
+    config, other, low, middle, changed, high = (Digest.of(bytes([number])) for number in range(6))
+    before = replace(OLD, blobs={config: 1, low: 10, middle: 100, high: 1000})
+    after = replace(OLD, blobs={other: 1, low: 10, changed: 100, high: 1000})
+    assert Update(before, after).stored == (2, 101)
+    assert Update(before, after, stacked=True).stored == (3, 1101)
+    assert Update(before, before, stacked=True).stored == (0, 0)
+    assert Update(before, OLD).stored is None
 
 
 def test_what_is_kept_follows_the_plan_before() -> None:
