@@ -375,6 +375,60 @@ def ext4(folder: Path) -> None:
         tell("ext4 of the same folder", median(runs), median(peers))
 
 
+_WRITE_DISK = """
+import sys
+from pathlib import Path
+from formats.image_types import TYPES
+from packer.folder.scan import scan
+from tests.support.images import made, of_item
+from tests.support.entries import make_item
+
+folder, output, name = sys.argv[1:]
+item = make_item("all", *(found.entry for found in scan(folder)))
+made(Path(output), of_item(item), TYPES[name].image)
+"""
+
+_GENIMAGE = """
+image disk.raw {{
+    hdimage {{ partition-table-type = "gpt" }}
+    partition esp {{ partition-type-uuid = "U" image = "esp.img" }}
+    partition root {{ partition-type-uuid = "L" image = "root.img" }}
+}}
+image esp.img {{ vfat {{ }} size = 40M empty = true }}
+image root.img {{ ext4 {{ use-mke2fs = true }} size = {size} }}
+"""
+
+
+def disk(folder: Path) -> None:
+    """A disk with an ESP and a root of 60,000 files and some 2 GB, next to mke2fs of the root alone and genimage."""
+    environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
+    with tempfile.TemporaryDirectory(prefix="ocipack-bench-", dir="/var/tmp") as place:
+        with ProcessPoolExecutor(1) as maker:
+            maker.submit(nix_store, Path(place)).result()
+        small_files(Path(place))
+        output, work = folder / "disk", folder / "genimage"
+        work.mkdir()
+        (work / "config").write_text(_GENIMAGE.format(size="4G"))
+        commands: dict[str, list[str | Path]] = {
+            "mke2fs -d": ["mke2fs", "-q", "-F", "-t", "ext4", "-d", place, output, f"{4 << 20}k"],
+            "genimage": [
+                "genimage", "--config", work / "config", "--rootpath", place, "--tmppath", work / "tmp",
+                "--inputpath", work, "--outputpath", work / "output",
+            ],
+            "efi-raw of the same folder": [sys.executable, "-c", _WRITE_DISK, place, output, "efi-raw"],
+            "disk of the same folder": [sys.executable, "-c", _WRITE_DISK, place, output, "disk"],
+        }  # fmt: skip
+        runs: dict[str, list[Run]] = {name: [] for name in commands}
+        for _ in range(3):
+            for name, command in commands.items():
+                runs[name].append(timed(command, environment))
+                output.unlink(missing_ok=True)
+                for made in ("tmp", "output"):
+                    shutil.rmtree(work / made, ignore_errors=True)
+        for name in commands:
+            tell(name, median(runs[name]), None if name == "mke2fs -d" else median(runs["mke2fs -d"]))
+
+
 _WRITE_QCOW2 = """
 import gc, os, sys
 from concurrent.futures import ThreadPoolExecutor
@@ -472,6 +526,7 @@ MEASUREMENTS: dict[str, Callable[[Path], None]] = {
     "store": store,
     "tarball": tarball,
     "ext4": ext4,
+    "disk": disk,
     "qcow2": qcow2,
     "push": push,
     "entries": entries,

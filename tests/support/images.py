@@ -44,8 +44,12 @@ class FakeInstaller:
 def of_entries(entries: Iterable[Entry]) -> System:
     """A system that has these entries and no other."""
     entries = tuple(entries)
-    item = replace(make_item("all", *entries), identity=Digest.of(repr(entries).encode()))
-    return replace(system(item), customization=(), tree=merge([Part("all", entries)]).tree)
+    return of_item(replace(make_item("all", *entries), identity=Digest.of(repr(entries).encode())))
+
+
+def of_item(item: StoreItem) -> System:
+    """A system of an item, and nothing else."""
+    return replace(system(item), customization=(), tree=merge([Part(item, item.placed_entries())]).tree)
 
 
 def of_items(*items: StoreItem) -> System:
