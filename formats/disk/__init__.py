@@ -134,7 +134,8 @@ def _variables(image: Image, plan: DiskPlan) -> bytes:
         return b""
     if plan.installed.efi_variables is None:
         raise InputError(
-            "there is nothing that UEFI firmware could start", hint="The disk needs an ESP and a boot loader."
+            "there is nothing that UEFI firmware could start",
+            hint="It needs an ESP and a boot loader; [types] says what some disks have and others not.",
         )
     return plan.installed.efi_variables(plan.partitions)
 
