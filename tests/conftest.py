@@ -1,5 +1,6 @@
 """Fixtures that every floor's tests may use."""
 
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,9 @@ from tests.support.small_debian import small_debian
 # The same examples in every run, and no failure because a machine is busy.
 settings.register_profile("ocipack", derandomize=True, deadline=None, database=None)
 settings.load_profile("ocipack")
+
+# Other users look at what tests make, whatever the umask of whoever runs them.
+os.umask(0o022)
 
 
 @pytest.fixture(scope="session")

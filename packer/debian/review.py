@@ -32,6 +32,7 @@ _TOOLS = frozenset((
     "dh_ucf",
 ))  # fmt: skip
 _BLOCK = re.compile(r"# Automatically added by (\w+)(?:/\S+)?\n.*?# End automatically added section\n?", re.DOTALL)
+_KERNEL = re.compile(r"linux-image-(\d.*?)(?:-unsigned)?")
 _COMMENT = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
 _AROUND = re.compile(
     r"set -\w+|exit 0|:|true|;;|esac|fi|done|\}|\{|then|else|case [\"']?\$1[\"']? in|umask 0?22|db_stop|"
@@ -44,6 +45,8 @@ _AROUND = re.compile(
 def residue(script: Script) -> str:
     """What of a script was written by hand, a command a line; empty if that does nothing."""
     text = _BLOCK.sub(lambda block: "" if block[1] in _TOOLS else block[0], script.text)
+    if kernel := _KERNEL.fullmatch(script.package):
+        text = text.replace(kernel[1], "VERSION")  # each of them is a package of its own
     lines = [" ".join(line.split()) for line in _COMMENT.sub("", text).split("\n")]
     kept = [line for line in lines if line]
     return "\n".join(kept) + "\n" if any(not _AROUND.fullmatch(line) for line in kept) else ""

@@ -64,6 +64,12 @@ def test_residues(text: str, expected: str) -> None:
     assert review.residue(script(text)) == expected
 
 
+@pytest.mark.parametrize("version", ["6.1.0-56-amd64", "6.1.0-57-cloud-amd64", "6.12.9-arm64-unsigned"])
+def test_kernels_of_all_versions_have_one_residue(version: str) -> None:
+    text = f"depmod {version.removesuffix('-unsigned')}\n"
+    assert review.residue(Script(f"linux-image-{version}", "postinst", text)) == "depmod VERSION\n"
+
+
 def test_a_new_version_has_the_same_residue() -> None:
     old, new = (f"# {n}\nchmod 700 /a\n" + BLOCK.format(tool="dh_installinit").replace("13", n) for n in ("12", "13"))
     assert old != new
