@@ -96,6 +96,20 @@ def test_the_lock_is_told_of(place: Workplace, registry: Registry) -> None:
     assert told == {"name": "os.lock", "digest": {"sha256": hashlib.sha256(data).hexdigest()}}
 
 
+def test_the_image_before_is_told_of(place: Workplace, registry: Registry) -> None:
+    """Its layers were kept, by whatever strategy they were planned."""
+    place.declare('[sbom]\nattach = ["provenance"]\n[layers]\nmax-layers = 3')
+    told = []
+    for number, more in enumerate(([], ["--previous", f"docker://{registry.address}/before0:1"])):
+        answer = place.run("push", "--json", *more, f"{registry.address}/before{number}:1")
+        assert answer.code == 0, answer.err
+        digest = json.loads(answer.out)["pushed"]["digest"]
+        (statement,) = _attached(registry, f"before{number}", digest).values()
+        parameters = json.loads(statement)["predicate"]["buildDefinition"]["externalParameters"]
+        told.append((digest, parameters["layers"].get("strategy"), parameters["layers"].get("previous")))
+    assert told == [(digest, "size", None), (digest, None, digest)]
+
+
 def test_files_are_attached_to_what_was_built_before(place: Workplace, registry: Registry, tmp_path: Path) -> None:
     place.declare(_ALL)
     pushed = _pushed(place, f"{registry.address}/built:1")

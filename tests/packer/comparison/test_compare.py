@@ -71,6 +71,8 @@ def test_a_push_sends_what_was_foretold(shelf: Shelf) -> None:
     sent = [blob["size"] for blob in pushed["blobs"] if blob["outcome"] == "sent"]
     assert declared["stored"] == built["stored"] == {"blobs": len(sent), "bytes": sum(sent)}
     assert len(sent) == 3  # a layer, what is on top, the configuration
+    kept = shelf.compare("--previous", shelf.first, shelf.first, "os.toml")["updates"][0]
+    assert kept["stored"] == declared["stored"]  # what was together stays together
     on_disk = shelf.registry.folder / "data/docker/registry/v2/blobs/sha256"
     sizes = {path.parent.name: path.stat().st_size for path in on_disk.rglob("data")}
     new = [blob for blob in pushed["blobs"] if blob["outcome"] == "sent"]
