@@ -7,7 +7,7 @@ from dataclasses import replace
 from formats.boot import Installed, Layout
 from layers.entry import Data, Directory, Entry, File
 from layers.reader import Reader
-from packer.boot import depmod, fstab
+from packer.boot import depmod, fstab, hurd
 from packer.boot.initrd import initrd
 from packer.boot.kernel import Kernel, kernels, missing, root_volume
 from packer.boot.loaders import loader
@@ -32,16 +32,28 @@ class BootInstaller:
         starting = loader(layout)
         if starting is None and not layout.at("/"):
             return Installed()
-        found = kernels(layout, reader)
+        found, made = _of_hurd(layout, reader) if hurd.is_hurd(layout) else _of_linux(layout, reader)
         if starting and not found:
             raise missing(layout)
-        made: list[Entry] = [Directory(name) for name in _MOUNT_POINTS if name not in layout.system.tree]
-        if all(kernel.is_debian for kernel in found):
-            made += fstab.entries(layout, reader)
-            found, companions = _with_initrds(layout, found, reader)
-            made += companions
         installed = starting.install(layout, found, reader) if starting else Installed()
         return replace(installed, entries=(*made, *installed.entries))
+
+
+def _of_hurd(layout: Layout, reader: Reader) -> tuple[list[Kernel], list[Entry]]:
+    """GNU Mach, and what is added to the root."""
+    mach = hurd.kernel(layout, reader)
+    unpacked = [] if layout.system.tree.get(mach.file.path) == mach.file else [mach.file]
+    return [mach], [*unpacked, *hurd.entries(layout)]
+
+
+def _of_linux(layout: Layout, reader: Reader) -> tuple[list[Kernel], list[Entry]]:
+    """The kernels, and what is added to the root for them."""
+    found = kernels(layout, reader)
+    made: list[Entry] = [Directory(name) for name in _MOUNT_POINTS if name not in layout.system.tree]
+    if not all(kernel.is_debian for kernel in found):
+        return found, made
+    started, companions = _with_initrds(layout, found, reader)
+    return started, [*made, *fstab.entries(layout, reader), *companions]
 
 
 def _with_initrds(layout: Layout, found: Sequence[Kernel], reader: Reader) -> tuple[list[Kernel], list[Entry]]:

@@ -29,6 +29,19 @@ _DEBIAN_PACKAGES = {"armhf": "linux-image-armmp", "i386": "linux-image-686-pae",
 
 
 @dataclass(frozen=True, slots=True)
+class MultibootModule:
+    """A program that a boot loader loads beside a multiboot kernel.
+
+    Attributes:
+        file: at its path in the root file system.
+        arguments: its command line, with its name at the beginning.
+    """
+
+    file: File
+    arguments: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Kernel:
     """A kernel, and all that a boot loader has to know of it.
 
@@ -38,6 +51,7 @@ class Kernel:
         file: the kernel, at its path in the root file system.
         initrd: the first root file system, at its path; None: it still has to be made.
         arguments: what it is told, in this order.
+        modules: of a multiboot kernel; no other has any.
     """
 
     title: str
@@ -45,6 +59,7 @@ class Kernel:
     file: File
     initrd: File | None
     arguments: tuple[str, ...]
+    modules: tuple[MultibootModule, ...] = ()
 
     @property
     def is_debian(self) -> bool:
@@ -125,7 +140,19 @@ def release(tree: Tree, reader: Reader) -> dict[str, str]:
 
 
 def _of_items(layout: Layout, reader: Reader) -> Iterator[Kernel]:
-    """The system of Nix or Guix: the profile's, or else that among the roots of the closure."""
+    """The system of Nix or Guix."""
+    tree = layout.system.tree
+    for item in _items(layout):
+        if isinstance(tree.follow(item + b"/parameters"), File):
+            yield _guix(layout, item, reader)
+            return
+        if tree.follow(item + b"/kernel") and tree.follow(item + b"/kernel-params"):
+            yield _nix(layout, item, reader)
+            return
+
+
+def _items(layout: Layout) -> Iterator[bytes]:
+    """What may be a whole system: the profile's, and then the roots of the closure."""
     tree = layout.system.tree
     roots = [os.fsencode(root.strip("/")) for root in layout.system.closure.roots]
     for place in (*_PROFILES, *roots):
@@ -133,14 +160,28 @@ def _of_items(layout: Layout, reader: Reader) -> Iterator[Kernel]:
             item = tree.follow(place)
         except EntryError:
             continue
-        if not isinstance(item, Directory):
-            continue
-        if isinstance(tree.follow(item.path + b"/parameters"), File):
-            yield _guix(layout, item.path, reader)
-            return
-        if tree.follow(item.path + b"/kernel") and tree.follow(item.path + b"/kernel-params"):
-            yield _nix(layout, item.path, reader)
-            return
+        if isinstance(item, Directory):
+            yield item.path
+
+
+def guix_arguments(layout: Layout, reader: Reader) -> tuple[str, ...]:
+    """What a kernel is told of a system of Guix, and by it; nothing if there is none.
+
+    Raises:
+        PackError: what the system says of itself cannot be read.
+    """
+    tree = layout.system.tree
+    item = next((item for item in _items(layout) if isinstance(tree.follow(item + b"/parameters"), File)), None)
+    if item is None:
+        return ()
+    system = os.fsdecode(b"/" + item)
+    own = strings(field(_guix_parameters(tree, item, reader), "kernel-arguments") or [])
+    return (f"gnu.system={system}", f"gnu.load={system}/boot", *own)
+
+
+def _guix_parameters(tree: Tree, item: bytes, reader: Reader) -> object:
+    origin = os.fsdecode(b"/" + item + b"/parameters")
+    return parse(_text(tree.follow(item + b"/parameters"), reader), origin)
 
 
 def _nix(layout: Layout, item: bytes, reader: Reader) -> Kernel:
@@ -158,7 +199,7 @@ def _nix(layout: Layout, item: bytes, reader: Reader) -> Kernel:
 def _guix(layout: Layout, item: bytes, reader: Reader) -> Kernel:
     tree = layout.system.tree
     origin = os.fsdecode(b"/" + item + b"/parameters")
-    record = parse(_text(tree.follow(item + b"/parameters"), reader), origin)
+    record = _guix_parameters(tree, item, reader)
 
     def path(name: str) -> bytes:
         found = strings(field(record, name) or [])
@@ -167,12 +208,10 @@ def _guix(layout: Layout, item: bytes, reader: Reader) -> Kernel:
         return os.fsencode(found[0].strip("/"))
 
     kernel, initrd = _file(tree, path("kernel")), _file(tree, path("initrd"))
-    own = strings(field(record, "kernel-arguments") or [])
     title = (strings(field(record, "label") or []) or ["GNU"])[0]
-    system = os.fsdecode(b"/" + item)
     # Guix tells a UUID from a label by its looks (gnu/build/file-systems.scm, canonicalize-device-spec).
-    arguments = (f"root={_root_uuid(layout)}", f"gnu.system={system}", f"gnu.load={system}/boot", *own)
-    return Kernel(title, os.path.basename(system), kernel, initrd, _arguments(layout, *arguments))
+    arguments = (f"root={_root_uuid(layout)}", *guix_arguments(layout, reader))
+    return Kernel(title, os.fsdecode(os.path.basename(item)), kernel, initrd, _arguments(layout, *arguments))
 
 
 def _root_uuid(layout: Layout) -> str:

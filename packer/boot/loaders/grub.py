@@ -36,6 +36,9 @@ _MODULES = (
     "echo", "test", "serial", "terminal", "vga_text", "reboot", "halt", "ls", "cat", "minicmd",
 )  # fmt: skip
 
+#: What starts the kernel of the Hurd.
+_MULTIBOOT_MODULES = ("multiboot",)
+
 _PLAIN = re.compile(r"[A-Za-z0-9_./:=,@%+-]+")
 _SERIAL = re.compile(r"console=ttyS(\d)(?:,(\d+))?")
 _SPEED = "115200"
@@ -70,7 +73,8 @@ def install(layout: Layout, kernels: Sequence[Kernel], reader: Reader) -> Instal
         entries.append(File(firmware.inside(esp, "EFI/debian/grub.cfg"), Data(lead.encode())))
     if not _needs_bios(layout):
         return Installed(tuple(entries), efi_variables=variables)
-    code, embedded = _bios(layout, f"search.fs_uuid {search} root\nset prefix=($root){prefix}\n", reader)
+    modules = _MODULES + (_MULTIBOOT_MODULES if any(kernel.modules for kernel in kernels) else ())
+    code, embedded = _bios(layout, f"search.fs_uuid {search} root\nset prefix=($root){prefix}\n", modules, reader)
     return Installed(tuple(entries), code, (embedded,), efi_variables=variables)
 
 
@@ -100,14 +104,14 @@ def _needs_bios(layout: Layout) -> bool:
     return layout.gap is not None and (BIOS_GRUB in flags or ESP not in flags)
 
 
-def _bios(layout: Layout, config: str, reader: Reader) -> tuple[bytes, Embedded]:
+def _bios(layout: Layout, config: str, modules: Sequence[str], reader: Reader) -> tuple[bytes, Embedded]:
     """Code for the first sector, and the core image where the disk has a gap."""
     folder = find(layout.system.tree, [_BIOS_FILES])
     if folder is None:
         raise InputError(f"the system has no GRUB for a BIOS: /usr/{_BIOS_FILES}", hint=_BIOS_PACKAGE)
     files = GrubFiles(layout.system.tree, folder, reader)
     first, end = layout.gap or (0, 0)
-    code, core = on_disk(files, core_image(files, _MODULES, config, ""), first)
+    code, core = on_disk(files, core_image(files, modules, config, ""), first)
     if len(core) > end - first:
         raise InputError(
             f"GRUB has {len(core)} bytes, and the disk a gap of {end - first} for them",
@@ -138,9 +142,12 @@ def _terminals(kernel: Kernel) -> Iterator[str]:
 def _commands(layout: Layout, kernel: Kernel) -> Iterator[str]:
     volume, path = place(layout, kernel.file.path)
     yield f"    search --no-floppy --fs-uuid --set=root {volume.file_system_uuid}"
-    yield "    " + " ".join(["linux", *map(_quoted, (path, *kernel.arguments))])
+    yield "    " + " ".join(["multiboot" if kernel.modules else "linux", *map(_quoted, (path, *kernel.arguments))])
     if kernel.initrd:
         yield f"    initrd {_quoted(place(layout, kernel.initrd.path)[1])}"
+    for module in kernel.modules:
+        words = (place(layout, module.file.path)[1], *module.arguments)
+        yield "    " + " ".join(["module", *map(_quoted, words)])
 
 
 def _quoted(word: str) -> str:
