@@ -3,10 +3,13 @@
 import re
 import shutil
 import subprocess
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 _PATIENCE = 120  # seconds; a start takes some 15
+_STEP = 0.1
 _TERMINAL = re.compile(r"\x1b[\[\]()][0-9;?=]*[A-Za-z]?|\x1b.|\r")
 
 _OVMF = Path("/usr/share/OVMF")
@@ -57,11 +60,36 @@ def started(folder: Path, *drives: Drive, firmware: Firmware = BIOS) -> str:
         command += ["-drive", f"if=pflash,unit=1,format=raw,file={variables}"]
     for drive in drives:
         command += ["-drive", f"if={drive.interface},format={drive.format},file={drive.path}"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=False)
-        complaint = f"QEMU answered {done.returncode}: {done.stderr}" if done.returncode else ""
-    except subprocess.TimeoutExpired:
-        complaint = f"it was not powered off in {_PATIENCE} s"
-    serial = _TERMINAL.sub("", (folder / "serial").read_text(errors="replace"))
-    assert not complaint, f"{complaint}\n{serial[-3000:]}"
-    return serial
+    return printed(folder, command)
+
+
+def printed(folder: Path, command: Sequence[str | Path], *, answer: int = 0, until: str = "") -> str:
+    """What a machine prints until it ends.
+
+    Args:
+        folder: for the file `serial`, to which the machine prints.
+        command: of QEMU.
+        answer: with which it has to end.
+        until: what it prints at last, if it does not end by itself.
+    """
+    serial = folder / "serial"
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    end = time.monotonic() + _PATIENCE
+    with process:
+        while process.poll() is None and time.monotonic() < end and not (until and until in _text(serial)):
+            time.sleep(_STEP)
+        goes_on = process.poll() is None
+        if goes_on:
+            process.kill()
+        said = process.stdout.read() if process.stdout else b""
+    text = _text(serial)
+    if until:
+        assert until in text, f"it did not print {until!r}: {said!r}\n{text[-3000:]}"
+    else:
+        assert not goes_on, f"it did not end in {_PATIENCE} s\n{text[-3000:]}"
+        assert process.returncode == answer, f"QEMU answered {process.returncode}: {said!r}\n{text[-3000:]}"
+    return text
+
+
+def _text(serial: Path) -> str:
+    return _TERMINAL.sub("", serial.read_text(errors="replace")) if serial.exists() else ""
