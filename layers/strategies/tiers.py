@@ -204,4 +204,5 @@ def _shares(weights: Sequence[int], bins: int) -> list[int]:
 
 def _bin(source: str, count: int) -> int:
     """Rendezvous hashing: with one bin more, only what goes into it leaves another."""
-    return max(range(count), key=lambda place: (_hash(f"{source}/{place}"), place))
+    start = f"{source}/".encode(errors="surrogateescape")
+    return max(range(count), key=lambda place: (hashlib.sha256(start + b"%d" % place).digest()[:8], place))

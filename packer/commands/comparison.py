@@ -1,5 +1,6 @@
 """`ocipack plan --compare`: what updates pull, by strategy and number of layers."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -48,10 +49,9 @@ def compare(surroundings: Surroundings, names: Sequence[str], common: Common, op
     click.echo(text.comparison_json(found) if options["as_json"] else text.comparison_text(found))
     if options["html"]:
         path = surroundings.path(options["html"])
-        folder, _, name = path.rpartition("/")
-        with PendingFile(folder or "/") as file:
+        with PendingFile(os.path.dirname(path)) as file:
             file.write(page.page(found).encode())
-            file.publish(name)
+            file.publish(os.path.basename(path))
 
 
 class _Declared:
