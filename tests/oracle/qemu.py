@@ -1,15 +1,19 @@
 """Machines that QEMU emulates: what they print on their serial port until they are powered off."""
 
+import contextlib
 import re
 import shutil
+import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 _PATIENCE = 120  # seconds; a start takes some 15
 _STEP = 0.1
+_LONG_PATIENCE = 240  # of a system with systemd: some 60
+_NO_CONNECTION = 255  # what ssh answers then
 _TERMINAL = re.compile(r"\x1b[\[\]()][0-9;?=]*[A-Za-z]?|\x1b.|\r")
 
 _OVMF = Path("/usr/share/OVMF")
@@ -50,8 +54,12 @@ def started(folder: Path, *drives: Drive, firmware: Firmware = BIOS) -> str:
         drives: its disks.
         firmware: what starts it.
     """
-    command = ["qemu-system-x86_64", "-accel", "tcg", "-m", "512", "-display", "none", "-monitor", "none"]
-    command += ["-no-reboot", "-nic", "none", "-serial", f"file:{folder / 'serial'}"]
+    return printed(folder, [*_machine(folder, drives, firmware), "-m", "512", "-nic", "none"])
+
+
+def _machine(folder: Path, drives: Iterable[Drive], firmware: Firmware) -> list[str]:
+    command = ["qemu-system-x86_64", "-accel", "tcg", "-display", "none", "-monitor", "none", "-no-reboot"]
+    command += ["-serial", f"file:{folder / 'serial'}"]
     if firmware.code and firmware.variables:
         variables = shutil.copy(firmware.variables, folder / "variables")
         # Firmware that could have secure boot wants a q35 with system management.
@@ -60,7 +68,7 @@ def started(folder: Path, *drives: Drive, firmware: Firmware = BIOS) -> str:
         command += ["-drive", f"if=pflash,unit=1,format=raw,file={variables}"]
     for drive in drives:
         command += ["-drive", f"if={drive.interface},format={drive.format},file={drive.path}"]
-    return printed(folder, command)
+    return command
 
 
 def printed(folder: Path, command: Sequence[str | Path], *, answer: int = 0, until: str = "") -> str:
@@ -93,3 +101,49 @@ def printed(folder: Path, command: Sequence[str | Path], *, answer: int = 0, unt
 
 def _text(serial: Path) -> str:
     return _TERMINAL.sub("", serial.read_text(errors="replace")) if serial.exists() else ""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A machine that runs.
+
+    Attributes:
+        folder: with its files.
+        port: of this machine, behind which is its port for ssh.
+    """
+
+    folder: Path
+    port: int
+
+    def ssh(self, user: str, key: Path, command: str) -> str:
+        """What a command prints over ssh, as soon as somebody answers there."""
+        options = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR", "BatchMode=yes")
+        settings = [word for option in (*options, "ConnectTimeout=60") for word in ("-o", option)]
+        program = ["ssh", "-F", "none", *settings, "-i", str(key), "-p", str(self.port), f"{user}@127.0.0.1", command]
+        end = time.monotonic() + _LONG_PATIENCE
+        while time.monotonic() < end:
+            done = subprocess.run(program, capture_output=True, text=True, timeout=_LONG_PATIENCE, check=False)
+            if done.returncode != _NO_CONNECTION:
+                return done.stdout
+            time.sleep(1)
+        raise AssertionError(f"nobody answers: {done.stderr}\n{_text(self.folder / "serial")[-3000:]}")
+
+
+@contextlib.contextmanager
+def running(folder: Path, *drives: Drive, firmware: Firmware = BIOS) -> Iterator[Running]:
+    """A machine with a network of its own; who uses it powers it off."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [*_machine(folder, drives, firmware), "-m", "1024", "-smp", "2"]
+    command += ["-nic", f"user,model=virtio,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:22", "-device", "virtio-rng-pci"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        yield Running(folder, port)
+        assert process.wait(_LONG_PATIENCE) == 0
+    except BaseException:
+        process.kill()
+        raise
+    finally:
+        _, complaint = process.communicate()
+    assert not complaint
