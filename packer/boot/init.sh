@@ -84,6 +84,26 @@ partition_uuid() {
     fi
 }
 
+# What blkid(8) has as the UUID of an ISO 9660 volume: when it was changed, or else made (ECMA-119, 8.4.26): DEVICE
+iso_uuid() {
+    [ "$(bytes "$1" 32769 5)" = 4344303031 ] || return
+    for place in 33598 33581; do
+        date=$(dd if="$1" bs=1 skip=$place count=16 2>/dev/null)
+        [ "$date" = 0000000000000000 ] || break
+    done
+    echo "$date" | sed 's/^\(....\)\(..\)\(..\)\(..\)\(..\)\(..\)/\1-\2-\3-\4-\5-\6-/'
+}
+
+# The device of an ISO 9660 volume, which findfs knows by its label alone: UUID
+find_iso() {
+    for name in $(ls /sys/class/block); do
+        if [ "$(iso_uuid "/dev/$name")" = "$1" ]; then
+            echo "/dev/$name"
+            return
+        fi
+    done
+}
+
 # The device of a partition, by PARTUUID or PARTLABEL: KIND VALUE
 find_partition() {
     for name in $(ls /sys/class/block); do
@@ -104,6 +124,7 @@ find_partition() {
 # The device of the root file system; nothing as long as it is not there.
 find_root() {
     case $root in
+        UUID=????-??-??-??-??-??-??) find_iso "${root#*=}" ;;
         UUID=* | LABEL=*) findfs "$root" 2>/dev/null ;;
         PARTUUID=*) find_partition PARTUUID "$(echo "${root#*=}" | tr A-Z a-z)" ;;
         PARTLABEL=*) find_partition PARTLABEL "${root#*=}" ;;

@@ -4,6 +4,7 @@ import re
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -20,6 +21,10 @@ from tests.support.small_debian import END, MARKER
 MIB = 1 << 20
 
 
+#: Ways to name the root that Linux has, and its file system has not.
+BY_PARTITION = UUID("6f3b7d5c-8a51-4c3e-9f01-2233445566aa")
+
+
 def small(image: Image) -> Image:
     """An image with little room to spare."""
     return replace(image, additional_space=32 * MIB)
@@ -30,6 +35,12 @@ EFI = small(EFI_DISK)
 HYBRID = small(layout("hybrid"))
 EFI32 = replace(EFI, firmware=PLATFORMS["i686-linux"])
 SYSTEMD_BOOT = replace(EFI, boot_loader="systemd-boot", efi_variables=True)
+
+
+def identified(image: Image) -> Image:
+    """An image whose root is in a partition of a known GUID."""
+    *others, root = image.partitions
+    return replace(image, partitions=(*others, replace(root, partition_uuid=BY_PARTITION)))
 
 
 def said(serial: str) -> dict[str, str]:
@@ -85,6 +96,16 @@ def test_a_root_is_repaired_and_remembers(bootable_debian: System, tmp_path: Pat
     assert (found["root"], found["starts"], found["checked"]) == ("ext4", "1", "yes")
     done = subprocess.run(["debugfs", "-R", "cat /starts", root], check=True, capture_output=True, text=True)
     assert done.stdout == "x\n"
+
+
+@pytest.mark.parametrize("root", [f"PARTUUID={BY_PARTITION}", "PARTLABEL=root"], ids=["uuid", "label"])
+def test_a_root_is_found_by_its_partition(root: str, bootable_debian: System, tmp_path: Path) -> None:
+    arguments = (*bootable_debian.boot.kernel_arguments, f"root={root}")
+    image = identified(small(layout("legacy+gpt")))
+    write_bootable(tmp_path / "disk", image, replace(bootable_debian, boot=Boot(kernel_arguments=arguments)))
+    found = said(started(tmp_path, Drive(tmp_path / "disk")))
+    assert found["root"] == "ext4"
+    assert f" root={root} " in found["arguments"] + " "
 
 
 def test_what_is_missing_is_said_on_the_console(bootable_debian: System, tmp_path: Path) -> None:

@@ -93,6 +93,25 @@ def run(script: str, tmp_path: Path) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.parametrize("option", [[], ["--modification-date=2001090901464000"]], ids=["made", "changed"])
+def test_volumes_of_cds_have_the_identifier_that_others_read(option: list[str], tmp_path: Path) -> None:
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files/one").touch()
+    image = tmp_path / "image"
+    command = ["xorriso", "-as", "mkisofs", "-quiet", *option, "-o", str(image), str(tmp_path / "files")]
+    subprocess.run(command, check=True, capture_output=True)
+    said = subprocess.run(
+        ["blkid", "-c", "/dev/null", "-s", "UUID", "-o", "value", image], capture_output=True, text=True, check=True
+    )
+    assert run(f"iso_uuid {image}", tmp_path) == said.stdout.strip()
+    assert said.stdout.startswith("2001-09-09-01-46-40-00" if option else "20")
+
+
+def test_other_volumes_have_none(tmp_path: Path) -> None:
+    (tmp_path / "image").write_bytes(bytes(40_000))
+    assert run(f"iso_uuid {tmp_path / 'image'} || true", tmp_path) == ""
+
+
 def test_partitions_have_the_identifiers_that_others_read(tmp_path: Path) -> None:
     partitions = [Partition(f"p{rank}", (rank + 1) << 20, 1 << 20, types.LINUX) for rank in range(3)]
     for name, table in (("mbr", mbr), ("gpt", gpt)):
