@@ -126,7 +126,7 @@ class Running:
             if done.returncode != _NO_CONNECTION:
                 return done.stdout
             time.sleep(1)
-        raise AssertionError(f"nobody answers: {done.stderr}\n{_text(self.folder / "serial")[-3000:]}")
+        raise AssertionError(f"nobody answers: {done.stderr}\n{_text(self.folder / 'serial')[-3000:]}")
 
 
 @contextlib.contextmanager

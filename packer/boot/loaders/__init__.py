@@ -51,7 +51,7 @@ def loader(layout: Layout) -> Loader | None:
     if name:
         return _module(name)
     for_entries = any(BLS_BOOT in volume.partition.flags for volume in layout.volumes)
-    modules = [_module(each) for each in sorted(LOADERS, reverse=for_entries)]
+    modules = [_module(each) for each in (LOADERS[::-1] if for_entries else LOADERS)]
     return next((module for module in modules if module.fits(layout)), modules[0])
 
 
