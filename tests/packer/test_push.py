@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -212,6 +213,7 @@ def test_an_interrupt_ends_a_push_that_waits(place: Workplace, registry: Registr
         process = subprocess.Popen(command, env=place.environment(), stderr=subprocess.PIPE, text=True)
         while not proxy.requests:
             assert process.poll() is None
+            time.sleep(0.01)
         process.send_signal(2)
         _, complaint = process.communicate(timeout=5)
     assert process.returncode == 130

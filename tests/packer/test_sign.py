@@ -15,7 +15,7 @@ import pytest
 from tests.oracle.registry import Registry, docker_registry
 from tests.oracle.runtimes import Podman
 from tests.support import stored_images
-from tests.support.command_line import OCIPACK, Answer
+from tests.support.command_line import AS_INSTALLED, OCIPACK, Answer
 from tests.support.openpgp import KeyRing, key_ring
 from tests.support.pushing import push_layout
 from tests.support.stored_images import Layout
@@ -63,7 +63,7 @@ class Desk:
     def environment(self) -> dict[str, str]:
         return {
             "PATH": os.environ["PATH"], "HOME": str(self.folder / "home"),
-            "XDG_CACHE_HOME": str(self.folder / "cache"), "SOURCE_DATE_EPOCH": "7",
+            "XDG_CACHE_HOME": str(self.folder / "cache"), "SOURCE_DATE_EPOCH": "7", **AS_INSTALLED,
         }  # fmt: skip
 
     def reference(self, name: str) -> str:
