@@ -199,7 +199,7 @@ _DAMAGE: dict[str, tuple[Callable[[Layout, dict[str, Any]], object], str]] = {
     "an index of nothing": (lambda files, _: files.index(), "has no image"),
     "no JSON": (lambda files, _: files.files.update({"index.json": b"{"}), "is not JSON"),
     "no UTF-8": (lambda files, _: files.files.update({"index.json": b'"\xff"'}), "is not JSON"),
-    "NaN": (lambda files, _: files.files.update({"index.json": b'{"a": NaN}'}), "is not JSON: NaN"),
+    "NaN": (lambda files, _: files.files.update({"index.json": b'{"a": NaN}'}), "is not JSON: 'NaN' is no value"),
     "a key twice": (lambda files, _: files.files.update({"index.json": b'{"a": 1, "a": 1}'}), "a key is there twice"),
     "brackets": (lambda files, _: files.files.update({"index.json": b"[" * 200_000}), "nested too deep"),
     "a large index": (lambda files, _: files.files.update({"index.json": b" " * (5 << 20)}), "more than the 4 MiB"),
