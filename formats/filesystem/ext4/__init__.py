@@ -72,6 +72,7 @@ class PreparedExt4:
         self._nodes = nodes
         self._least = nodes.blocks
         self._identity = identity
+        self._placed: tuple[int, Placement | Missing] | None = None  # the last one, which takes some time to find
 
     def minimum_size(self) -> int:
         """The least bytes that hold it, with nothing left free."""
@@ -99,9 +100,11 @@ class PreparedExt4:
         return Ext4Plan(self._nodes, placement, self._options.features, self._identity, reserved)
 
     def _place(self, blocks: int) -> Placement | Missing:
-        used = self._nodes.last
-        inodes = max(blocks * BLOCK // self._options.bytes_per_inode, used + used // 4)
-        return place(self._nodes, self._least, blocks, inodes, self._options.features)
+        if self._placed is None or self._placed[0] != blocks:
+            used = self._nodes.last
+            inodes = max(blocks * BLOCK // self._options.bytes_per_inode, used + used // 4)
+            self._placed = blocks, place(self._nodes, self._least, blocks, inodes, self._options.features)
+        return self._placed[1]
 
     def _fitting(self, blocks: int) -> int:
         """The least number of blocks that is enough, from this one on."""

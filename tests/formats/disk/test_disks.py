@@ -57,6 +57,14 @@ DISKS: dict[str, Image] = {
         ),
         partition_table_type="hybrid",
     ),
+    "one in another": Image(
+        partitions=(
+            _ROOT,
+            Partition("boot", mount_point="/boot"),
+            Partition("ESP", 4 * MIB, file_system="vfat", mount_point="/boot/efi", flags=frozenset({ESP})),
+        ),
+        partition_table_type="gpt",
+    ),
     "many": Image(
         partitions=(_ROOT, *(Partition(f"p{number}", MIB, file_system="vfat") for number in range(20))),
         partition_table_type="gpt",
@@ -196,6 +204,22 @@ def test_another_disk_has_other_identifiers(entries: tuple[Entry, ...], image: I
     one, other = _identifiers(tmp_path / "a"), _identifiers(tmp_path / "b")
     assert len(one) == len(other) == 5
     assert not one & other
+
+
+def test_another_customization_is_another_disk(tmp_path: Path) -> None:
+    of = of_entries(_ENTRIES)
+    file = File(b"etc/motd", Data(b"hello"))
+    made(tmp_path / "a", of, EFI_DISK)
+    made(tmp_path / "b", replace(of, customization=(Directory(b"etc"), file)), EFI_DISK)
+    assert not _identifiers(tmp_path / "a") & _identifiers(tmp_path / "b")
+
+
+def test_file_systems_of_a_disk_have_nothing_in_common(tmp_path: Path) -> None:
+    image = Image(partitions=(_ROOT, Partition("root", mount_point="/home")))
+    made(tmp_path / "disk", of_entries(_ENTRIES), image)
+    one, other = (ext4.header(volume) for volume in extracted(tmp_path / "disk"))
+    for name in ("Filesystem UUID", "Directory Hash Seed"):
+        assert one[name] != other[name]
 
 
 def test_what_an_installer_adds_goes_where_it_belongs(tmp_path: Path) -> None:
