@@ -12,7 +12,7 @@ from pathlib import Path
 
 _PATIENCE = 120  # seconds; a start takes some 15
 _STEP = 0.1
-_LONG_PATIENCE = 240  # of a system with systemd: some 60
+_LONG_PATIENCE = 480  # of a system with systemd: some 60, and four times that on a busy machine
 _NO_CONNECTION = 255  # what ssh answers then
 _TERMINAL = re.compile(r"\x1b[\[\]()][0-9;?=]*[A-Za-z]?|\x1b.|\r")
 
