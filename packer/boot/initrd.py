@@ -34,7 +34,7 @@ _DRIVERS = (
     "ahci", "ahci_platform", "ata_piix", "ata_generic", "nvme",
     "xhci_pci", "xhci_plat_hcd", "ehci_pci", "uhci_hcd", "ohci_pci", "usb_storage", "uas",
     "mmc_block", "sdhci_pci", "sdhci_acpi", "sdhci_esdhc_imx", "dw_mmc_rockchip", "sdhci_of_arasan", "sunxi_mmc",
-    "mmc_spi",
+    "mmc_spi", "spi_sifive",
     "xen_blkfront", "hv_storvsc", "vmw_pvscsi", "mptspi", "mptsas",
 )  # fmt: skip
 

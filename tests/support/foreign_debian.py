@@ -1,0 +1,47 @@
+"""Small systems of Debian's packages for processors that this machine has not, assembled with nothing executed."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from formats.system import System
+from layers.tree import Tree
+from packer.debian.sources import Host
+from tests.support.small_debian import init, produced
+
+#: Platform -> its kernel, and the packages of its boards' U-Boot.
+PACKAGES = {
+    "aarch64-linux": ("linux-image-cloud-arm64", "systemd-boot-efi", "u-boot-rockchip", "u-boot-sunxi"),
+    "armhf-linux": ("linux-image-armmp", "u-boot-imx", "u-boot-sunxi"),
+    "riscv64-linux": ("linux-image-riscv64", "systemd-boot-efi", "u-boot-sifive"),
+}
+
+#: What of a kernel's modules a start in QEMU needs; the others would take most of the time.
+_MODULES = (b"/ext4/", b"/jbd2/", b"mbcache", b"crc", b"virtio")
+
+_INIT = init("#!/bin/busybox sh", "b=/bin/busybox", 'echo; echo "machine: $($b uname -m)"')
+
+
+def foreign_debian(folder: Path, platform: str) -> System:
+    """Assemble it, of the suite that has all these processors.
+
+    The other pockets of a mirror may be without them: only the suite itself is taken.
+    """
+    mirror = next(address for address in Host().sources().addresses if address.rstrip("/").endswith("/debian"))
+    declaration = f"""\
+name = "small"
+platform = "{platform}"
+[store]
+type = "debian"
+mirror = "{mirror}"
+suite = "trixie"
+packages = {["busybox-static", *PACKAGES[platform]]!r}
+[os]
+files = [{{ target = "/usr/sbin/init", text = '''{_INIT}''', mode = "0755" }}]
+"""
+    made = produced(declaration, folder)
+    entries = {
+        path: entry
+        for path, entry in made.tree.by_path().items()
+        if b".ko" not in path or any(name in path for name in _MODULES)
+    }
+    return replace(made, tree=Tree(entries))
