@@ -11,7 +11,7 @@ from layers.digest import Digest
 from layers.plan import LayerPlan
 
 #: Every format, in the order in which people are told of them.
-NAMES = ("docker", "oci", "tarball", "wsl2")
+NAMES = ("docker", "oci", "tarball", "wsl2", "iso9660")
 
 #: Those whose artefact can hold systems for several platforms: an `IndexFormat`. Of all others there is one for each.
 INDEXED = ("docker", "oci")

@@ -31,6 +31,8 @@ BLS_BOOT = "bls_boot"
 
 #: The file system of a partition that has none.
 UNFORMATTED = "unformatted"
+#: The file system that is the root of an image of the format of that name.
+ISO9660 = "iso9660"
 
 _LABELS = {"/gnu/store/": "Guix_image", "/nix/store/": "nixos"}
 

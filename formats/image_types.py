@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from formats.boards import BOARDS, Board
 from formats.format import NAMES, format_module
-from formats.image import BIOS_GRUB, BLS_BOOT, BOOT, ESP, UNFORMATTED, Image, ImageType, Partition
+from formats.image import BIOS_GRUB, BLS_BOOT, BOOT, ESP, ISO9660, UNFORMATTED, Image, ImageType, Partition
 from formats.partition.gpt import FIRST_USABLE
 from formats.platform import PLATFORMS
 from layers.errors import InputError
@@ -42,6 +42,24 @@ ESP_PARTITION = Partition(
 MBR_DISK = Image(partitions=(replace(ROOT, offset=ROOT_OFFSET),))
 EFI_DISK = Image(partitions=(ESP_PARTITION, ROOT), partition_table_type="gpt")
 _X86 = ("x86_64-linux", "i686-linux")
+
+#: An image for CDs and USB sticks: the root is the volume itself. On a CD nobody sees the EFI system partition.
+ISO = Image(
+    format="iso9660",
+    partitions=(
+        Partition(file_system=ISO9660, flags=frozenset({BOOT}), mount_point="/"),
+        Partition(
+            "GNU-ESP",
+            file_system="vfat",
+            flags=frozenset({ESP}),
+            mount_point="/boot/efi",
+            mount_options=("noauto", "umask=0077"),
+        ),
+    ),
+    partition_table_type="gpt",
+    boot_loader="grub",
+    volatile_root=True,
+)
 _U_BOOT = ("aarch64-linux", "armhf-linux", "riscv64-linux")
 
 #: The GNU Hurd: the ext2 that its servers read, after GRUB's code.
@@ -129,7 +147,14 @@ def board_disk(board: Board) -> Image:
 
 
 #: Those that are formats of their own: without partitions.
-_FORMATS = tuple(ImageType(name, format_module(name).SUMMARY, Image(format=name)) for name in NAMES)
+_FORMATS = tuple(
+    ImageType(name, format_module(name).SUMMARY, Image(format=name)) for name in NAMES if name != ISO.format
+)
+
+_ISOS = (
+    ImageType("iso9660", format_module("iso9660").SUMMARY, ISO, _X86),
+    ImageType("uncompressed-iso9660", "the same without zisofs", replace(ISO, compression=False), _X86),
+)
 
 _DISKS = (
     ImageType("mbr-raw", "a disk that a BIOS or U-Boot starts: MBR, ext4", MBR_DISK, (*_X86, *_U_BOOT)),
@@ -162,4 +187,4 @@ _HURD = (
 )
 
 #: Every type by its name, in the order in which people are told of them.
-TYPES: Mapping[str, ImageType] = {kind.name: kind for kind in (*_FORMATS, *_DISKS, *_BOARDS, *_HURD)}
+TYPES: Mapping[str, ImageType] = {kind.name: kind for kind in (*_FORMATS, *_ISOS, *_DISKS, *_BOARDS, *_HURD)}

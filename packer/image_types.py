@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from formats.disk import Options as DiskOptions
-from formats.image_types import TYPES
+from formats.image_types import ISO, TYPES
 from packer.boot.installer import BootInstaller
 from packer.config import override
 from packer.declaration import Declaration
@@ -30,6 +30,8 @@ def options(declaration: Declaration, name: str, folder: str) -> Any:
         InputError: a file that a table names cannot be used, or what is in it does not go together.
     """
     kind = declaration.kind(name)
+    if kind.format == ISO.format:
+        return DiskOptions(name, kind.base.image, BootInstaller())
     if not kind.table:
         return None
     if kind.table != "disk":

@@ -6,8 +6,9 @@ from formats.filesystem import FileSystem, Volume
 from formats.filesystem.ext4 import Ext4
 from formats.filesystem.ext4.features import EXT2, EXT2_HURD, EXT3, EXT4
 from formats.filesystem.fat import Fat
+from formats.filesystem.iso9660.volume_date import VolumeDate
 from formats.filesystem.swap import Swap
-from formats.image import BIOS_GRUB, BLS_BOOT, ESP, UNFORMATTED, Partition
+from formats.image import BIOS_GRUB, BLS_BOOT, ESP, ISO9660, UNFORMATTED, Partition
 from formats.partition import types
 from formats.partition.types import PartitionType
 from layers.errors import InputError
@@ -48,9 +49,14 @@ def is_fat(name: str) -> bool:
 
 
 def uuid_text(partition: Partition, uuid: UUID) -> str:
-    """A file system's UUID as `UUID=` has it: of FAT, which has 4 bytes of it, `1A2B-3C4D`; empty if it has none."""
+    """A file system's UUID as `UUID=` has it; empty if it has none.
+
+    FAT has 4 bytes of it, `1A2B-3C4D`, and ISO 9660 has a date.
+    """
     if partition.file_system == UNFORMATTED:
         return ""
+    if partition.file_system == ISO9660:
+        return str(VolumeDate.of(uuid))
     if partition.file_system not in _FAT:
         return str(uuid)
     serial = uuid.bytes[:_SERIAL_BYTES].hex().upper()

@@ -131,6 +131,20 @@ def _module(kind: int, content: bytes) -> bytes:
     return _MODULE.pack(type=kind, size=_MODULE.size + len(content)) + content
 
 
+def on_cd(files: GrubFiles, core: bytes) -> tuple[bytes, bytes]:
+    """Code for an ISO 9660 image; the writer of that says in both of them where the second is.
+
+    Args:
+        files: GRUB's.
+        core: as `core_image` makes it.
+
+    Returns:
+        What goes into the first 440 bytes, for a disk; and what a BIOS loads from a CD: cdboot.img, diskboot.img and
+        the core image.
+    """
+    return files.read("boot_hybrid.img")[:_BOOT_CODE], files.read("cdboot.img") + _loaded(files, core, 0)
+
+
 def on_disk(files: GrubFiles, core: bytes, offset: int) -> tuple[bytes, bytes]:
     """Code for a disk.
 
@@ -146,8 +160,13 @@ def on_disk(files: GrubFiles, core: bytes, offset: int) -> tuple[bytes, bytes]:
     boot = bytearray(files.read("boot.img")[:_BOOT_CODE])
     boot[_KERNEL_SECTOR : _KERNEL_SECTOR + 8] = first.to_bytes(8, "little")
     boot[_DRIVE_CHECK : _DRIVE_CHECK + len(_NO_OPERATION)] = _NO_OPERATION
-    second = bytearray(files.read("diskboot.img"))
-    blocks = _BLOCKS.pack(sector=first + 1, number=-(-len(core) // SECTOR), segment=_LOAD_SEGMENT)
-    second[_BLOCK_LIST : _BLOCK_LIST + len(blocks)] = blocks
-    code = bytes(second) + core
-    return bytes(boot), code + bytes(-len(code) % SECTOR)
+    return bytes(boot), _loaded(files, core, first + 1)
+
+
+def _loaded(files: GrubFiles, core: bytes, sector: int) -> bytes:
+    """diskboot.img and the core image, which it looks for at a sector."""
+    first = bytearray(files.read("diskboot.img"))
+    blocks = _BLOCKS.pack(sector=sector, number=-(-len(core) // SECTOR), segment=_LOAD_SEGMENT)
+    first[_BLOCK_LIST : _BLOCK_LIST + len(blocks)] = blocks
+    code = bytes(first) + core
+    return code + bytes(-len(code) % SECTOR)

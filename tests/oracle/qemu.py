@@ -45,8 +45,33 @@ class Drive:
     format: str = "raw"
     interface: str = "virtio"
 
+    @property
+    def options(self) -> list[str]:
+        """QEMU's."""
+        return ["-drive", f"if={self.interface},format={self.format},file={self.path}"]
 
-def started(folder: Path, *drives: Drive, firmware: Firmware = BIOS) -> str:
+
+@dataclass(frozen=True)
+class Cd:
+    """A CD in its drive.
+
+    Attributes:
+        path: of the image.
+        interface: of the drive: `ide` or `scsi`.
+    """
+
+    path: Path
+    interface: str
+
+    @property
+    def options(self) -> list[str]:
+        """QEMU's."""
+        controllers = ["-device", "virtio-scsi-pci"] if self.interface == "scsi" else []
+        drive = f"if=none,id=cd,media=cdrom,readonly=on,format=raw,file={self.path}"
+        return [*controllers, "-device", f"{self.interface}-cd,drive=cd", "-drive", drive]
+
+
+def started(folder: Path, *drives: Drive | Cd, firmware: Firmware = BIOS) -> str:
     """What a machine printed, which powered itself off; its disks were written to.
 
     Args:
@@ -57,7 +82,7 @@ def started(folder: Path, *drives: Drive, firmware: Firmware = BIOS) -> str:
     return printed(folder, [*_machine(folder, drives, firmware), "-m", "512", "-nic", "none"])
 
 
-def _machine(folder: Path, drives: Iterable[Drive], firmware: Firmware) -> list[str]:
+def _machine(folder: Path, drives: Iterable[Drive | Cd], firmware: Firmware) -> list[str]:
     command = ["qemu-system-x86_64", "-accel", "tcg", "-display", "none", "-monitor", "none", "-no-reboot"]
     command += ["-serial", f"file:{folder / 'serial'}"]
     if firmware.code and firmware.variables:
@@ -67,7 +92,7 @@ def _machine(folder: Path, drives: Iterable[Drive], firmware: Firmware) -> list[
         command += ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={firmware.code}"]
         command += ["-drive", f"if=pflash,unit=1,format=raw,file={variables}"]
     for drive in drives:
-        command += ["-drive", f"if={drive.interface},format={drive.format},file={drive.path}"]
+        command += drive.options
     return command
 
 

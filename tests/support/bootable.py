@@ -3,18 +3,25 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from formats import iso9660
 from formats.boot import Layout
 from formats.container import VirtualDisk
 from formats.container.kinds import CONTAINERS
+from formats.disk import Options
 from formats.disk.identity import volumes
 from formats.disk.plan import DiskPlan, _gap, plan_disk
+from formats.format import Order
 from formats.image import Image, image_of
 from formats.platform import PLATFORMS
 from formats.system import Boot, System
+from layers.blob import BlobCache, Workshop
+from layers.compress import NoCodec
 from layers.digest import Digest
 from layers.item import Closure
 from layers.output import PendingFile
 from layers.pipeline import Pipeline
+from layers.plan import LayerPlan
+from layers.progress import NoProgress
 from layers.reader import Reader
 from layers.tree import Tree
 from packer.boot.installer import BootInstaller
@@ -41,6 +48,15 @@ def system_of(tree: Tree, *arguments: str, platform: str = "x86_64-linux", closu
 def layout_of(image: Image, system: System) -> Layout:
     """A disk as an installer sees it."""
     return Layout(system, image, volumes(image, IDENTITY), _gap(image))
+
+
+def write_iso(path: Path, image: Image, system: System) -> None:
+    """An ISO 9660 image that starts, in a file."""
+    with ThreadPoolExecutor(2) as executor:
+        cache = BlobCache(str(path.with_suffix(".cache")))
+        workshop = Workshop(cache, NoCodec(), system.epoch, executor, 2, NoProgress())
+        options = Options(image.format, image, BootInstaller())
+        iso9660.write(Order(system, LayerPlan(()), workshop, str(path), options))
 
 
 def write_bootable(path: Path, image: Image, system: System) -> DiskPlan:

@@ -113,7 +113,7 @@ class Iso9660Plan:
         yield Bytes(SYSTEM_BLOCKS * BLOCK, b"".join(found))
 
     def _primary(self) -> bytes:
-        date = VolumeDate.of(self._volume).packed()
+        date = VolumeDate.of(self._volume.identifier("iso9660 date")).packed()
         root = self._nodes.folders[0].node
         record = bytes((34, 0)) + both32(root.first) + both32(root.size) + self._time + bytes((DIRECTORY, 0, 0))
         return _descriptor(

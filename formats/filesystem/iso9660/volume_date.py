@@ -1,8 +1,7 @@
 """The date of a volume, which is its UUID: programs show it as `1970-01-01-13-52-07-41`, and find volumes by it."""
 
 from dataclasses import dataclass
-
-from formats.filesystem import Volume
+from uuid import UUID
 
 _HUNDREDTHS_OF_A_DAY = 24 * 60 * 60 * 100
 UNKNOWN = b"0" * 16 + b"\0"  # ECMA-119, 8.4.26.1
@@ -19,10 +18,9 @@ class VolumeDate:
     hundredths: int
 
     @classmethod
-    def of(cls, volume: Volume) -> "VolumeDate":
-        """The one that derives from the volume's UUID, or else from its identity."""
-        number = int.from_bytes(volume.identifier("iso9660 date").bytes)
-        return cls(number % _HUNDREDTHS_OF_A_DAY)
+    def of(cls, uuid: UUID) -> "VolumeDate":
+        """The one that derives from a UUID."""
+        return cls(uuid.int % _HUNDREDTHS_OF_A_DAY)
 
     def __str__(self) -> str:
         """As blkid(8), GRUB and `UUID=` on a kernel's command line have it."""

@@ -9,12 +9,12 @@ import re
 from collections.abc import Iterator, Sequence
 
 from formats.boot import Embedded, Installed, Layout
-from formats.image import BIOS_GRUB, ESP
+from formats.image import BIOS_GRUB, ESP, ISO9660
 from layers.entry import Content, Data, File
 from layers.errors import InputError
 from layers.reader import Reader
 from packer.boot import firmware
-from packer.boot.grub_core import GrubFiles, core_image, on_disk
+from packer.boot.grub_core import GrubFiles, core_image, on_cd, on_disk
 from packer.boot.kernel import Kernel
 from packer.boot.places import find, place
 
@@ -38,6 +38,9 @@ _MODULES = (
 
 #: What starts the kernel of the Hurd.
 _MULTIBOOT_MODULES = ("multiboot",)
+
+#: Where the program for UEFI looks for its menu.
+_UEFI_MENU = "EFI/debian/grub.cfg"
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./:=,@%+-]+")
 _SERIAL = re.compile(r"console=ttyS(\d)(?:,(\d+))?")
@@ -70,11 +73,18 @@ def install(layout: Layout, kernels: Sequence[Kernel], reader: Reader) -> Instal
         commands = (f"search --no-floppy --fs-uuid --set=root {search}", f"set prefix=($root){prefix}")
         lead = "\n".join((*commands, "configfile $prefix/grub.cfg", ""))
         entries.append(File(program, _uefi_program(layout)))
-        entries.append(File(firmware.inside(esp, "EFI/debian/grub.cfg"), Data(lead.encode())))
+        entries.append(File(firmware.inside(esp, _UEFI_MENU), Data(lead.encode())))
+        if _is_iso(layout):  # on a CD, GRUB looks for it in the root
+            entries.append(File(_UEFI_MENU.encode(), Data(lead.encode())))
     if not _needs_bios(layout):
         return Installed(tuple(entries), efi_variables=variables)
+    config = f"search.fs_uuid {search} root\nset prefix=($root){prefix}\n"
     modules = _MODULES + (_MULTIBOOT_MODULES if any(kernel.modules for kernel in kernels) else ())
-    code, embedded = _bios(layout, f"search.fs_uuid {search} root\nset prefix=($root){prefix}\n", modules, reader)
+    if _is_iso(layout):
+        files = _bios_files(layout, reader)
+        code, image = on_cd(files, core_image(files, (*modules, "iso9660"), config, ""))
+        return Installed(tuple(entries), code, el_torito=Data(image), efi_variables=variables)
+    code, embedded = _bios(layout, config, modules, reader)
     return Installed(tuple(entries), code, (embedded,), efi_variables=variables)
 
 
@@ -100,16 +110,26 @@ def _uefi_programs(layout: Layout) -> list[str]:
 
 def _needs_bios(layout: Layout) -> bool:
     """Whether a BIOS is to start the disk: a gap before the first partition is there on many that only UEFI starts."""
+    if _is_iso(layout):
+        return True
     flags = frozenset(flag for volume in layout.volumes for flag in volume.partition.flags)
     return layout.gap is not None and (BIOS_GRUB in flags or ESP not in flags)
 
 
-def _bios(layout: Layout, config: str, modules: Sequence[str], reader: Reader) -> tuple[bytes, Embedded]:
-    """Code for the first sector, and the core image where the disk has a gap."""
+def _is_iso(layout: Layout) -> bool:
+    return layout.image.format == ISO9660
+
+
+def _bios_files(layout: Layout, reader: Reader) -> GrubFiles:
     folder = find(layout.system.tree, [_BIOS_FILES])
     if folder is None:
         raise InputError(f"the system has no GRUB for a BIOS: /usr/{_BIOS_FILES}", hint=_BIOS_PACKAGE)
-    files = GrubFiles(layout.system.tree, folder, reader)
+    return GrubFiles(layout.system.tree, folder, reader)
+
+
+def _bios(layout: Layout, config: str, modules: Sequence[str], reader: Reader) -> tuple[bytes, Embedded]:
+    """Code for the first sector, and the core image where the disk has a gap."""
+    files = _bios_files(layout, reader)
     first, end = layout.gap or (0, 0)
     code, core = on_disk(files, core_image(files, modules, config, ""), first)
     if len(core) > end - first:
