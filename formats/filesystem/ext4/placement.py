@@ -118,7 +118,8 @@ def place(nodes: Nodes, least: int, blocks: int, inodes: int, features: Features
         features: of the volume.
     """
     layout = lay_out(blocks, inodes, features)
-    if missing := max(layout.missing, least - layout.free, _for_inodes(nodes.last, layout)):
+    known = least + _besides(nodes, blocks, features)
+    if missing := max(layout.missing, known - layout.free, _for_inodes(nodes.last, layout)):
         return Missing(layout.growth(missing))
     placer = _Placer(layout, features)
     if Feature.HAS_JOURNAL in features:
@@ -136,6 +137,13 @@ def place(nodes: Nodes, least: int, blocks: int, inodes: int, features: Features
     if missing := placer.allocator.missing:
         return Missing(layout.growth(missing))
     return Placement(layout, placer.mapped, attribute_blocks, resize_block, placer.allocator.frontier)
+
+
+def _besides(nodes: Nodes, blocks: int, features: Features) -> int:
+    """Blocks that no node has; only those that lead to others are not known before all are placed."""
+    journal = journal_blocks(blocks) if Feature.HAS_JOURNAL in features else 0
+    attributes = sum(-(-len(numbers) // MOST_SHARED) for numbers in nodes.shared.values())
+    return journal + attributes + (Feature.RESIZE_INODE in features)
 
 
 def _for_inodes(last: int, layout: Layout) -> int:
