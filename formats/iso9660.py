@@ -36,8 +36,8 @@ SUMMARY = "an ISO 9660 image for CDs and USB sticks, with zisofs: BIOS and UEFI 
 _ASCII = 0x7F
 
 
-def default_output(stem: str, options: Options) -> str:  # noqa: ARG001, D103
-    return f"{stem}.iso"
+def default_output(stem: str, options: Options) -> str:  # noqa: D103
+    return f"{stem}.iso" if options.image.compression else f"{stem}-uncompressed.iso"
 
 
 def write(order: Order) -> DiskArtefact:

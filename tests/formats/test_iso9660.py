@@ -70,6 +70,11 @@ def test_names_that_linux_reads_are_not() -> None:
     iso9660.refuse_unreadable([File(b"n" * 253), File(b"\xe9\xe9"), File(b"a"), Directory(b"n" * 253 + b"/x")])
 
 
+def test_both_types_can_be_made_at_once() -> None:
+    options = [Options("iso9660", image) for image in (ISO, replace(ISO, compression=False))]
+    assert [iso9660.default_output("a-1", each) for each in options] == ["a-1.iso", "a-1-uncompressed.iso"]
+
+
 def test_it_needs_a_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="standard output"):
         written(tmp_path / "image.iso", ENTRIES, output=STANDARD_OUTPUT)
