@@ -16,6 +16,17 @@ _MAGIC = slice(257, 262)  # zeros before POSIX
 _USTAR = b"ustar"
 _KNOWN = "It reads docker and OCI archives, OCI layout folders, tarballs and .wsl files."
 
+#: Offset, what is there, and of what. An ISO image may have an MBR, too.
+_DISKS = (
+    (32769, b"CD001", "an ISO 9660 image"),
+    (0, b"QFI\xfb", "a qcow2 disk"),
+    (64, b"\x7f\x10\xda\xbe", "a VDI disk"),
+    (0, b"conectix", "a VHD disk"),
+    (510, b"\x55\xaa", "a disk with a partition table"),
+    (1080, b"\x53\xef", "an ext file system"),
+)
+_DISK_BEGINNING = 33 << 10  # bytes that have all of these
+
 
 class _Found(Protocol):
     def answers_to(self, name: str) -> bool: ...
@@ -42,16 +53,25 @@ def open_artefact(path: str, choice: str = "") -> StoredArtefact:
         if not stat.S_ISREG(status.st_mode):
             raise ArtefactError(f"{path} is neither a file nor a folder", hint=_KNOWN)
         with open(real, "rb", buffering=0) as file:
-            beginning = file.read(BLOCK)
+            beginning = file.read(_DISK_BEGINNING)
         compression = compression_of(beginning)
         if compression == "none":
-            if beginning[_MAGIC] not in (_USTAR, bytes(5)):
-                raise ArtefactError(f"{path} is nothing that ocipack reads", hint=_KNOWN)
+            if beginning[_MAGIC] != _USTAR:
+                _refuse(beginning, path)
             files = archive_files(real)
             if _is_image(files):
                 return _archive(files, path, status.st_size, choice)
         layer = StoredLayer(path, FileBlob(real, 0, status.st_size), whiteouts=False)
         return StoredArtefact(path, "tarball", compression, status.st_size, (layer,))
+
+
+def _refuse(beginning: bytes, path: str) -> None:
+    """Say what it is that cannot be read; a tar that is older than POSIX can."""
+    for offset, magic, what in _DISKS:
+        if beginning.startswith(magic, offset):
+            raise ArtefactError(f"{path} is {what}, which has no layers to look at", hint=_KNOWN)
+    if beginning[_MAGIC] != bytes(5):
+        raise ArtefactError(f"{path} is nothing that ocipack reads", hint=_KNOWN)
 
 
 def may_be_image(path: str) -> bool:
