@@ -82,6 +82,7 @@ class Installed:
         el_torito: on an ISO 9660 image, what a BIOS loads from a CD.
         efi_variables: makes what UEFI firmware keeps of the disk, when it is known where the partitions are, in the
             order of their numbers: a file beside the disk.
+        loaded: paths of what a boot loader reads of the root file system: that is never compressed.
     """
 
     entries: tuple[Entry, ...] = ()
@@ -89,6 +90,7 @@ class Installed:
     embedded: tuple[Embedded, ...] = ()
     el_torito: Content | None = None
     efi_variables: Callable[[Sequence[table.Partition]], bytes] | None = None
+    loaded: frozenset[bytes] = frozenset()
 
 
 class Installer(Protocol):

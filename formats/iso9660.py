@@ -20,7 +20,7 @@ from formats.filesystem.fat import Fat
 from formats.filesystem.iso9660 import Iso9660
 from formats.filesystem.iso9660.boot import Boot
 from formats.filesystem.iso9660.system_use import LINUX_LONGEST_NAME
-from formats.filesystem.iso9660.zisofs import Packed, Zisofs
+from formats.filesystem.iso9660.zisofs import Packed, Zisofs, worthwhile
 from formats.filesystem.pieces import write_pieces
 from formats.format import Order
 from formats.image import image_of
@@ -68,7 +68,8 @@ def write(order: Order) -> DiskArtefact:
         if image.compression:
             spool = stack.enter_context(Spool(order.output))
             pipeline = Pipeline(workshop.executor, 2 * workshop.jobs + 2)
-            packed, through = Zisofs().compress(root.tree, spool, pipeline, reader, through), iter
+            zisofs = Zisofs(lambda file: worthwhile(file) and file.path not in installed.loaded)
+            packed, through = zisofs.compress(root.tree, spool, pipeline, reader, through), iter
         volume = replace(own, label=own.label.upper())
         prepared = Iso9660(volume, _boot(installed, efi, reader), packed.compressed).prepare(packed.tree, reader)
         plan = prepared.plan(prepared.minimum_size())

@@ -36,7 +36,8 @@ class BootInstaller:
         if starting and not found:
             raise missing(layout)
         installed = starting.install(layout, found, reader) if starting else Installed()
-        return replace(installed, entries=(*made, *installed.entries))
+        loaded = {file.path for kernel in found for file in (kernel.file, kernel.initrd) if file}
+        return replace(installed, entries=(*made, *installed.entries), loaded=frozenset(loaded))
 
 
 def _of_hurd(layout: Layout, reader: Reader) -> tuple[list[Kernel], list[Entry]]:

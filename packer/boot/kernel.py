@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cmp_to_key
 
 from formats.boot import Layout, Volume
-from formats.image import BOOT
+from formats.image import BOOT, ISO9660
 from layers.entry import Directory, Entry, File
 from layers.errors import EntryError, InputError, PackError
 from layers.reader import Reader
@@ -91,7 +91,9 @@ def kernels(layout: Layout, reader: Reader) -> list[Kernel]:
         PackError: something cannot be read.
     """
     found = list(_of_items(layout, reader)) or list(_of_debian(layout, reader))
-    if layout.image.volatile_root and found and not found[0].is_debian:
+    brings_initrd = bool(found) and not found[0].is_debian
+    # Nobody can write to ISO 9660: what such a system's initrd lays over it is its own matter.
+    if layout.image.volatile_root and brings_initrd and root_volume(layout).partition.file_system != ISO9660:
         raise InputError(
             "a volatile root is for systems that get their initrd here, and this one brings its own",
             hint="Leave disk.volatile-root out, and declare the root as a tmpfs or an overlay in the system itself.",

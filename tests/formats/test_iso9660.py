@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from formats import iso9660
+from formats.boot import Installer
 from formats.disk import Options
 from formats.format import Order
 from formats.image import Image
@@ -22,6 +23,7 @@ from layers.progress import NoProgress
 from tests.oracle.iso9660 import header, identity, is_sound
 from tests.support.bootable import system_of
 from tests.support.entries import noise
+from tests.support.images import FakeInstaller
 from tests.support.volumes import tree_of
 
 ENTRIES: list[Entry] = [
@@ -31,11 +33,21 @@ ENTRIES: list[Entry] = [
 ]
 
 
-def written(path: Path, entries: list[Entry], jobs: int = 2, image: Image = ISO, output: str = "") -> Path:
+ZISOFS = bytes.fromhex("37e45396c9dbd607")
+
+
+def written(
+    path: Path,
+    entries: list[Entry],
+    jobs: int = 2,
+    image: Image = ISO,
+    output: str = "",
+    installer: Installer | None = None,
+) -> Path:
     with ThreadPoolExecutor(jobs) as executor:
         workshop = Workshop(BlobCache(str(path.with_suffix(".cache"))), NoCodec(), 1, executor, jobs, NoProgress())
         system = system_of(tree_of(entries))
-        options = Options("iso9660", image)
+        options = Options("iso9660", image, installer)
         artefact = iso9660.write(Order(system, LayerPlan(()), workshop, output or str(path), options))
     assert artefact.size == artefact.file_size == path.stat().st_size
     return path
@@ -64,6 +76,18 @@ def test_names_that_linux_cannot_read_are_refused(tmp_path: Path, entry: Entry) 
     with pytest.raises(EntryError, match="Linux cannot read the names of /"):
         written(tmp_path / "image.iso", [*ENTRIES, entry])
     assert not list(tmp_path.glob("*.iso*"))
+
+
+@pytest.mark.parametrize(
+    ("path", "loaded", "compressed"),
+    [(b"nix/initrd", b"", 1), (b"nix/initrd", b"nix/initrd", 0), (b"boot/initrd", b"", 0), (b"gnu/bzImage", b"", 0)],
+)
+def test_what_a_boot_loader_reads_is_not_compressed(
+    tmp_path: Path, path: bytes, loaded: bytes, compressed: int
+) -> None:
+    entries: list[Entry] = [Directory(b"boot"), Directory(b"boot/efi"), File(path, Data(b"plain" * 100_000))]
+    image = written(tmp_path / "image.iso", entries, installer=FakeInstaller(loaded=frozenset((loaded,))))
+    assert image.read_bytes().count(ZISOFS) == compressed
 
 
 def test_names_that_linux_reads_are_not() -> None:

@@ -36,9 +36,10 @@ class FakeInstaller:
     entries: tuple[Entry, ...] = ()
     code: bytes = b""
     embedded: tuple[Embedded, ...] = ()
+    loaded: frozenset[bytes] = frozenset()
 
     def install(self, layout: Layout, reader: Reader) -> Installed:
-        return Installed(self.entries, self.code, self.embedded)
+        return Installed(self.entries, self.code, self.embedded, loaded=self.loaded)
 
 
 def of_entries(entries: Iterable[Entry]) -> System:

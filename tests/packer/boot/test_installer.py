@@ -47,6 +47,9 @@ def test_all_that_a_disk_needs(image: Image, expected: set[str], bootable_debian
     tables = {path for path in found if path.startswith("usr/lib/modules/")}
     assert {path.rpartition("/")[2] for path in tables} >= {"modules.dep.bin", "modules.alias.bin"}
     companions = {"etc/fstab", f"boot/initrd.img-{version}"}
+    assert installed(image, bootable_debian).loaded == {
+        path.encode() for path in (f"boot/initrd.img-{version}", f"boot/vmlinuz-{version}")
+    }
     assert found - tables == companions | {path.replace("VERSION", version) for path in expected}
 
 

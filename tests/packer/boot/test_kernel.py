@@ -1,5 +1,6 @@
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -127,6 +128,11 @@ def test_what_is_missing_is_named(files: Files, complaint: str) -> None:
 def test_a_volatile_root_is_not_for_systems_with_an_initrd() -> None:
     with pytest.raises(InputError, match="brings its own"):
         found({**NIX, **PROFILE}, Image(partitions=IMAGE.partitions, volatile_root=True))
+
+
+def test_on_iso_9660_that_is_its_own_matter() -> None:
+    root = replace(IMAGE.partitions[0], file_system="iso9660")
+    assert found({**NIX, **PROFILE}, Image(partitions=(root,), volatile_root=True))
 
 
 def test_an_image_has_a_root() -> None:
