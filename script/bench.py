@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import resource
 import shutil
 import statistics
 import subprocess
@@ -12,64 +11,24 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import bench_layering
+from bench_disks import disk, ext4, iso, qcow2
+from bench_runs import Run, median, tell, timed
+from bench_stores import STORE_PACKAGES, declaration_of, nix_store, registration
 
-from formats.platform import PLATFORMS
-from layers.entry import Data, Directory, File, Symlink
-from layers.item import StoreItem
-from layers.progress import NoProgress
+from layers.entry import Data, File
 from layers.reader import Reader
 from layers.tar import TarWriter
-from packer.config import parse
-from packer.nix.base32 import encode
-from packer.nix.contents import StoreContents
 from packer.nix.layout import NIX
 from packer.nix.registration import read_registration
-from packer.stores import StoreContext, store_module
 from tests.oracle.registry import docker_registry
 from tests.support.stored_images import layout
 
 _RUNS = 5
 _OCIPACK = Path(sys.executable).with_name("ocipack")
-_STORE_PACKAGES = [
-    *("build-essential", "python3", "git", "nginx", "postgresql", "systemd", "systemd-sysv", "openssh-server", "vim"),
-    *("ffmpeg", "imagemagick", "emacs-nox", "curl", "ca-certificates"),
-]
 _NGINX = Path("examples/nginx/os.toml")
-
-
-@dataclass(frozen=True)
-class Run:
-    """One run of a program: seconds of wall and of all processors, MiB of its largest process."""
-
-    wall: float
-    processors: float
-    memory: float
-
-
-def timed(command: list[str | Path] | str, environment: dict[str, str]) -> Run:
-    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    process = subprocess.Popen(
-        command, shell=isinstance(command, str), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
-    if status:
-        sys.exit(f"{command} failed")
-    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Run(wall, spent, usage.ru_maxrss / 1024)
-
-
-def median(runs: list[Run]) -> Run:
-    return Run(*(statistics.median(getattr(run, name) for run in runs) for name in ("wall", "processors", "memory")))
-
-
-def tell(what: str, run: Run, peer: Run | None = None) -> None:
-    ratio = f"   {run.wall / peer.wall:5.2f} of the peer" if peer else ""
-    print(f"{what:<52} {run.wall:7.3f} s  {run.processors / run.wall:4.2f} cores  {run.memory:5.0f} MiB{ratio}")
 
 
 class Bench:
@@ -176,64 +135,6 @@ def memory(folder: Path) -> None:
     tell("ocipack inspect", ours, peer)
 
 
-@dataclass(frozen=True)
-class NixStore:
-    """A folder that looks like a Nix store, and what registers its items."""
-
-    root: Path
-    top: str
-
-
-def nix_store(folder: Path) -> NixStore:
-    """Some 400 items, 1.7 GB: an unpacked Debian package each, that refers to the packages it depends on."""
-    declaration = parse(_declaration("debian", packages=_STORE_PACKAGES), "bench")
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ocipack"
-    cache.mkdir(parents=True, exist_ok=True)
-    context = StoreContext(
-        PLATFORMS["x86_64-linux"], str(cache), "/", 1, False, {"PATH": os.environ["PATH"]}, NoProgress()
-    )
-    closure = store_module("debian").open_store(declaration.store[0], context).closure()
-    paths = {item.path: f"/nix/store/{encode(bytes.fromhex(item.identity.hex)[:20])}-{item.name}" for item in closure}
-    done: set[str] = set()
-    stanzas = []
-    for item in closure:
-        unpack(item, folder / paths[item.path][1:])
-        # Packages may need each other in a circle, items cannot.
-        needs = sorted(paths[reference] for reference in item.references if reference in done)
-        done.add(item.path)
-        stanzas.append(registration(folder, paths[item.path], needs))
-    top = f"/nix/store/{'0' * 32}-bench"
-    (folder / top[1:]).mkdir()
-    stanzas.append(registration(folder, top, sorted(paths.values())))
-    (folder / "registration").write_text("".join(stanzas))
-    return NixStore(folder, top)
-
-
-def unpack(item: StoreItem, target: Path) -> None:
-    target.mkdir(parents=True)
-    with Reader() as reader:
-        for entry in item.contents.entries():
-            place = target / os.fsdecode(entry.path)
-            if isinstance(entry, Directory):
-                place.mkdir(exist_ok=True)
-            elif isinstance(entry, Symlink):
-                place.symlink_to(os.fsdecode(entry.target))
-            elif isinstance(entry, File):
-                place.write_bytes(reader.read(entry.content, limit=1 << 30))
-                place.chmod(0o555 if entry.meta.mode & 0o100 else 0o444)
-
-
-def registration(root: Path, path: str, references: list[str]) -> str:
-    """An item as `nix-store --dump-db` has it."""
-    digest, size = StoreContents(os.fsencode(path[1:]), os.fsencode(root / path[1:])).nar_hash()
-    return "\n".join([path, digest.hex, str(size), "", str(len(references)), *references]) + "\n"
-
-
-def _declaration(store: str, **options: object) -> str:
-    lines = "".join(f"{key} = {json.dumps(value)}\n" for key, value in options.items())
-    return f'name = "bench"\nplatform = "x86_64-linux"\n[store]\ntype = "{store}"\n{lines}'
-
-
 @contextlib.contextmanager
 def declared_store(folder: Path) -> Iterator[tuple[Path, Path]]:
     """An os.toml about `nix_store`, and the folder of its items."""
@@ -242,7 +143,7 @@ def declared_store(folder: Path) -> Iterator[tuple[Path, Path]]:
             made = maker.submit(nix_store, Path(place)).result()
         declaration = folder / "os.toml"
         declaration.write_text(
-            _declaration("nix", root=str(made.root), roots=[made.top], registration=f"{made.root}/registration")
+            declaration_of("nix", root=str(made.root), roots=[made.top], registration=f"{made.root}/registration")
         )
         yield declaration, made.root / "nix/store"
 
@@ -326,167 +227,6 @@ def change_item(declaration: Path, root: Path) -> Path:
     return changed
 
 
-_WRITE_EXT4 = """
-import gc, os, sys
-from formats.filesystem import Volume
-from formats.filesystem.ext4 import Ext4
-from formats.filesystem.pieces import write_pieces
-from layers.digest import Digest
-from layers.output import PendingFile
-from layers.reader import Reader
-from layers.tree import Tree
-from packer.folder.scan import scan
-
-gc.set_threshold(50_000)  # as packer.__main__ has it
-folder, output, size = sys.argv[1:]
-tree = Tree({found.entry.path: found.entry for found in scan(folder)})
-with Reader() as reader, PendingFile(os.path.dirname(output)) as file:
-    plan = Ext4(Volume(Digest.of(b"bench"), 1)).prepare(tree, reader).plan(int(size))
-    write_pieces(plan.pieces(reader), file, 0, plan.size, reader)
-    file.publish(os.path.basename(output))
-"""
-
-
-def small_files(folder: Path) -> None:
-    """40,000 files of up to 10 KB, a hundred in a folder."""
-    for number in range(40_000):
-        place = folder / f"small/{number // 100}"
-        place.mkdir(parents=True, exist_ok=True)
-        (place / f"{number}.txt").write_bytes(b"x" * (number * 7919 % 10_000))
-
-
-def ext4(folder: Path) -> None:
-    """A volume with 60,000 files and more of some 2 GB, next to mke2fs from the same folder."""
-    environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
-    with tempfile.TemporaryDirectory(prefix="ocipack-bench-", dir="/var/tmp") as place:
-        with ProcessPoolExecutor(1) as maker:
-            maker.submit(nix_store, Path(place)).result()
-        small_files(Path(place))
-        ours, theirs, size = folder / "ours.ext4", folder / "theirs.ext4", 4 << 30
-        runs, peers = [], []
-        for _ in range(3):
-            peers.append(
-                timed(["mke2fs", "-q", "-F", "-t", "ext4", "-d", place, theirs, f"{size >> 10}k"], environment)
-            )
-            theirs.unlink()
-            runs.append(timed([sys.executable, "-c", _WRITE_EXT4, place, ours, str(size)], environment))
-            ours.unlink()
-        tell("mke2fs -d", median(peers))
-        tell("ext4 of the same folder", median(runs), median(peers))
-
-
-_WRITE_DISK = """
-import sys
-from pathlib import Path
-from formats.image_types import TYPES
-from packer.folder.scan import scan
-from tests.support.images import made, of_item
-from tests.support.entries import make_item
-
-folder, output, name = sys.argv[1:]
-item = make_item("all", *(found.entry for found in scan(folder)))
-made(Path(output), of_item(item), TYPES[name].image)
-"""
-
-_GENIMAGE = """
-image disk.raw {{
-    hdimage {{ partition-table-type = "gpt" }}
-    partition esp {{ partition-type-uuid = "U" image = "esp.img" }}
-    partition root {{ partition-type-uuid = "L" image = "root.img" }}
-}}
-image esp.img {{ vfat {{ }} size = 40M empty = true }}
-image root.img {{ ext4 {{ use-mke2fs = true }} size = {size} }}
-"""
-
-
-def disk(folder: Path) -> None:
-    """A disk with an ESP and a root of 60,000 files and some 2 GB, next to mke2fs of the root alone and genimage."""
-    environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
-    with tempfile.TemporaryDirectory(prefix="ocipack-bench-", dir="/var/tmp") as place:
-        with ProcessPoolExecutor(1) as maker:
-            maker.submit(nix_store, Path(place)).result()
-        small_files(Path(place))
-        output, work = folder / "disk", folder / "genimage"
-        work.mkdir()
-        (work / "config").write_text(_GENIMAGE.format(size="4G"))
-        commands: dict[str, list[str | Path]] = {
-            "mke2fs -d": ["mke2fs", "-q", "-F", "-t", "ext4", "-d", place, output, f"{4 << 20}k"],
-            "genimage": [
-                "genimage", "--config", work / "config", "--rootpath", place, "--tmppath", work / "tmp",
-                "--inputpath", work, "--outputpath", work / "output",
-            ],
-            "efi-raw of the same folder": [sys.executable, "-c", _WRITE_DISK, place, output, "efi-raw"],
-            "disk of the same folder": [sys.executable, "-c", _WRITE_DISK, place, output, "disk"],
-        }  # fmt: skip
-        runs: dict[str, list[Run]] = {name: [] for name in commands}
-        for _ in range(3):
-            for name, command in commands.items():
-                runs[name].append(timed(command, environment))
-                output.unlink(missing_ok=True)
-                for made in ("tmp", "output"):
-                    shutil.rmtree(work / made, ignore_errors=True)
-        for name in commands:
-            tell(name, median(runs[name]), None if name == "mke2fs -d" else median(runs["mke2fs -d"]))
-
-
-_WRITE_QCOW2 = """
-import gc, os, sys
-from concurrent.futures import ThreadPoolExecutor
-from formats.container import VirtualDisk
-from formats.container.kinds import CONTAINERS
-from formats.filesystem import Volume
-from formats.filesystem.ext4 import Ext4
-from formats.filesystem.pieces import Copy
-from layers.digest import Digest
-from layers.entry import Slice
-from layers.output import PendingFile
-from layers.pipeline import Pipeline
-from layers.reader import Reader
-from layers.tree import Tree
-from packer.folder.scan import scan
-
-gc.set_threshold(50_000)  # as packer.__main__ has it
-source, output, size = sys.argv[1], sys.argv[2], int(sys.argv[3])
-jobs = len(os.sched_getaffinity(0))
-with Reader() as reader, PendingFile(os.path.dirname(output)) as file, ThreadPoolExecutor(jobs) as executor:
-    if os.path.isdir(source):
-        tree = Tree({found.entry.path: found.entry for found in scan(source)})
-        pieces = Ext4(Volume(Digest.of(b"bench"), 1)).prepare(tree, reader).plan(size).pieces(reader)
-    else:
-        pieces = [Copy(0, Slice(source, 0, size), 0, size)]
-    disk = VirtualDisk(size, Digest.of(b"bench"), 1)
-    CONTAINERS["qcow2-compressed"].write(disk, pieces, file, reader, Pipeline(executor, 2 * jobs + 2))
-    file.publish(os.path.basename(output), durable=False)
-"""
-
-
-def qcow2(folder: Path) -> None:
-    """A compressed qcow2 of a disk with some 2 GB in ext4: from the raw one, as qemu-img does, and from the folder."""
-    environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
-    with tempfile.TemporaryDirectory(prefix="ocipack-bench-", dir="/var/tmp") as place:
-        with ProcessPoolExecutor(1) as maker:
-            maker.submit(nix_store, Path(place)).result()
-        raw, output, size = folder / "raw", folder / "output", 4 << 30
-        timed([sys.executable, "-c", _WRITE_EXT4, place, raw, str(size)], environment)
-        convert: list[str | Path] = ["qemu-img", "convert", "-c", "-f", "raw", "-O", "qcow2"]
-        commands: dict[str, list[str | Path]] = {
-            "qemu-img convert -c, zstd": [*convert, "-o", "compression_type=zstd", raw, output],
-            "qcow2-compressed of the same disk": [sys.executable, "-c", _WRITE_QCOW2, raw, output, str(size)],
-            "qcow2-compressed of its folder": [sys.executable, "-c", _WRITE_QCOW2, place, output, str(size)],
-        }
-        runs: dict[str, list[Run]] = {name: [] for name in commands}
-        sizes: dict[str, int] = {}
-        for _ in range(3):
-            for name, command in commands.items():
-                runs[name].append(timed(command, environment))
-                sizes[name] = output.stat().st_size
-                output.unlink()
-        peer = next(iter(commands))
-        for name in commands:
-            tell(name, median(runs[name]), None if name == peer else median(runs[peer]))
-            print(f"{'size':<52} {sizes[name] / sizes[peer]:7.3f} of the peer's")
-
-
 def push(folder: Path) -> None:
     """1 GiB of one layer and of a hundred into a registry on the same tmpfs, next to skopeo copy of the same layout."""
     environment = dict(os.environ)
@@ -516,7 +256,7 @@ def random_layout(folder: Path, count: int) -> None:
 
 def layering(folder: Path) -> None:
     """What updates pull by each strategy: no times, but ratios."""
-    bench_layering.layering(_STORE_PACKAGES)
+    bench_layering.layering(STORE_PACKAGES)
 
 
 # A child begins with the size of this process, so that what grows it comes last.
@@ -527,6 +267,7 @@ MEASUREMENTS: dict[str, Callable[[Path], None]] = {
     "tarball": tarball,
     "ext4": ext4,
     "disk": disk,
+    "iso": iso,
     "qcow2": qcow2,
     "push": push,
     "entries": entries,
