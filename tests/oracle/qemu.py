@@ -135,10 +135,12 @@ class Running:
     Attributes:
         folder: with its files.
         port: of this machine, behind which is its port for ssh.
+        process: QEMU.
     """
 
     folder: Path
     port: int
+    process: subprocess.Popen[str]
 
     def ssh(self, user: str, key: Path, command: str) -> str:
         """What a command prints over ssh, as soon as somebody answers there."""
@@ -146,12 +148,12 @@ class Running:
         settings = [word for option in (*options, "ConnectTimeout=60") for word in ("-o", option)]
         program = ["ssh", "-F", "none", *settings, "-i", str(key), "-p", str(self.port), f"{user}@127.0.0.1", command]
         end = time.monotonic() + _LONG_PATIENCE
-        while time.monotonic() < end:
+        while time.monotonic() < end and self.process.poll() is None:
             done = subprocess.run(program, capture_output=True, text=True, timeout=_LONG_PATIENCE, check=False)
             if done.returncode != _NO_CONNECTION:
                 return done.stdout
             time.sleep(1)
-        raise AssertionError(f"nobody answers: {done.stderr}\n{_text(self.folder / 'serial')[-3000:]}")
+        raise AssertionError(f"nobody answers:\n{_text(self.folder / 'serial')[-3000:]}")
 
 
 @contextlib.contextmanager
@@ -164,7 +166,7 @@ def running(folder: Path, *drives: Drive, firmware: Firmware = BIOS) -> Iterator
     command += ["-nic", f"user,model=virtio,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:22", "-device", "virtio-rng-pci"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
-        yield Running(folder, port)
+        yield Running(folder, port, process)
         assert process.wait(_LONG_PATIENCE) == 0
     except BaseException:
         process.kill()
