@@ -156,7 +156,19 @@ def iso(folder: Path) -> None:
             "xorriso --md5": [*mkisofs, "--md5", place],
             "uncompressed-iso9660 of the same folder": [*ours, "none"],
             "xorriso, zisofs": [
-                *("xorriso", "-outdev", output, "-map", place, "/", "-set_filter_r", "--zisofs", "/", "--", "-commit")
+                *(
+                    "xorriso",
+                    "-outdev",
+                    f"stdio:{output}",
+                    "-map",
+                    place,
+                    "/",
+                    "-set_filter_r",
+                    "--zisofs",
+                    "/",
+                    "--",
+                    "-commit",
+                )
             ],
             "iso9660 of the same folder": [*ours, "zisofs"],
         }
