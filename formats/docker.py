@@ -19,8 +19,6 @@ from formats.repository import LONGEST_TAG
 from layers.archive import new_archive
 from layers.digest import Digest
 
-SUMMARY = "one archive for docker load, podman load and skopeo"
-
 
 def default_output(stem: str, options: None) -> str:  # noqa: ARG001, D103
     return f"{stem}.docker.tar"

@@ -3,15 +3,23 @@
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from formats.system import System
-from layers.blob import Workshop
-from layers.digest import Digest
-from layers.plan import LayerPlan
+if TYPE_CHECKING:
+    from formats.system import System
+    from layers.blob import Workshop
+    from layers.digest import Digest
+    from layers.plan import LayerPlan
 
-#: Every format, in the order in which people are told of them.
-NAMES = ("docker", "oci", "tarball", "wsl2", "iso9660")
+#: Every format, in the order in which people are told of them, with what it makes. It stands here and not in the
+#: format's module, because the command line knows all of them, and makes one.
+NAMES = {
+    "docker": "one archive for docker load, podman load and skopeo",
+    "oci": "an OCI image layout: a folder, or an archive with -o NAME.tar",
+    "tarball": "the root file system as one tar: none, gzip, xz, zstd, lzip or bzip2",
+    "wsl2": "a distribution for wsl --install --from-file, or with --legacy for wsl --import",
+    "iso9660": "an ISO 9660 image for CDs and USB sticks, with zisofs: BIOS and UEFI start it",
+}
 
 #: Those whose artefact can hold systems for several platforms: an `IndexFormat`. Of all others there is one for each.
 INDEXED = ("docker", "oci")
@@ -29,9 +37,9 @@ class Order:
         options: the `Options` of the format's module, if it has any.
     """
 
-    system: System
-    plan: LayerPlan
-    workshop: Workshop
+    system: "System"
+    plan: "LayerPlan"
+    workshop: "Workshop"
     output: str
     options: Any = None
 
@@ -67,7 +75,7 @@ class FileArtefact:
     """
 
     path: str
-    digest: Digest
+    digest: "Digest"
     size: int
     more: Mapping[str, Any] = field(default_factory=dict)
 
@@ -88,8 +96,6 @@ class Format(Protocol):
     One that can be made in several ways has a frozen dataclass `Options`; the table of os.toml that is named as the
     format makes it.
     """
-
-    SUMMARY: str
 
     def default_output(self, stem: str, options: Any) -> str:
         """File name of the artefact.

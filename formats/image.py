@@ -31,6 +31,11 @@ BLS_BOOT = "bls_boot"
 
 #: The file system of a partition that has none.
 UNFORMATTED = "unformatted"
+#: The file systems of Unix, of which features can be chosen, and those that have neither owners nor permissions.
+EXT = ("ext2", "ext2-hurd", "ext3", "ext4")
+FAT = ("fat12", "fat16", "fat32", "vfat")
+#: Every name of a partition's file system.
+FILE_SYSTEMS = (*EXT, *FAT, "swap", UNFORMATTED)
 #: The file system that is the root of an image of the format of that name.
 ISO9660 = "iso9660"
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from formats.boards import BOARDS, Board
-from formats.format import NAMES, format_module
+from formats.format import NAMES
 from formats.image import BIOS_GRUB, BLS_BOOT, BOOT, ESP, ISO9660, UNFORMATTED, Image, ImageType, Partition
 from formats.partition.gpt import FIRST_USABLE
 from formats.platform import PLATFORMS
@@ -147,12 +147,10 @@ def board_disk(board: Board) -> Image:
 
 
 #: Those that are formats of their own: without partitions.
-_FORMATS = tuple(
-    ImageType(name, format_module(name).SUMMARY, Image(format=name)) for name in NAMES if name != ISO.format
-)
+_FORMATS = tuple(ImageType(name, summary, Image(format=name)) for name, summary in NAMES.items() if name != ISO.format)
 
 _ISOS = (
-    ImageType("iso9660", format_module("iso9660").SUMMARY, ISO, _X86),
+    ImageType("iso9660", NAMES["iso9660"], ISO, _X86),
     ImageType("uncompressed-iso9660", "the same without zisofs", replace(ISO, compression=False), _X86),
 )
 

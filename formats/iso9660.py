@@ -31,8 +31,6 @@ from layers.output import PendingFile, Spool
 from layers.pipeline import Pipeline
 from layers.reader import Reader
 
-SUMMARY = "an ISO 9660 image for CDs and USB sticks, with zisofs: BIOS and UEFI start it"
-
 _ASCII = 0x7F
 
 

@@ -10,8 +10,6 @@ from formats.image_layout import ArchiveLayout, FolderLayout, write_layout
 from layers.archive import STANDARD_OUTPUT, new_archive
 from layers.output import OutputError, PendingFolder
 
-SUMMARY = "an OCI image layout: a folder, or an archive with -o NAME.tar"
-
 
 def default_output(stem: str, options: None) -> str:  # noqa: ARG001, D103
     return f"{stem}.oci"

@@ -6,8 +6,6 @@ from formats.format import FileArtefact, Order
 from formats.root_archive import write_root
 from layers.codec import Codec
 
-SUMMARY = "the root file system as one tar: none, gzip, xz, zstd, lzip or bzip2"
-
 #: What file names end with, by codec.
 SUFFIXES = {"none": "", "gzip": ".gz", "xz": ".xz", "zstd": ".zst", "lzip": ".lz", "bzip2": ".bz2"}
 

@@ -29,8 +29,6 @@ from layers.output import PendingFile
 from layers.reader import Reader
 from layers.tree import Tree, add_parents, overlay
 
-SUMMARY = "a distribution for wsl --install --from-file, or with --legacy for wsl --import"
-
 #: elf(5), e_machine; and the key of the list of distributions.
 _MACHINES = {"x86_64-linux": (62, "Amd64Url"), "aarch64-linux": (183, "Arm64Url")}
 _ASSETS = "/usr/lib/wsl"

@@ -3,9 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from formats.disk import Options as DiskOptions
+from formats.image import Image
 from formats.image_types import ISO, TYPES
-from packer.boot.installer import BootInstaller
 from packer.config import override
 from packer.declaration import Declaration
 from packer.tables.types import Kind
@@ -31,14 +30,22 @@ def options(declaration: Declaration, name: str, folder: str) -> Any:
     """
     kind = declaration.kind(name)
     if kind.format == ISO.format:
-        return DiskOptions(name, kind.base.image, BootInstaller())
+        return _disk_options(name, kind.base.image)
     if not kind.table:
         return None
     if kind.table != "disk":
         return _table(declaration, kind).options(folder)
     table = _table(declaration, kind)
     image = table.applied(kind.base.image, kind.own.get("container"), has_layout=kind.has_layout)
-    return DiskOptions(name, image, BootInstaller())
+    return _disk_options(name, image)
+
+
+def _disk_options(name: str, image: Image) -> Any:
+    """What makes a disk; imported only for one."""
+    from formats.disk import Options
+    from packer.boot.installer import BootInstaller
+
+    return Options(name, image, BootInstaller())
 
 
 def post_build(declaration: Declaration, name: str) -> tuple[str, ...]:

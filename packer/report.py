@@ -4,20 +4,19 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from formats.format import Artefact
-from layers.cache import Kept
-from packer.build import Output, Production
-from packer.registry.push import Outcome, Pushed
-from packer.sbom import SbomFile
-
 if TYPE_CHECKING:
+    from formats.format import Artefact
+    from layers.cache import Kept
+    from packer.build import Output, Production
+    from packer.registry.push import Pushed
+    from packer.sbom import SbomFile
     from packer.tables.types import Kind
     from packer.verify import Verdict
 
 _CUSTOMIZATION = "customization"
 
 
-def artefacts_json(artefacts: Sequence[tuple[Output, Artefact]], sboms: Sequence[SbomFile] = ()) -> str:
+def artefacts_json(artefacts: "Sequence[tuple[Output, Artefact]]", sboms: "Sequence[SbomFile]" = ()) -> str:
     """What was made, by format, with the platform, if there is an artefact for each; and the SBOMs of it."""
     facts = [
         {
@@ -32,7 +31,7 @@ def artefacts_json(artefacts: Sequence[tuple[Output, Artefact]], sboms: Sequence
     return _json({"artefacts": facts, "sboms": told} if told else {"artefacts": facts})
 
 
-def pushed_json(pushed: Pushed) -> str:
+def pushed_json(pushed: "Pushed") -> str:
     """What was pushed, and what became of each blob."""
     blobs = [
         {"digest": str(blob.digest), "size": blob.size, "title": blob.title, "outcome": outcome.value}
@@ -48,8 +47,10 @@ def pushed_json(pushed: Pushed) -> str:
     return _json({"pushed": facts})
 
 
-def pushed_text(pushed: Pushed) -> str:
+def pushed_text(pushed: "Pushed") -> str:
     """What was pushed, in a line."""
+    from packer.registry.push import Outcome
+
     parts = []
     for outcome in Outcome:
         sizes = [blob.size for blob, became in pushed.blobs.items() if became is outcome]
@@ -101,13 +102,13 @@ def _signature(verdict: "Verdict") -> str:
     return f"{'not ' if verdict.refusal else ''}signed by {verdict.signer}"
 
 
-def kept_json(folder: str, kept: Iterable[Kept]) -> str:
+def kept_json(folder: str, kept: "Iterable[Kept]") -> str:
     """How much of each kind a cache has, had, or has no more."""
     kinds = [{"kind": kind, "count": count, "size": size} for kind, (count, size) in _kinds(kept).items()]
     return _json({"folder": folder, "kinds": kinds})
 
 
-def kept_text(kept: Iterable[Kept]) -> str:
+def kept_text(kept: "Iterable[Kept]") -> str:
     """The same as a table with a sum."""
     kinds = _kinds(kept)
     count, size = (sum(column) for column in zip((0, 0), *kinds.values(), strict=True))
@@ -115,7 +116,7 @@ def kept_text(kept: Iterable[Kept]) -> str:
     return table([("what", "count", "MiB"), *rows], right=(1, 2))
 
 
-def _kinds(kept: Iterable[Kept]) -> dict[str, tuple[int, int]]:
+def _kinds(kept: "Iterable[Kept]") -> dict[str, tuple[int, int]]:
     """Count and bytes by kind, the largest kind first."""
     found: dict[str, tuple[int, int]] = {}
     for one in kept:
@@ -124,7 +125,7 @@ def _kinds(kept: Iterable[Kept]) -> dict[str, tuple[int, int]]:
     return dict(sorted(found.items(), key=lambda kind: (-kind[1][1], kind[0])))
 
 
-def plan_json(productions: Sequence[Production]) -> str:
+def plan_json(productions: "Sequence[Production]") -> str:
     """The layers of a plan; of several platforms, a plan for each."""
     if len(productions) == 1:
         return _json(_plan_facts(productions[0]))
@@ -132,7 +133,7 @@ def plan_json(productions: Sequence[Production]) -> str:
     return _json({"platforms": plans})
 
 
-def _plan_facts(production: Production) -> dict[str, Any]:
+def _plan_facts(production: "Production") -> dict[str, Any]:
     """The layers: items, sizes in bytes, reasons; and what scripts would have done besides."""
     layers = [
         {
@@ -159,7 +160,7 @@ def _plan_facts(production: Production) -> dict[str, Any]:
     return {"layers": [*layers, _customization(production)], "skipped": skipped}
 
 
-def _customization(production: Production) -> dict[str, Any]:
+def _customization(production: "Production") -> dict[str, Any]:
     entries = production.system.customization
     return {
         "layer": len(production.plan.groups) + 1,
@@ -169,7 +170,7 @@ def _customization(production: Production) -> dict[str, Any]:
     }
 
 
-def plan_text(productions: Sequence[Production], *, everything: bool) -> str:
+def plan_text(productions: "Sequence[Production]", *, everything: bool) -> str:
     """The layers of a plan as a table for each platform.
 
     Args:
@@ -187,7 +188,7 @@ def plan_text(productions: Sequence[Production], *, everything: bool) -> str:
     return "\n".join(parts[:-1])
 
 
-def _layers_text(production: Production) -> str:
+def _layers_text(production: "Production") -> str:
     """A table: number, MiB, items, why, which."""
     rows = [("layer", "MiB", "items", "why", "what")]
     rows += [
@@ -200,7 +201,7 @@ def _layers_text(production: Production) -> str:
     return table(rows, right=(0, 1, 2))
 
 
-def skipped_text(production: Production) -> str:
+def skipped_text(production: "Production") -> str:
     """What scripts of packages would have done besides, as a table; empty for nothing."""
     if not production.skipped:
         return ""

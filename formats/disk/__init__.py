@@ -25,8 +25,6 @@ from layers.pipeline import Pipeline
 from layers.progress import Progress
 from layers.reader import Reader
 
-SUMMARY = "a disk with partitions, or one file system"
-
 _MIB = 1 << 20
 
 

@@ -8,17 +8,14 @@ from formats.filesystem.ext4.features import EXT2, EXT2_HURD, EXT3, EXT4
 from formats.filesystem.fat import Fat
 from formats.filesystem.iso9660.volume_date import VolumeDate
 from formats.filesystem.swap import Swap
-from formats.image import BIOS_GRUB, BLS_BOOT, ESP, ISO9660, UNFORMATTED, Partition
+from formats.image import BIOS_GRUB, BLS_BOOT, ESP, EXT, FAT, FILE_SYSTEMS, ISO9660, UNFORMATTED, Partition
 from formats.partition import types
 from formats.partition.types import PartitionType
 from layers.errors import InputError
 
-_EXT = {"ext2": EXT2, "ext2-hurd": EXT2_HURD, "ext3": EXT3, "ext4": EXT4}
-_FAT = {"fat12": 12, "fat16": 16, "fat32": 32, "vfat": None}
+_EXT_FEATURES = {"ext2": EXT2, "ext2-hurd": EXT2_HURD, "ext3": EXT3, "ext4": EXT4}
+_FAT_BITS = {"fat12": 12, "fat16": 16, "fat32": 32, "vfat": None}
 _SERIAL_BYTES = 4  # of a UUID, that FAT keeps
-
-#: Every name of a file system.
-NAMES = (*_EXT, *_FAT, "swap", UNFORMATTED)
 
 _FLAGGED = {ESP: types.ESP, BIOS_GRUB: types.BIOS_BOOT, BLS_BOOT: types.XBOOTLDR}
 
@@ -30,22 +27,17 @@ def file_system(partition: Partition, volume: Volume) -> FileSystem | None:
         InputError: there is no such file system, or it does not have these options.
     """
     name, options = partition.file_system, partition.file_system_options
-    if name in _EXT:
-        return Ext4(volume, _EXT[name].changed(",".join(options)))
+    if name in EXT:
+        return Ext4(volume, _EXT_FEATURES[name].changed(",".join(options)))
     if options:
         raise InputError(f"{name} has no options", hint="Features can be chosen of ext2, ext3 and ext4.")
-    if name in _FAT:
-        return Fat(volume, _FAT[name])
+    if name in FAT:
+        return Fat(volume, _FAT_BITS[name])
     if name == "swap":
         return Swap(volume)
     if name == UNFORMATTED:
         return None
-    raise InputError(f"there is no file system {name!r}", hint=f"There are {', '.join(NAMES)}.")
-
-
-def is_fat(name: str) -> bool:
-    """Whether a file system's name is that of a FAT."""
-    return name in _FAT
+    raise InputError(f"there is no file system {name!r}", hint=f"There are {', '.join(FILE_SYSTEMS)}.")
 
 
 def uuid_text(partition: Partition, uuid: UUID) -> str:
@@ -57,7 +49,7 @@ def uuid_text(partition: Partition, uuid: UUID) -> str:
         return ""
     if partition.file_system == ISO9660:
         return str(VolumeDate.of(uuid))
-    if partition.file_system not in _FAT:
+    if partition.file_system not in FAT:
         return str(uuid)
     serial = uuid.bytes[:_SERIAL_BYTES].hex().upper()
     return f"{serial[:4]}-{serial[4:]}"
@@ -77,6 +69,6 @@ def _usual_type(partition: Partition) -> PartitionType:
     for flag, kind in _FLAGGED.items():
         if flag in partition.flags:
             return kind
-    if partition.file_system in _FAT:
+    if partition.file_system in FAT:
         return types.FAT32 if partition.file_system == "fat32" else types.FAT16
     return types.SWAP if partition.file_system == "swap" else types.LINUX

@@ -7,7 +7,7 @@ and what it lies on must stay as it is.
 from collections.abc import Iterator
 
 from formats.boot import Layout, Volume
-from formats.disk.file_systems import is_fat
+from formats.image import FAT
 from layers.entry import Data, Entry, File
 from layers.reader import Reader
 from packer.operating_system.mounts import line
@@ -43,7 +43,7 @@ def _mount(volume: Volume) -> Mount | None:
         return Mount(mount_point=NOWHERE, uuid=uuid, type="swap", options=partition.mount_options or ("sw",))
     if not partition.mount_point or not uuid:
         return None
-    kind = "vfat" if is_fat(partition.file_system) else partition.file_system
+    kind = "vfat" if partition.file_system in FAT else partition.file_system
     options, check = _usual(kind, partition.mount_point)
     return Mount(
         mount_point=partition.mount_point,

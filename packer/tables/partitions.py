@@ -10,7 +10,6 @@ from pydantic.dataclasses import dataclass
 from pydantic_core import InitErrorDetails
 
 from formats import image
-from formats.disk import file_systems
 from packer import forms
 from packer.document import quoted
 from packer.record import Record, failure, mistake, settings
@@ -50,7 +49,7 @@ mount-options = ["noatime"]
 """
 
     label: str = Field(default="", description="Name of the file system, and in a GPT of the partition.")
-    file_system: Annotated[str, choice("file system", file_systems.NAMES)] = Field(
+    file_system: Annotated[str, choice("file system", image.FILE_SYSTEMS)] = Field(
         default="ext4", description="Its file system; `vfat` is the FAT that goes with the size."
     )
     size: Annotated[int | str | None, forms.Size(("guess",))] = Field(
@@ -88,10 +87,10 @@ mount-options = ["noatime"]
     def cross_checks(cls, table: Mapping[str, Any]) -> Iterable[InitErrorDetails]:
         """A UUID that its file system can have; a mount point for what can be mounted."""
         kind, uuid = table.get("file-system", "ext4"), table.get("uuid")
-        if isinstance(uuid, str) and uuid and isinstance(kind, str) and kind in file_systems.NAMES:
-            wanted = _FAT_SERIAL if file_systems.is_fat(kind) else re.compile(UUID_TEXT.pattern)
+        if isinstance(uuid, str) and uuid and isinstance(kind, str) and kind in image.FILE_SYSTEMS:
+            wanted = _FAT_SERIAL if kind in image.FAT else re.compile(UUID_TEXT.pattern)
             if not wanted.fullmatch(uuid):
-                form = "1A2B-3C4D" if file_systems.is_fat(kind) else "32 digits in five groups"
+                form = "1A2B-3C4D" if kind in image.FAT else "32 digits in five groups"
                 yield failure(mistake(f"{quoted(uuid)} is no UUID of {kind}", hint=f"it looks like {form}"), "uuid")
         if kind in ("swap", image.UNFORMATTED) and table.get("mount-point"):
             yield failure(mistake(f"{kind} cannot be mounted", hint="leave it out"), "mount-point")

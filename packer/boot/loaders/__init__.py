@@ -5,14 +5,17 @@ entries, the other way round.
 """
 
 import importlib
-from collections.abc import Sequence
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
-from formats.boot import Installed, Layout
 from formats.image import BLS_BOOT
 from layers.errors import InputError
-from layers.reader import Reader
-from packer.boot.kernel import Kernel
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from formats.boot import Installed, Layout
+    from layers.reader import Reader
+    from packer.boot.kernel import Kernel
 
 #: Names of boot loaders.
 LOADERS = ("grub", "systemd-boot", "u-boot")
@@ -24,11 +27,11 @@ NONE = "none"
 class Loader(Protocol):
     """A module here."""
 
-    def fits(self, layout: Layout) -> bool:
+    def fits(self, layout: "Layout") -> bool:
         """Whether it is in the system, and could start this disk."""
         ...
 
-    def install(self, layout: Layout, kernels: Sequence[Kernel], reader: Reader) -> Installed:
+    def install(self, layout: "Layout", kernels: "Sequence[Kernel]", reader: "Reader") -> "Installed":
         """What starts these kernels, of which all files are in the root file system.
 
         Raises:
@@ -37,7 +40,7 @@ class Loader(Protocol):
         ...
 
 
-def loader(layout: Layout) -> Loader | None:
+def loader(layout: "Layout") -> Loader | None:
     """The boot loader of a disk: the image's, or what fits; none if it is to have none.
 
     Raises:
