@@ -4,7 +4,6 @@ A closure is copied and registered once, into a system; formats only read it. La
 and the customization on top; disks and tarballs take the merged tree.
 """
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -98,7 +97,7 @@ class System:
             CorruptError: an item is not what its store has hashed.
         """
         tree = self.group_tree(items)
-        hashed = {self.placed_root(item): item for item in items if isinstance(item, NarItem)}
+        hashed = {item.placed_path: item for item in items if isinstance(item, NarItem)}
         return verified(tree, reader, hashed) if verify and hashed else iter(tree)
 
     def root_entries(self, reader: Reader, upper: Sequence[Entry] = (), *, verify: bool) -> Iterator[Entry]:
@@ -128,7 +127,7 @@ class System:
         Raises:
             CorruptError: an item is not what its store has hashed.
         """
-        hashed = {self.placed_root(item): item for item in self.closure if isinstance(item, NarItem)}
+        hashed = {item.placed_path: item for item in self.closure if isinstance(item, NarItem)}
         for touched_path in (*(entry.path for entry in self.customization), *touched):
             for path in (touched_path, *parents(touched_path)):
                 if item := hashed.pop(path, None):
@@ -139,7 +138,3 @@ class System:
         """Compare an item that something is laid over: the root does not have it as its store has hashed it."""
         writer = TarWriter(lambda _: None, self.epoch, reader)
         writer.add_all(self.group_entries([item], reader, verify=True))
-
-    def placed_root(self, item: NarItem) -> bytes:
-        """Where an item of a Nix or Guix store lands."""
-        return item.placement.path(os.fsencode(item.path.strip("/")))

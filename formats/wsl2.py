@@ -229,7 +229,7 @@ def _programs(system: System) -> Iterator[Entry]:
         if system.tree.follow(b"bin/" + program):
             continue
         paths = (
-            system.placed_root(item) + b"/bin/" + program
+            item.placed_path + b"/bin/" + program
             for item in sorted(system.closure, key=lambda item: (item.name, item.path))
             if isinstance(item, NarItem) and item.name.startswith(package)
         )

@@ -4,6 +4,7 @@ An **item** is one package's files, content-addressed, with references to other 
 that are reachable from some roots. Stores make them; everything else only reads them.
 """
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -99,6 +100,11 @@ class NarItem(StoreItem):
     content_address: str
     ultimate: bool
     self_reference: bool = False
+
+    @property
+    def placed_path(self) -> bytes:
+        """Where it lands: all of its entries are there, or below; none of them is a hard link."""
+        return self.placement.path(os.fsencode(self.path.strip("/")))
 
 
 class Closure:

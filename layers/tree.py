@@ -7,6 +7,7 @@ customization), and merging is where parts that want different things at one pat
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Generic, TypeVar
 
 from layers.entry import Directory, Entry, File, Hardlink, Symlink, parents, tree_order
@@ -16,42 +17,77 @@ Owner = TypeVar("Owner")
 
 _MOST_LINKS = 40  # as Linux: path_resolution(7)
 
+Unread = Mapping[bytes, Callable[[], Iterable[Entry]]]
+"""Path of an entry at which nobody has looked yet -> what reads it, and all that is below it."""
+
 
 class Tree:
     """A root file system, without its root: entries by path.
 
-    The mapping is not copied and must not be changed afterwards.
+    Items of some stores keep to folders of their own. Such a folder is read when somebody looks into it, or goes
+    through the whole tree: where nothing changed, nobody lists a store.
+
+    Args:
+        entries: not copied, and not to be changed afterwards.
+        unread: what else there is, apart from each other. The folders above are among the entries; hard links are not
+            among what is read.
     """
 
-    def __init__(self, entries: Mapping[bytes, Entry]) -> None:
-        self._entries = entries
+    def __init__(self, entries: Mapping[bytes, Entry], unread: Unread | None = None) -> None:
+        self._unread = dict(unread or {})
+        self._read: dict[bytes, Entry] = dict(entries) if unread else {}
+        self._known: Mapping[bytes, Entry] = self._read if unread else entries
         self._sorted: list[Entry] | None = None  # every tree is gone through several times
 
     def __iter__(self) -> Iterator[Entry]:
         """All entries in `tree_order`: parents first, and the first name of a file before its hard links."""
         if self._sorted is None:
-            self._sorted = [self._entries[path] for path in sorted(self._entries, key=tree_order)]
+            entries = self._all()
+            self._sorted = [entries[path] for path in sorted(entries, key=tree_order)]
         return iter(self._sorted)
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._all())
+
+    def __bool__(self) -> bool:
+        return bool(self._known or self._unread)
 
     def __contains__(self, path: bytes) -> bool:
-        return path in self._entries
+        return self.get(path) is not None
 
     def get(self, path: bytes) -> Entry | None:
         """The entry at exactly this path; symbolic links are not followed."""
-        return self._entries.get(path)
+        for folder in (path, *parents(path)) if self._unread else ():
+            self._look_into(folder)
+        return self._known.get(path)
 
     def by_path(self) -> dict[bytes, Entry]:
         """A copy of the mapping, in no particular order."""
-        return dict(self._entries)
+        return dict(self._all())
 
     def below(self, folder: bytes) -> Iterator[Entry]:
         """What is below a folder, sorted."""
         prefix = folder + b"/"
-        found = sorted((path for path in self._entries if path.startswith(prefix)), key=tree_order)
-        yield from (self._entries[path] for path in found)
+        entries = self._all()
+        found = sorted((path for path in entries if path.startswith(prefix)), key=tree_order)
+        yield from (entries[path] for path in found)
+
+    def overlaid(self, upper: Iterable[Entry]) -> "Tree":
+        """The tree with entries laid over it; see `overlay`."""
+        upper = list(upper)
+        for entry in upper:
+            self.get(entry.path)  # and so it is read
+        return Tree(_overlaid(self._known, upper), self._unread)
+
+    def _look_into(self, folder: bytes) -> None:
+        if folder in self._unread:
+            self._read.update((entry.path, entry) for entry in self._unread[folder]())
+            del self._unread[folder]
+
+    def _all(self) -> Mapping[bytes, Entry]:
+        for folder in list(self._unread):
+            self._look_into(folder)
+        return self._known
 
     def real(self, path: bytes) -> bytes:
         """The path with the symbolic links among its parents followed, its last name left alone.
@@ -68,7 +104,7 @@ class Tree:
                 del done[-1:]
                 continue
             done.append(name)
-            entry = self._entries.get(b"/".join(done)) if names else None
+            entry = self.get(b"/".join(done)) if names else None
             if isinstance(entry, Symlink):
                 links += 1
                 if links > _MOST_LINKS:
@@ -85,7 +121,7 @@ class Tree:
         """
         path = self.real(path)
         for _ in range(_MOST_LINKS):
-            entry = self._entries.get(path)
+            entry = self.get(path)
             if isinstance(entry, Hardlink):
                 path = entry.target
             elif isinstance(entry, Symlink):
@@ -138,6 +174,19 @@ def merge(
     for part in parts:
         merger.add(part)
     return merger.merged()
+
+
+def side_by_side(unread: Unread) -> Tree | None:
+    """The tree of entries that are apart from each other; None if one of them is below another.
+
+    Args:
+        unread: as `Tree` has it.
+    """
+    paths = sorted(unread, key=tree_order)
+    if any(below.startswith(path + b"/") for path, below in pairwise(paths)):
+        return None
+    above = {parent: Directory(parent) for path in paths for parent in parents(path)}
+    return Tree(above, unread)
 
 
 class _Merger(Generic[Owner]):
@@ -251,7 +300,7 @@ def add_parents(entries: dict[bytes, Entry], known: Tree | None = None) -> None:
         for parent in parents(path):
             above = entries.get(parent)
             if above is None:
-                above = known.get(parent) if known else None
+                above = known.get(parent) if known is not None else None
                 entries[parent] = above = above or Directory(parent)
                 if isinstance(above, Directory):
                     continue
@@ -271,23 +320,27 @@ def overlay(tree: Tree, upper: Iterable[Entry]) -> Tree:
     Raises:
         ConflictError: a folder would take the place of something else, or the other way round.
     """
-    entries = tree.by_path()
+    return tree.overlaid(upper)
+
+
+def _overlaid(below: Mapping[bytes, Entry], upper: Iterable[Entry]) -> dict[bytes, Entry]:
+    entries = dict(below)
     names: dict[bytes, list[bytes]] = {}
     for entry in entries.values():
         if isinstance(entry, Hardlink):
             names.setdefault(entry.target, []).append(entry.path)
     for entry in upper:
-        below = entries.get(entry.path)
-        if below is not None and isinstance(below, Directory) != isinstance(entry, Directory):
+        present = entries.get(entry.path)
+        if present is not None and isinstance(present, Directory) != isinstance(entry, Directory):
             raise ConflictError(f"/{os.fsdecode(entry.path)} would be both a folder and something else")
         # Its other names keep the old file; those that were laid over before are files of their own by now.
         others = [
             name for name in sorted(names.pop(entry.path, ()), key=tree_order) if isinstance(entries[name], Hardlink)
         ]
-        if isinstance(below, File) and others:
+        if isinstance(present, File) and others:
             first, *others = others
-            entries[first] = replace(below, path=first)
+            entries[first] = replace(present, path=first)
             entries.update((path, Hardlink(path, first)) for path in others)
             names[first] = others
         entries[entry.path] = entry
-    return Tree(entries)
+    return entries

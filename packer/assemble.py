@@ -17,7 +17,7 @@ from packer.accounts import PEOPLE, SYSTEM, Ids
 from packer.declaration import Declaration
 from packer.joint_root import joint_root
 from packer.operating_system import declare
-from packer.store_root import placed, store_root
+from packer.store_root import Parts, placed, store_root
 from packer.supply import Supply
 
 _NEW = Ids()
@@ -50,7 +50,8 @@ def assemble(
         ConfigError: `[os]` asks for what does not fit to the image.
         PackError: items or stores conflict, or an entry cannot be made.
     """
-    roots = [store_root(supply, closure) for supply in supplies]
+    parts = Parts(closure)
+    roots = [store_root(supply, closure, parts) for supply in supplies]
     below = joint_root(roots)
     declared = declare(declaration.os, below.tree, below.items, folder=folder, file=file, ids=ids)
     below = below.without(declared.removed)
@@ -63,7 +64,7 @@ def assemble(
         platform=platform,
         epoch=epoch,
         closure=closure,
-        parts={path: entries for root in roots for path, entries in root.parts.items()},
+        parts=parts,
         omitted={path: gone for root in roots for path, gone in root.omitted.items()},
         tree=overlay(below.tree, upper),
         customization=upper,

@@ -53,16 +53,20 @@ def joint_root(roots: Sequence[StoreRoot]) -> JointRoot:
         OverlapError: two stores have different things at one path.
     """
     shared = _shared(roots)
-    items: dict[bytes, Entry] = {}
     made: dict[bytes, Entry] = {}
     for root in roots:
-        items |= root.items.by_path()
         made |= root.made
     for path in shared:
-        made[path] = next(root for root in roots if path in root.stated).by_path[path]
-    joint = _joint(Tree(items), made)
+        made[path] = next(root for root in roots if root.states(path)).by_path[path]
+    joint = _joint(_items(roots), made)
     base = _base(roots, joint.tree)
     return _joint(joint.items, made | base) if base else joint
+
+
+def _items(roots: Sequence[StoreRoot]) -> Tree:
+    if len(roots) == 1:
+        return roots[0].items
+    return Tree({path: entry for root in roots for path, entry in root.items.by_path().items()})
 
 
 def _joint(items: Tree, made: Mapping[bytes, Entry]) -> JointRoot:
@@ -108,7 +112,7 @@ def _base(roots: Sequence[StoreRoot], tree: Tree) -> dict[bytes, Entry]:
     for root in roots:
         for entry in root.store.store.base_entries():
             path = entry.path
-            taken = path in base or any(path in other.stated for other in roots)
+            taken = path in base or any(other.states(path) for other in roots)
             if not taken and tree.real(path) == path:
                 base[path] = entry
     return base

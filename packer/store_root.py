@@ -1,67 +1,116 @@
 """The root of a store alone: its items merged, and on top of them what the store makes for a system of these items."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 
 from layers.entry import Directory, Entry
 from layers.errors import ConflictError
-from layers.item import Closure
-from layers.tree import Part, Tree, add_parents, merge, overlay
+from layers.item import Closure, NarItem, StoreItem
+from layers.tree import Merged, Part, Tree, add_parents, merge, overlay, side_by_side
 from packer.supply import OpenStore, Supply, naming
 
 
-@dataclass(frozen=True, slots=True)
+class Parts(Mapping[str, tuple[Entry, ...]]):
+    """Item's path -> its entries where they land; read when somebody asks, and once.
+
+    Args:
+        items: whose entries these are.
+    """
+
+    def __init__(self, items: Iterable[StoreItem]) -> None:
+        self._items = {item.path: item for item in items}
+        self._read: dict[str, tuple[Entry, ...]] = {}
+
+    def __getitem__(self, path: str) -> tuple[Entry, ...]:
+        if path not in self._read:
+            self._read[path] = tuple(self._items[path].placed_entries())
+        return self._read[path]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+
+@dataclass(frozen=True)
 class StoreRoot:
     """A root file system of one store.
 
     Attributes:
-        store: which one.
-        parts: item's path -> its entries where they land.
+        supply: which one, and its items.
+        parts: item's path -> its entries where they land; of items of other stores, too.
         omitted: item's path -> placed paths of the entries that another item replaces.
         made: path -> what the store makes; it wins over what items have.
-        stated: paths of all that an item has or the store makes; other folders only lie above these.
         items: what the items have.
-        by_path: all of it.
     """
 
-    store: OpenStore
+    supply: Supply
     parts: Mapping[str, tuple[Entry, ...]]
     omitted: Mapping[str, frozenset[bytes]]
     made: Mapping[bytes, Entry]
-    stated: frozenset[bytes]
     items: Tree
-    by_path: Mapping[bytes, Entry]
+
+    def states(self, path: bytes) -> bool:
+        """Whether an item has it or the store makes it; other folders only lie above what these have."""
+        return path in self.made or (path in self.items and path in self._of_items)
+
+    @cached_property
+    def by_path(self) -> Mapping[bytes, Entry]:
+        """All of it."""
+        entries = overlay(self.items, self.made.values()).by_path()
+        add_parents(entries)
+        return entries
+
+    @cached_property
+    def _of_items(self) -> frozenset[bytes]:
+        return frozenset(entry.path for item in self.supply.closure for entry in self.parts[item.path])
+
+    @property
+    def store(self) -> OpenStore:
+        """Which one."""
+        return self.supply.store
 
     def holder(self, path: bytes) -> str:
         """Who has the entry at a path, for people."""
         if path in self.made:
             return f"that {self.store} makes"
-        for item, entries in self.parts.items():
-            if path not in self.omitted.get(item, ()) and any(entry.path == path for entry in entries):
-                return f"of {item} in {self.store}"
+        for item in self.supply.closure:
+            gone = self.omitted.get(item.path, ())
+            if path not in gone and any(entry.path == path for entry in self.parts[item.path]):
+                return f"of {item.path} in {self.store}"
         return f"above something of {self.store}"
 
 
-def store_root(supply: Supply, closure: Closure) -> StoreRoot:
+def store_root(supply: Supply, closure: Closure, parts: Parts) -> StoreRoot:
     """The root of a store.
 
     Args:
         supply: the store and its items.
         closure: the items of all stores: those of one kind are in one database.
+        parts: what these items have.
 
     Raises:
         PackError: items conflict, or what the store makes cannot be made.
     """
-    parts = {item.path: tuple(item.placed_entries()) for item in supply.closure}
-    merged = merge((Part(item, parts[item.path]) for item in supply.closure), lambda new, old: new.replaces(old))
+    merged = _merged(supply.closure, parts)
     omitted = {item.path: paths for item, paths in merged.omitted.items()}
     with naming(supply.store.key):
         system = list(supply.store.store.system_entries(closure, merged.tree, omitted))
     made = placed(merged.tree, [*merged.settled, *system])
-    stated = {entry.path for entries in parts.values() for entry in entries}
-    entries = overlay(merged.tree, made.values()).by_path()
-    add_parents(entries)
-    return StoreRoot(supply.store, parts, omitted, made, frozenset(stated | made.keys()), merged.tree, entries)
+    return StoreRoot(supply, parts, omitted, made, merged.tree)
+
+
+def _merged(closure: Closure, parts: Parts) -> Merged[StoreItem]:
+    """Items that keep to a folder of their own side by side; others merged."""
+    apart = [item for item in closure if isinstance(item, NarItem) and not item.placement.rules]
+    if len(apart) == len(closure):
+        unread = {item.placed_path: partial(parts.__getitem__, item.path) for item in apart}
+        tree = side_by_side(unread)
+        if tree is not None:
+            return Merged(tree, {}, ())
+    return merge((Part(item, parts[item.path]) for item in closure), lambda new, old: new.replaces(old))
 
 
 def placed(tree: Tree, entries: Iterable[Entry]) -> dict[bytes, Entry]:

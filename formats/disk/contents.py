@@ -63,7 +63,7 @@ def contents(image: Image, system: System, installed: Installed, reader: Reader,
     mounts = _mounts(image.partitions, system.tree)
     tree, touched = _whole(image, system, installed.entries, mounts)
     if any(partition.initializer for partition in image.partitions):
-        touched += map(system.placed_root, _nar_items(system))  # where they end, nobody knows
+        touched += [item.placed_path for item in _nar_items(system)]  # where they end, nobody knows
     hashed = system.hashed_items(touched, reader) if verify and not image.shared_store else {}
     by_mount = _split(tree, list(mounts))
     found = []
@@ -133,7 +133,7 @@ def _whole(image: Image, system: System, added: Iterable[Entry], mounts: Iterabl
 
 def _without_items(system: System) -> Tree:
     """The root without what is in the store, which somebody else mounts there."""
-    places = {system.placed_root(item) for item in _nar_items(system)}
+    places = {item.placed_path for item in _nar_items(system)}
     if len(places) < len(system.closure):
         raise InputError("a store can be shared if it is Nix's or Guix's: packages of others are all over the root")
     entries = system.tree.by_path()
