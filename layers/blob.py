@@ -28,9 +28,10 @@ from layers.digest import Digest, DigestError, is_hex
 from layers.entry import Entry
 from layers.errors import PackError
 from layers.output import Buffer, PendingFile, make_cache
-from layers.pipeline import Pipeline, ahead
+from layers.pipeline import Inline, Pipeline, ahead
 from layers.progress import Progress
 from layers.reader import Reader
+from layers.workers import Colleague, Crew, can_fork, crew_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,9 @@ Emit = Callable[[Callable[[Buffer], object]], Layer]
 # One thread reads, verifies and frames pieces, another one hashes and writes them. More pieces between them are no
 # faster: 16 leave the processors' caches, which costs 3 % of the processors' time.
 _PIECES_AHEAD = 4
+
+# Less than this is made before processes are there to share it: forking one takes some 5 ms.
+_LEAST_SHARED = 32 << 20
 
 _MAGIC_SIZE = 8
 _CHUNK = 1 << 20
@@ -235,25 +239,69 @@ class Workshop:
         """
         known = {request.key: layer for request in requests if (layer := self.cache.find(request.key))}
         todo = list({request.key: request for request in requests if request.key not in known}.values())
-        self.progress.begin("layers", sum(request.size for request in todo))
-        pipeline = Pipeline(self.executor, window=2 * self.jobs + 2)
         waiting = deque(request.key for request in requests)
         layers: list[Layer] = []
+
+        def kept(request: LayerRequest, layer: Layer) -> None:
+            known[request.key] = layer
+            self.progress.advance(request.title, request.size)
 
         def hand_on() -> None:
             while waiting and waiting[0] in known:
                 layers.append(known[waiting.popleft()])
                 take(layers[-1])
 
-        with contextlib.ExitStack() as files, self._made(todo) as made:
+        with self._beside(todo) as crew:
+            self.progress.begin("layers", sum(request.size for request in todo))
             hand_on()
-            for request, pieces in zip(todo, made, strict=True):
-                self._write(request, pieces, files.enter_context(self.cache.pending()), pipeline, known)
-                hand_on()
-            pipeline.drain()
+            if crew:
+                for rank, layer in crew.results():
+                    kept(todo[rank], layer)
+                    hand_on()
+            else:
+                self._make(todo, kept, hand_on)
         hand_on()
         self.progress.end()
         return layers
+
+    def _make(
+        self, todo: Sequence[LayerRequest], kept: Callable[[LayerRequest, Layer], None], hand_on: Callable[[], None]
+    ) -> None:
+        """Make layers one after another, each by several threads."""
+        pipeline = Pipeline(self.executor, window=2 * self.jobs + 2)
+        with contextlib.ExitStack() as files, self._made(todo) as made:
+            for request, pieces in zip(todo, made, strict=True):
+                blob = files.enter_context(self.cache.pending())
+                writer = self._writer(request, blob, pipeline, kept)
+                for piece in pieces:
+                    writer.write(piece)
+                writer.close()
+                hand_on()
+            pipeline.drain()
+
+    def _beside(self, todo: Sequence[LayerRequest]) -> AbstractContextManager[Crew | None]:
+        """Workers that make layers side by side, largest first, and tell the rank of each; or none, if few are due."""
+        if not self._are_shared(todo):
+            return contextlib.nullcontext()
+        order = sorted(range(len(todo)), key=lambda rank: (-todo[rank].size, rank))
+        made: list[Layer] = []
+
+        def work(numbers: Iterable[int], colleague: Colleague) -> None:
+            pipeline = Pipeline(Inline(), window=0)
+            for rank in (order[number] for number in numbers):
+                with self.cache.pending() as blob:
+                    writer = self._writer(todo[rank], blob, pipeline, lambda _, layer: made.append(layer))
+                    self._emit(todo[rank], writer.write)
+                    writer.close()
+                    pipeline.drain()
+                colleague.tell((rank, made.pop()))
+
+        return crew_of(self.jobs, len(todo), work)
+
+    def _are_shared(self, todo: Sequence[LayerRequest]) -> bool:
+        """Whether processes have enough to do with a layer each."""
+        sizes = [request.size for request in todo]
+        return self.jobs > 1 and can_fork() and sum(sizes) >= _LEAST_SHARED and max(sizes) * self.jobs <= sum(sizes)
 
     def described(self, requests: Sequence[LayerRequest]) -> list[Layer]:
         """The layers, in the order of the requests; those that were made once need not be in the cache any more.
@@ -304,24 +352,22 @@ class Workshop:
             stream.add_all(request.entries(reader))
             stream.close()
 
-    def _write(
+    def _writer(
         self,
         request: LayerRequest,
-        pieces: Iterable[bytearray],
         blob: PendingFile,
         pipeline: Pipeline,
-        known: dict[Digest, Layer],
-    ) -> None:
+        kept: Callable[[LayerRequest, Layer], None],
+    ) -> "BlobWriter":
+        """Takes the tar of a layer; when all is written, the layer is kept."""
+
         def keep(diff_id: Digest, digest: Digest, size: int) -> None:
-            layer = known[request.key] = Layer(diff_id, digest, size, self.codec.name)
+            layer = Layer(diff_id, digest, size, self.codec.name)
             self.cache.keep(request.key, layer, blob)
             blob.close()
-            self.progress.advance(request.title, request.size)
+            kept(request, layer)
 
-        writer = BlobWriter(self.codec, blob, pipeline, keep)
-        for piece in pieces:
-            writer.write(piece)
-        writer.close()
+        return BlobWriter(self.codec, blob, pipeline, keep)
 
 
 class BlobWriter:

@@ -17,9 +17,19 @@ class PackError(Exception):
         super().__init__(message)
         self.hint = hint
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """How it is sent from one process to another, whatever a subclass is made of."""
+        return _again, (type(self), self.args, self.__dict__)
+
     def __str__(self) -> str:
         message = super().__str__()
         return f"{message}\n  {self.hint}" if self.hint else message
+
+
+def _again(kind: type[PackError], args: tuple[object, ...], fields: dict[str, object]) -> PackError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(fields)
+    return error
 
 
 class InputError(PackError):

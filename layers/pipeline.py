@@ -13,6 +13,16 @@ Buffer = bytes | bytearray
 T = TypeVar("T")
 
 
+class Inline(Executor):
+    """Does work where it is submitted, at once: for a process that works beside others."""
+
+    def submit(self, work: Callable[..., T], /, *arguments: Any, **named: Any) -> Future[T]:
+        """The work is done when this returns; what it raises is raised here."""
+        done: Future[T] = Future()
+        done.set_result(work(*arguments, **named))
+        return done
+
+
 class Pipeline:
     """Work done by an executor, its results taken in order by the thread that submits.
 
