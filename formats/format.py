@@ -69,15 +69,26 @@ class FileArtefact:
 
     Attributes:
         path: where it is.
-        digest: of the file.
         size: bytes.
+        known_digest: of the file; None: nobody has hashed it yet.
         more: facts besides these.
     """
 
     path: str
-    digest: "Digest"
     size: int
+    known_digest: "Digest | None" = None
     more: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> "Digest":
+        """Of the file, which is read if nobody has hashed it yet.
+
+        Raises:
+            OSError: it is gone.
+        """
+        from layers.cache import file_digest
+
+        return self.known_digest or file_digest(self.path)
 
     @property
     def summary(self) -> str:

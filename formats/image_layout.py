@@ -10,17 +10,18 @@ they are to be, in one pass, and kept nowhere else.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from formats.container_image import container_image, layer_requests
 from formats.format import Order
 from formats.image_index import ImageIndex
 from layers.archive import LARGEST_STREAMED, ArchiveWriter
-from layers.blob import Emit, Layer, LayerRequest
+from layers.blob import Emit, Layer, LayerRequest, Workshop
 from layers.digest import Digest
 from layers.entry import Content, Data, Directory, File, Slice
 from layers.output import Buffer, PendingFile
+from layers.placed import write_placed
 
 LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 
@@ -32,15 +33,15 @@ class Layout(Protocol):
 
     @property
     def seekable(self) -> bool:
-        """Whether `add_layer` works."""
+        """Whether `add_layers` works."""
         ...
 
     def add(self, path: str, content: Content) -> None:
         """Write a file; one that is there already, as a layer that two platforms share, is not written twice."""
         ...
 
-    def add_layer(self, emit: Emit) -> Layer:
-        """Write the blob of a layer that is made on the way."""
+    def add_layers(self, workshop: Workshop, requests: Sequence[LayerRequest]) -> list[Layer]:
+        """Write the blobs of layers that are made on the way, without compression."""
         ...
 
 
@@ -75,8 +76,7 @@ def write_layout(
 def _write_layers(order: Order, layout: Layout) -> list[Layer]:
     workshop, requests = order.workshop, layer_requests(order)
     if workshop.codec.name == "none" and layout.seekable and all(map(_is_small, requests)):
-        with workshop.streams(requests) as streams:
-            return [layout.add_layer(stream) for stream in streams]
+        return layout.add_layers(workshop, requests)
     written = set[Layer]()
 
     def write(layer: Layer) -> None:
@@ -108,8 +108,25 @@ class ArchiveLayout:
             self._known.add(path)
             self._archive.add(File(path.encode(), content))
 
-    def add_layer(self, emit: Emit) -> Layer:
+    def add_layers(self, workshop: Workshop, requests: Sequence[LayerRequest]) -> list[Layer]:
         """See `Layout`; a layer that is there already is not written twice."""
+        if self._known or not workshop.are_shared(requests):  # of workers, none knows what is there
+            with workshop.streams(requests) as streams:
+                return [self._add_layer(stream) for stream in streams]
+        layers: list[Layer] = []
+
+        def write(output: PendingFile, start: int, room: int) -> Iterator[tuple[bytes, int, int]]:
+            for placed in write_placed(workshop, requests, output, start, room):
+                layers.append(placed.layer)
+                path = blob_path(placed.layer.digest)
+                self._known.add(path)
+                if placed.offset is not None:
+                    yield path.encode(), placed.offset, placed.layer.size
+
+        self._archive.add_placed(write)
+        return layers
+
+    def _add_layer(self, emit: Emit) -> Layer:
         made: list[Layer] = []
 
         def emitted(write: Callable[[Buffer], object]) -> bytes | None:
@@ -149,8 +166,12 @@ class FolderLayout:
                 file.copy(content.path, content.offset, content.size)
             file.publish(name)
 
-    def add_layer(self, emit: Emit) -> Layer:
+    def add_layers(self, workshop: Workshop, requests: Sequence[LayerRequest]) -> list[Layer]:
         """See `Layout`."""
+        with workshop.streams(requests) as streams:
+            return [self._add_layer(stream) for stream in streams]
+
+    def _add_layer(self, emit: Emit) -> Layer:
         with PendingFile(os.path.join(self._folder, _BLOBS[-1])) as file:
             layer = emit(file.write)
             file.publish(layer.digest.hex)

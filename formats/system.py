@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from formats.platform import Platform
 from layers.entry import Entry, parents
-from layers.item import Closure, NarItem, StoreItem
+from layers.item import Closure, NarItem, StoreItem, apart
 from layers.reader import Reader
 from layers.tar import TarWriter
 from layers.tree import Part, Tree, merge, overlay
@@ -83,14 +83,16 @@ class System:
 
     def group_tree(self, items: Iterable[StoreItem]) -> Tree:
         """The tree of some items alone: what their layer holds."""
-        return merge(Part(item, self.item_entries(item)) for item in items).tree
+        items = list(items)
+        tree = apart(items, self.parts)
+        return merge(Part(item, self.item_entries(item)) for item in items).tree if tree is None else tree
 
-    def group_entries(self, items: Sequence[StoreItem], reader: Reader, *, verify: bool) -> Iterator[Entry]:
+    def group_entries(self, items: Sequence[StoreItem], reader: Reader | None, *, verify: bool) -> Iterator[Entry]:
         """The entries of some items alone, in `tree_order`.
 
         Args:
             items: of the closure.
-            reader: reads their contents, each before the next entry is asked for.
+            reader: reads their contents, each before the next entry is asked for; None: nobody reads them.
             verify: whether what is read is compared with the items' NAR hashes.
 
         Raises:
@@ -98,7 +100,7 @@ class System:
         """
         tree = self.group_tree(items)
         hashed = {item.placed_path: item for item in items if isinstance(item, NarItem)}
-        return verified(tree, reader, hashed) if verify and hashed else iter(tree)
+        return verified(tree, reader, hashed) if reader and verify and hashed else iter(tree)
 
     def root_entries(self, reader: Reader, upper: Sequence[Entry] = (), *, verify: bool) -> Iterator[Entry]:
         """The entries of the whole root, in `tree_order`.

@@ -57,6 +57,22 @@ class ArchiveWriter:
         self._output.write(bytes(-size % BLOCK))
         self._output.overwrite(header, file_header(path, size, self._epoch))
 
+    def add_placed(self, write: Callable[[PendingFile, int, int], Iterable[tuple[bytes, int, int]]]) -> None:
+        """Write files that are where they are to be before their names are known.
+
+        Args:
+            write: writes their contents, given the output, where the first header goes, and its size, which is that of
+                the room before each content; a content is a multiple of `BLOCK` bytes, at most `LARGEST_STREAMED`. Its
+                answer is for each file its path, the offset and the size of its content.
+        """
+        assert isinstance(self._output, PendingFile)  # noqa: S101  # for mypy: `seekable` says so
+        self._writer.flush()
+        end = self._output.size
+        for path, offset, size in write(self._output, end, BLOCK):
+            self._output.overwrite(offset - BLOCK, file_header(path, size, self._epoch))
+            end = max(end, offset + size)
+        self._output.cut(end)
+
     def close(self) -> None:
         """Write the end of the archive."""
         self._writer.close()

@@ -74,13 +74,13 @@ class LayerRequest:
         key: equal keys give equal layers, for ever.
         size: bytes of its files, for progress.
         entries: makes its entries, in `tree_order`; called only when the cache does not have the layer, with the
-            reader of their contents.
+            reader of their contents, or with none if nobody will read these.
     """
 
     title: str
     key: Digest
     size: int
-    entries: Callable[[Reader], Iterable[Entry]]
+    entries: Callable[[Reader | None], Iterable[Entry]]
 
 
 def layer_key(items: object, codec: Codec, epoch: int) -> Digest:
@@ -281,7 +281,7 @@ class Workshop:
 
     def _beside(self, todo: Sequence[LayerRequest]) -> AbstractContextManager[Crew | None]:
         """Workers that make layers side by side, largest first, and tell the rank of each; or none, if few are due."""
-        if not self._are_shared(todo):
+        if not self.are_shared(todo):
             return contextlib.nullcontext()
         order = sorted(range(len(todo)), key=lambda rank: (-todo[rank].size, rank))
         made: list[Layer] = []
@@ -298,10 +298,14 @@ class Workshop:
 
         return crew_of(self.jobs, len(todo), work)
 
-    def _are_shared(self, todo: Sequence[LayerRequest]) -> bool:
-        """Whether processes have enough to do with a layer each."""
+    def are_shared(self, todo: Sequence[LayerRequest]) -> bool:
+        """Whether there may be processes, and each has enough to do with layers of its own."""
         sizes = [request.size for request in todo]
-        return self.jobs > 1 and can_fork() and sum(sizes) >= _LEAST_SHARED and max(sizes) * self.jobs <= sum(sizes)
+        return self.is_shared(sum(sizes)) and max(sizes) * self.jobs <= sum(sizes)
+
+    def is_shared(self, size: int) -> bool:
+        """Whether there may be processes, and so many bytes are enough for them."""
+        return self.jobs > 1 and size >= _LEAST_SHARED and can_fork()
 
     def described(self, requests: Sequence[LayerRequest]) -> list[Layer]:
         """The layers, in the order of the requests; those that were made once need not be in the cache any more.

@@ -11,6 +11,7 @@ class Codec(Protocol):
         level: the codec's own scale; 0 where it has none.
         library: what compresses, with its version where that can be known: the bytes depend on it.
         chunk: bytes that are compressed at a time, a multiple of `layers.tar.CHUNK`.
+        checksummed: whether `end` has to know the CRC-32 of the input.
     """
 
     @property
@@ -21,6 +22,8 @@ class Codec(Protocol):
     def library(self) -> str: ...  # noqa: D102
     @property
     def chunk(self) -> int: ...  # noqa: D102
+    @property
+    def checksummed(self) -> bool: ...  # noqa: D102
 
     def start(self) -> bytes:
         """What comes before the first chunk."""
@@ -38,7 +41,7 @@ class Codec(Protocol):
         """What comes after the last chunk.
 
         Args:
-            checksum: CRC-32 of the whole input.
+            checksum: CRC-32 of the whole input, of codecs that are `checksummed`.
             size: bytes of the whole input.
             records: those of all chunks, in order.
         """
@@ -47,6 +50,11 @@ class Codec(Protocol):
 
 class Concatenated(Protocol):
     """What codecs have in common whose chunks can stand one after another, without anything around them."""
+
+    @property
+    def checksummed(self) -> bool:
+        """See `Codec`."""
+        return False
 
     def compress(self, chunk: bytearray) -> bytes:
         """See `Codec`."""

@@ -32,6 +32,7 @@ class NoCodec:
     level: int = 0
     library: str = "none"
     chunk: int = CHUNK
+    checksummed: bool = False
 
     def start(self) -> bytes:  # noqa: D102
         return b""
@@ -76,6 +77,7 @@ class Gzip:
     level: int = 3
     name: str = "gzip"
     chunk: int = CHUNK
+    checksummed: bool = True
 
     @property
     def library(self) -> str:  # noqa: D102

@@ -1,6 +1,7 @@
 """A stream that is compressed into a file, in parallel, with the file's digest and size out of the same pass."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from isal import isal_zlib
 
@@ -8,7 +9,7 @@ from layers.codec import Codec
 from layers.digest import Digest
 from layers.hashing import ParallelHash
 from layers.output import PendingFile, StreamedFile
-from layers.pipeline import Pipeline
+from layers.pipeline import Inline, Pipeline
 
 
 class CompressedWriter:
@@ -32,7 +33,10 @@ class CompressedWriter:
         self._file = file
         self._pipeline = pipeline
         self._done = done
-        self._digest = ParallelHash(pipeline.executor)
+        # A thread of its own hashes: behind chunks that wait to be compressed, hashing would wait for them.
+        inline = isinstance(pipeline.executor, Inline)
+        self._hasher = pipeline.executor if inline else ThreadPoolExecutor(1)
+        self._digest = ParallelHash(self._hasher)
         self._checksum = 0
         self._chunk = bytearray()
         self._records = bytearray()
@@ -42,7 +46,8 @@ class CompressedWriter:
 
     def write(self, piece: bytearray) -> None:
         """Take the next `layers.tar.CHUNK` bytes of the input; only the last piece may be shorter."""
-        self._checksum = isal_zlib.crc32(piece, self._checksum)
+        if self._codec.checksummed:
+            self._checksum = isal_zlib.crc32(piece, self._checksum)
         self._read += len(piece)
         self._chunk = self._chunk + piece if self._chunk else piece
         if len(self._chunk) >= self._codec.chunk:
@@ -64,7 +69,9 @@ class CompressedWriter:
 
     def _finish(self) -> None:
         self._emit(self._codec.end(self._checksum, self._read, bytes(self._records)))
-        self._done(self._digest.digest(), self._written)
+        digest = self._digest.digest()
+        self._hasher.shutdown()
+        self._done(digest, self._written)
 
     def _emit(self, data: bytes | bytearray) -> None:
         self._digest.take(data)

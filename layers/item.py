@@ -5,15 +5,16 @@ that are reachable from some roots. Stores make them; everything else only reads
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import ClassVar, Protocol
 
 from layers.digest import Digest
 from layers.entry import Entry
 from layers.errors import PackError
 from layers.placement import Placement
+from layers.tree import Tree, side_by_side
 
 
 class ClosureError(PackError):
@@ -105,6 +106,24 @@ class NarItem(StoreItem):
     def placed_path(self) -> bytes:
         """Where it lands: all of its entries are there, or below; none of them is a hard link."""
         return self.placement.path(os.fsencode(self.path.strip("/")))
+
+
+def apart(items: Iterable[StoreItem], parts: Mapping[str, Sequence[Entry]]) -> Tree | None:
+    """The tree of items that keep to folders of their own, each of which is listed when somebody looks into it.
+
+    Args:
+        items: of one closure.
+        parts: item's path -> its entries where they land.
+
+    Returns:
+        None if any of the items is of another kind.
+    """
+    unread: dict[bytes, Callable[[], Sequence[Entry]]] = {}
+    for item in items:
+        if not isinstance(item, NarItem) or item.placement.rules:
+            return None
+        unread[item.placed_path] = partial(parts.__getitem__, item.path)
+    return side_by_side(unread)
 
 
 class Closure:

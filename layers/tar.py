@@ -41,6 +41,10 @@ PROFILE = 1
 
 #: Headers and contents are multiples of this many bytes.
 BLOCK = 512
+
+#: What an archive ends with.
+END = bytes(2 * BLOCK)
+
 _NAME = 100  # bytes of the fields name and linkname
 _PREFIX = 155
 _PADDING = 12
@@ -56,6 +60,81 @@ _CONSTANT_SUM = sum(_AFTER_LINKNAME) + 8 * ord(" ")  # the checksum counts its o
 _TYPES = {DeviceKind.CHARACTER: b"3", DeviceKind.BLOCK: b"4", DeviceKind.FIFO: b"6"}
 
 
+class Headers:
+    """Makes what stands before the content of an entry.
+
+    Args:
+        epoch: modification time of every entry, in seconds since 1970.
+        meta_of: tells the metadata of a file that is written by somebody else, for hard links to it.
+    """
+
+    def __init__(self, epoch: int, meta_of: Callable[[bytes], Meta | None] = lambda _: None) -> None:
+        self._meta_of = meta_of
+        self._mtime = _number(epoch, 12, _OCTAL_12)
+        self._mtime_record = {} if epoch <= _OCTAL_12 else {b"mtime": b"%d" % epoch}
+        self._metas: dict[Meta, tuple[bytes, dict[bytes, bytes]]] = {}
+        self._files: dict[bytes, Meta] = {}
+
+    def of(self, entry: Entry) -> bytes:
+        """The header of an entry, with one for its pax records, if there are any: a multiple of `BLOCK` bytes.
+
+        Raises:
+            EntryError: a hard link whose file was not asked for before; a name of an attribute with `=`.
+        """
+        if isinstance(entry, File):
+            self._files[entry.path] = entry.meta
+            return self._header(entry.path, entry.meta, b"0", size=entry.content.size)
+        if isinstance(entry, Directory):
+            return self._header(entry.path + b"/", entry.meta, b"5")
+        if isinstance(entry, Symlink):
+            return self._header(entry.path, entry.meta, b"2", target=entry.target)
+        return self._hardlink(entry) if isinstance(entry, Hardlink) else self._device(entry)
+
+    def _hardlink(self, entry: Hardlink) -> bytes:
+        meta = self._files.get(entry.target) or self._meta_of(entry.target)
+        if meta is None:
+            raise EntryError(f"{entry.path!r} is a hard link to {entry.target!r}, which does not come before it")
+        # The file's own metadata: container runtimes apply a link's header to the file that it names.
+        return self._header(entry.path, meta, b"1", target=entry.target)
+
+    def _device(self, entry: Device) -> bytes:
+        if max(entry.major, entry.minor) > _OCTAL_8:
+            raise EntryError(f"{entry.path!r}: tar has no room for the device number {entry.major}:{entry.minor}")
+        device = b"%07o\0%07o\0" % (entry.major, entry.minor)
+        return self._header(entry.path, entry.meta, _TYPES[entry.kind], device=device)
+
+    def _header(
+        self, path: bytes, meta: Meta, kind: bytes, *, size: int = 0, target: bytes = b"", device: bytes = b""
+    ) -> bytes:
+        fields, records = self._meta(meta)
+        prefix, name = _split(path) if len(path) > _NAME else (b"", path)
+        before = b""
+        if len(name) > _NAME or len(target) > _NAME or size > _OCTAL_12 or records:
+            pax = _pax_records({**records, **_long_fields(name, target, size)})
+            header = _ustar(b"././@PaxHeader", _PAX_META, _number(len(pax), 12, _OCTAL_12), self._mtime, b"x")
+            before = header + pax + bytes(-len(pax) % BLOCK)
+        number = b"%011o\0" % size if size <= _OCTAL_12 else _number(size, 12, _OCTAL_12)
+        return before + _ustar(name[:_NAME], fields, number, self._mtime, kind, target[:_NAME], device, prefix)
+
+    def _meta(self, meta: Meta) -> tuple[bytes, dict[bytes, bytes]]:
+        known = self._metas.get(meta)
+        if known is None:
+            known = self._metas[meta] = (_meta_fields(meta), _meta_records(meta) | self._mtime_record)
+        return known
+
+
+def size_of(entries: Iterable[Entry], headers: Headers) -> int:
+    """Bytes of entries in a tar, without its end.
+
+    Raises:
+        EntryError: as `Headers.of`.
+    """
+    return sum(
+        len(headers.of(entry)) + (-(-entry.content.size // BLOCK) * BLOCK if isinstance(entry, File) else 0)
+        for entry in entries
+    )
+
+
 class TarWriter:
     """Writes entries, in the order given, to a sink that takes pieces of exactly `CHUNK` bytes, but for the last.
 
@@ -65,6 +144,7 @@ class TarWriter:
         reader: reads the contents.
         copy: appends a slice to where the sink writes, without the bytes passing through here. With it, slices of
             `CHUNK` bytes and more go there, and pieces may be shorter.
+        headers: makes the headers of these entries; the epoch's, if there are none.
     """
 
     def __init__(
@@ -73,17 +153,15 @@ class TarWriter:
         epoch: int,
         reader: "Reader",
         copy: Callable[[Slice], object] | None = None,
+        headers: Headers | None = None,
     ) -> None:
         self._sink = sink
         self._reader = reader
         self._copy = copy
+        self._headers = headers or Headers(epoch)
         self._piece = bytearray(CHUNK)
         self._view = memoryview(self._piece)
         self._filled = 0
-        self._mtime = _number(epoch, 12, _OCTAL_12)
-        self._mtime_record = {} if epoch <= _OCTAL_12 else {b"mtime": b"%d" % epoch}
-        self._metas: dict[Meta, tuple[bytes, dict[bytes, bytes]]] = {}
-        self._files: dict[bytes, Meta] = {}
 
     def add_all(self, entries: Iterable[Entry]) -> None:
         """Write many entries; see `add`."""
@@ -94,58 +172,17 @@ class TarWriter:
         """Write one entry.
 
         Raises:
-            EntryError: a hard link whose file was not written before; a name of an attribute with `=`.
+            EntryError: as `Headers.of`.
             ChangedError: the content changed while it was read.
         """
+        self._put(self._headers.of(entry))
         if isinstance(entry, File):
-            self._files[entry.path] = entry.meta
-            self._header(entry.path, entry.meta, b"0", size=entry.content.size)
             self._content(entry.content)
-        elif isinstance(entry, Directory):
-            self._header(entry.path + b"/", entry.meta, b"5")
-        elif isinstance(entry, Symlink):
-            self._header(entry.path, entry.meta, b"2", target=entry.target)
-        elif isinstance(entry, Hardlink):
-            self._hardlink(entry)
-        else:
-            self._device(entry)
 
     def close(self) -> None:
         """Write the end of the archive, and hand on what is left."""
-        self._put(bytes(2 * BLOCK))
+        self._put(END)
         self.flush()
-
-    def _hardlink(self, entry: Hardlink) -> None:
-        meta = self._files.get(entry.target)
-        if meta is None:
-            raise EntryError(f"{entry.path!r} is a hard link to {entry.target!r}, which does not come before it")
-        # The file's own metadata: container runtimes apply a link's header to the file that it names.
-        self._header(entry.path, meta, b"1", target=entry.target)
-
-    def _device(self, entry: Device) -> None:
-        if max(entry.major, entry.minor) > _OCTAL_8:
-            raise EntryError(f"{entry.path!r}: tar has no room for the device number {entry.major}:{entry.minor}")
-        self._header(entry.path, entry.meta, _TYPES[entry.kind], device=b"%07o\0%07o\0" % (entry.major, entry.minor))
-
-    def _header(
-        self, path: bytes, meta: Meta, kind: bytes, *, size: int = 0, target: bytes = b"", device: bytes = b""
-    ) -> None:
-        fields, records = self._meta(meta)
-        prefix, name = _split(path) if len(path) > _NAME else (b"", path)
-        if len(name) > _NAME or len(target) > _NAME or size > _OCTAL_12 or records:
-            records = {**records, **_long_fields(name, target, size)}
-            pax = _pax_records(records)
-            self._put(_ustar(b"././@PaxHeader", _PAX_META, _number(len(pax), 12, _OCTAL_12), self._mtime, b"x"))
-            self._put(pax)
-            self._put(bytes(-len(pax) % BLOCK))
-        number = b"%011o\0" % size if size <= _OCTAL_12 else _number(size, 12, _OCTAL_12)
-        self._put(_ustar(name[:_NAME], fields, number, self._mtime, kind, target[:_NAME], device, prefix))
-
-    def _meta(self, meta: Meta) -> tuple[bytes, dict[bytes, bytes]]:
-        known = self._metas.get(meta)
-        if known is None:
-            known = self._metas[meta] = (_meta_fields(meta), _meta_records(meta) | self._mtime_record)
-        return known
 
     def _content(self, content: Content) -> None:
         if isinstance(content, Data):

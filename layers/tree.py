@@ -7,7 +7,7 @@ customization), and merging is where parts that want different things at one pat
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Generic, TypeVar
 
 from layers.entry import Directory, Entry, File, Hardlink, Symlink, parents, tree_order
@@ -20,6 +20,9 @@ _MOST_LINKS = 40  # as Linux: path_resolution(7)
 Unread = Mapping[bytes, Callable[[], Iterable[Entry]]]
 """Path of an entry at which nobody has looked yet -> what reads it, and all that is below it."""
 
+Unit = tuple[bytes, Entry | None]
+"""An entry of a tree with its path; or the path of one at which nobody has looked, for all that is there and below."""
+
 
 class Tree:
     """A root file system, without its root: entries by path.
@@ -29,8 +32,8 @@ class Tree:
 
     Args:
         entries: not copied, and not to be changed afterwards.
-        unread: what else there is, apart from each other. The folders above are among the entries; hard links are not
-            among what is read.
+        unread: what else there is, apart from each other, each in `tree_order`. The folders above are among the
+            entries; hard links are not among what is read.
     """
 
     def __init__(self, entries: Mapping[bytes, Entry], unread: Unread | None = None) -> None:
@@ -41,10 +44,20 @@ class Tree:
 
     def __iter__(self) -> Iterator[Entry]:
         """All entries in `tree_order`: parents first, and the first name of a file before its hard links."""
+        if self._unread:
+            return self.spread(self.units())
         if self._sorted is None:
-            entries = self._all()
-            self._sorted = [entries[path] for path in sorted(entries, key=tree_order)]
+            self._sorted = [self._known[path] for path in sorted(self._known, key=tree_order)]
         return iter(self._sorted)
+
+    def units(self) -> list[Unit]:
+        """All entries in `tree_order`, without reading any."""
+        return [(path, self._known.get(path)) for path in sorted([*self._known, *self._unread], key=tree_order)]
+
+    def spread(self, units: Iterable[Unit]) -> Iterator[Entry]:
+        """The entries of units of this tree."""
+        unread = dict(self._unread)
+        return chain.from_iterable((entry,) if entry else unread[path]() for path, entry in units)
 
     def __len__(self) -> int:
         return len(self._all())

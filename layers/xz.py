@@ -41,6 +41,7 @@ class Xz:
     library: str = "liblzma"
     #: A block's dictionary is as large; an encoder takes some eleven times that.
     chunk: int = 4 << 20
+    checksummed: bool = False
 
     def start(self) -> bytes:  # noqa: D102
         return _MAGIC + _CHECK + _crc(_CHECK)

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 
 from layers.entry import Directory, Entry
 from layers.errors import ConflictError
-from layers.item import Closure, NarItem, StoreItem
-from layers.tree import Merged, Part, Tree, add_parents, merge, overlay, side_by_side
+from layers.item import Closure, StoreItem, apart
+from layers.tree import Merged, Part, Tree, add_parents, merge, overlay
 from packer.supply import OpenStore, Supply, naming
 
 
@@ -104,12 +104,9 @@ def store_root(supply: Supply, closure: Closure, parts: Parts) -> StoreRoot:
 
 def _merged(closure: Closure, parts: Parts) -> Merged[StoreItem]:
     """Items that keep to a folder of their own side by side; others merged."""
-    apart = [item for item in closure if isinstance(item, NarItem) and not item.placement.rules]
-    if len(apart) == len(closure):
-        unread = {item.placed_path: partial(parts.__getitem__, item.path) for item in apart}
-        tree = side_by_side(unread)
-        if tree is not None:
-            return Merged(tree, {}, ())
+    tree = apart(closure, parts)
+    if tree is not None:
+        return Merged(tree, {}, ())
     return merge((Part(item, parts[item.path]) for item in closure), lambda new, old: new.replaces(old))
 
 

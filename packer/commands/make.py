@@ -114,7 +114,8 @@ def _make(
         click.echo(report.artefacts_json(list(zip(outputs, artefacts, strict=True)), told))
     else:
         for artefact in artefacts:
-            progress.tell(artefact.summary)
+            if common.verbosity:  # a summary has the artefact's digest, which costs a reading of some artefacts
+                progress.tell(artefact.summary)
             click.echo(artefact.path)
         for file in told:
             click.echo(file.path)

@@ -40,7 +40,7 @@ class Asked:
         size = sum(entry.content.size for entry in self.entries if isinstance(entry, File))
         return LayerRequest("title", self.key, size, self._made)
 
-    def _made(self, _: Reader) -> Iterable[Entry]:
+    def _made(self, _: Reader | None) -> Iterable[Entry]:
         self.times += 1
         return self.entries
 
@@ -238,7 +238,7 @@ def test_a_file_that_changes_while_it_is_packed_keeps_nothing(tmp_path: Path) ->
     host = tmp_path / "host"
     host.write_bytes(noise(1000))
 
-    def entries(_: Reader) -> Iterator[Entry]:
+    def entries(_: Reader | None) -> Iterator[Entry]:
         yield File(b"f", Slice(str(host), 0, 1000))
         host.write_bytes(noise(999) + b"!")
 
