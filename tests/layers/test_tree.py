@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from layers.entry import Data, Directory, Entry, File, Hardlink, Meta, Symlink, parents
 from layers.errors import ConflictError, EntryError
-from layers.tree import Part, Tree, add_parents, merge, overlay, rooted_hardlinks
+from layers.tree import Part, Tree, add_parents, merge, overlay, rooted_hardlinks, side_by_side
 
 
 def tree_of(*entries: Entry) -> Tree:
@@ -361,3 +361,70 @@ def test_hard_links_never_lose_a_name(names: list[bytes], targets: list[int]) ->
     entries += [Hardlink(names[n], names[min(targets[n - 1], n - 1)]) for n in range(1, 4)]
     tree = [entry for entry in merge([Part("one", entries)]).tree if not isinstance(entry, Directory)]
     assert tree == [File(b"a", Data(b"1")), *(Hardlink(name, b"a") for name in (b"b", b"c", b"d/e"))]
+
+
+# --- what nobody has looked into
+
+
+class Shelf:
+    """Folders that say when they are read."""
+
+    def __init__(self, *names: bytes) -> None:
+        self.read: list[bytes] = []
+        tree = side_by_side({b"store/" + name: self._reader(name) for name in names})
+        assert tree is not None
+        self.tree = tree
+
+    def _reader(self, name: bytes) -> Callable[[], Sequence[Entry]]:
+        def entries() -> Sequence[Entry]:
+            self.read.append(name)
+            return [
+                Directory(b"store/" + name),
+                File(b"store/" + name + b"/file"),
+                Symlink(b"store/" + name + b"/x", b"file"),
+            ]
+
+        return entries
+
+
+@pytest.mark.parametrize(
+    ("look", "read"),
+    [
+        (lambda tree: tree.get(b"store"), []),
+        (lambda tree: b"elsewhere" in tree, []),
+        (lambda tree: b"store/c" in tree, []),
+        (lambda tree: bool(tree), []),
+        (lambda tree: tree.units(), []),
+        (lambda tree: overlay(tree, [File(b"new"), Directory(b"store/new")]), []),
+        (lambda tree: tree.get(b"store/a"), [b"a"]),
+        (lambda tree: tree.get(b"store/b/nothing"), [b"b"]),
+        (lambda tree: tree.follow(b"store/b/x"), [b"b"]),
+        (lambda tree: overlay(tree, [File(b"store/a/new")]), [b"a"]),
+        (lambda tree: len(tree), [b"a", b"b"]),
+        (lambda tree: list(tree), [b"a", b"b"]),
+        (lambda tree: list(tree.below(b"store")), [b"a", b"b"]),
+        (lambda tree: tree.by_path(), [b"a", b"b"]),
+    ],
+)
+def test_only_what_somebody_looks_into_is_read(look: Callable[[Tree], object], read: list[bytes]) -> None:
+    shelf = Shelf(b"b", b"a")
+    look(shelf.tree)
+    assert sorted(set(shelf.read)) == read
+
+
+@pytest.mark.parametrize("before", [b"", b"store/a", b"store/b/file"])
+def test_what_is_read_later_is_all_the_same(before: bytes) -> None:
+    shelf = Shelf(b"b", b"a-b", b"a")
+    shelf.tree.get(before)
+    tree = overlay(shelf.tree, [File(b"store/a/file", Data(b"mine")), File(b"motd")])
+    whole = merge([Part("all", list(Shelf(b"b", b"a-b", b"a").tree))]).tree
+    expected = overlay(whole, [File(b"store/a/file", Data(b"mine")), File(b"motd")])
+    assert list(tree) == list(expected)
+    assert tree.by_path() == expected.by_path()
+    assert len(tree) == len(expected)
+    assert list(tree) == list(expected)
+
+
+def test_a_tree_lies_side_by_side_only_if_its_parts_do() -> None:
+    assert side_by_side({b"a": list, b"a-b": list, b"b": list}) is not None
+    assert side_by_side({b"a": list, b"a-b": list, b"a/b": list}) is None
