@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from formats.format import FileArtefact, Order
-from formats.root_shares import Share, shares
+from formats.root_shares import RootShare, shares
 from layers.archive import new_output
 from layers.codec import Codec
 from layers.compressed import CompressedWriter
@@ -73,7 +73,9 @@ def _write_stream(
     return found[0]
 
 
-def _write_side_by_side(order: Order, parts: Sequence[Share], output: PendingFile, root_name: bytes, total: int) -> int:
+def _write_side_by_side(
+    order: Order, parts: Sequence[RootShare], output: PendingFile, root_name: bytes, total: int
+) -> int:
     """Bytes of the archive; each worker measures its part, and hears from the others where it begins."""
     workshop = order.workshop
 

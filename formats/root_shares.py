@@ -7,13 +7,13 @@ from formats.system import System
 from layers.entry import Entry, File, Meta
 from layers.item import NarItem
 from layers.reader import Reader
-from layers.tar import BLOCK
+from layers.shares import cut
 from layers.tree import Tree, Unit, overlay
 from layers.verify import verified
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class RootShare:
     """A part of a root.
 
     Attributes:
@@ -46,7 +46,7 @@ class Share:
 
 def shares(
     system: System, count: int, upper: Sequence[Entry] = (), reader: Reader | None = None, *, verify: bool
-) -> list[Share]:
+) -> list[RootShare]:
     """The root in shares of about equal size, in `tree_order`.
 
     Args:
@@ -62,27 +62,5 @@ def shares(
     tree = overlay(system.tree, upper) if upper else system.tree
     hashed = system.hashed_items([entry.path for entry in upper], reader) if verify and reader else {}
     sizes = {item.placed_path: item.nar_size for item in system.closure if isinstance(item, NarItem)}
-    parts = _cut(tree.units(), sizes, hashed, count)
-    return [Share(tree, units, {path: hashed[path] for path, _ in units if path in hashed}) for units in parts]
-
-
-def _cut(
-    units: Sequence[Unit], sizes: Mapping[bytes, int], hashed: Mapping[bytes, NarItem], count: int
-) -> list[list[Unit]]:
-    weights = [_weight(entry) if entry else sizes[path] for path, entry in units]
-    parts: list[list[Unit]] = [[]]
-    total, done, whole = sum(weights), 0, b""
-    for unit, weight in zip(units, weights, strict=True):
-        path = unit[0]
-        is_inside = whole and path.startswith(whole)
-        if done * count >= total * len(parts) and not is_inside:
-            parts.append([])
-        if path in hashed:
-            whole = path + b"/"
-        parts[-1].append(unit)
-        done += weight
-    return parts
-
-
-def _weight(entry: Entry) -> int:
-    return BLOCK + (entry.content.size if isinstance(entry, File) else 0)
+    parts = cut(tree.units(), sizes, hashed, count)
+    return [RootShare(tree, units, {path: hashed[path] for path, _ in units if path in hashed}) for units in parts]

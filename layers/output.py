@@ -85,6 +85,15 @@ class PendingFile:
                 count = os.pwrite(self.file.fileno(), view, offset)
                 view, offset = view[count:], offset + count
 
+    def reopen(self) -> None:
+        """Have a position of one's own in the file: a fork of this process begins with one that both move.
+
+        Raises:
+            OutputError: the system has no /proc.
+        """
+        with _explained(self._folder):
+            self.file = open(f"/proc/self/fd/{self.file.fileno()}", "r+b", buffering=0)  # noqa: SIM115  # closed by close()
+
     def cut(self, size: int) -> None:
         """Forget what comes after the first `size` bytes."""
         self.file.seek(size)

@@ -62,15 +62,18 @@ def ext4(folder: Path) -> None:
 
 
 _WRITE_DISK = """
-import sys
+import gc, sys
 from pathlib import Path
 from formats.image_types import TYPES
+from layers.entry import File
 from packer.folder.scan import scan
 from tests.support.images import made, of_item
 from tests.support.entries import make_item
 
+gc.set_threshold(50_000)  # as packer.__main__ has it
 folder, output, name = sys.argv[1:]
-item = make_item("all", *(found.entry for found in scan(folder)))
+entries = [found.entry for found in scan(folder)]
+item = make_item("all", *entries, size=sum(entry.content.size for entry in entries if isinstance(entry, File)))
 made(Path(output), of_item(item), TYPES[name].image)
 """
 

@@ -14,18 +14,22 @@ from typing import Any
 from formats.boot import Installer
 from formats.container import VirtualDisk
 from formats.container.kinds import CONTAINERS
+from formats.container.nonzero import nonzero
 from formats.disk.plan import DiskPlan, plan_disk
-from formats.filesystem.pieces import Bytes, Piece
+from formats.filesystem.pieces import Bytes, Piece, size_of, write_piece
 from formats.format import Order
 from formats.image import Image, image_of
 from layers.archive import STANDARD_OUTPUT
+from layers.blob import Workshop
 from layers.errors import InputError
 from layers.output import PendingFile
 from layers.pipeline import Pipeline
 from layers.progress import Progress
 from layers.reader import Reader
+from layers.workers import Colleague, crew
 
 _MIB = 1 << 20
+_TOLD = 8 * _MIB  # bytes that a worker has written when it tells of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,16 +110,42 @@ def write(order: Order) -> DiskArtefact:
 
 def _write(order: Order, image: Image, plan: DiskPlan, reader: Reader) -> int:
     """Write the disk into its container; the answer is the size of the file."""
-    workshop, disk = order.workshop, VirtualDisk(plan.size, plan.identity, order.system.epoch)
-    workshop.progress.begin(image.format, plan.size)
-    pipeline = Pipeline(workshop.executor, window=2 * workshop.jobs + 2)
+    workshop = order.workshop
+    total = sum(item.size for item in order.system.closure)
     with PendingFile(os.path.dirname(order.output) or ".") as output:
-        pieces = _told(plan.pieces(reader), workshop.progress)
-        CONTAINERS[image.format].write(disk, pieces, output, reader, pipeline)
+        if image.format == "raw" and workshop.is_shared(total):
+            _write_side_by_side(workshop, plan, output, total)
+        else:
+            disk = VirtualDisk(plan.size, plan.identity, order.system.epoch)
+            workshop.progress.begin(image.format, plan.size)
+            pieces = _told(plan.pieces(reader), workshop.progress)
+            pipeline = Pipeline(workshop.executor, window=2 * workshop.jobs + 2)
+            CONTAINERS[image.format].write(disk, pieces, output, reader, pipeline)
         size = os.fstat(output.file.fileno()).st_size
         output.publish(os.path.basename(order.output))
     workshop.progress.end()
     return size
+
+
+def _write_side_by_side(workshop: Workshop, plan: DiskPlan, output: PendingFile, total: int) -> None:
+    """Write a disk as it is, each worker its share of every file system."""
+
+    def work(number: int, colleague: Colleague) -> None:
+        output.reopen()
+        written = 0
+        with Reader() as reader:
+            for piece in nonzero(plan.pieces_of(number, workshop.jobs, reader), reader):
+                write_piece(piece, output, piece.offset, reader)
+                written += size_of(piece)
+                if written >= _TOLD:
+                    colleague.tell(written)
+                    written = 0
+
+    with crew(workshop.jobs, work) as made:
+        workshop.progress.begin("raw", total)
+        for written in made.results():
+            workshop.progress.advance("", written)
+    output.extend(plan.size)
 
 
 def _told(pieces: Iterable[Piece], progress: Progress) -> Iterator[Piece]:

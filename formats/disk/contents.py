@@ -20,6 +20,7 @@ from layers.entry import FOLDER, Directory, Entry, Hardlink, Meta, parents, tree
 from layers.errors import InputError
 from layers.item import NarItem
 from layers.reader import Reader
+from layers.shares import Share, shares
 from layers.tree import Tree, add_parents, overlay
 from layers.verify import verified
 
@@ -42,8 +43,23 @@ class Content:
 
     def through(self, reader: Reader) -> Through:
         """What the entries of the tree have to pass."""
-        items = self.items
-        return (lambda entries: verified(entries, reader, items)) if items else iter
+        return _through(self.items or {}, reader)
+
+    def share(self, number: int, count: int, reader: Reader) -> tuple[Share, Through]:
+        """A share of the tree, and what its entries have to pass; items are whole in one of them.
+
+        Args:
+            number: of the share, from 0 on.
+            count: how many there are.
+            reader: as in `through`.
+        """
+        items = self.items or {}
+        share = shares(self.tree.units(), items, count)[number]
+        return share, _through({path: item for path, item in items.items() if share.has(path)}, reader)
+
+
+def _through(items: Mapping[bytes, NarItem], reader: Reader) -> Through:
+    return (lambda entries: verified(entries, reader, items)) if items else iter
 
 
 def contents(image: Image, system: System, installed: Installed, reader: Reader, *, verify: bool) -> list[Content]:

@@ -24,7 +24,7 @@ from formats.disk.file_systems import file_system, partition_type
 from formats.disk.identity import disk_identity, file_system_volume, volumes
 from formats.disk.naming import naming, title
 from formats.disk.sizes import Sized, Table, sized, table_of
-from formats.filesystem import Plan, Prepared
+from formats.filesystem import Plan, Prepared, SharedPlan
 from formats.filesystem.pieces import Bytes, Copy, Piece
 from formats.image import BIOS_GRUB, BOOT, Image
 from formats.partition import MBR_CODE
@@ -34,8 +34,8 @@ from layers.entry import Data
 from layers.errors import InputError
 from layers.reader import Reader
 
-Segment = tuple[int, Callable[[Reader], Iterator[Piece]]]
-"""Where something on a disk begins, and what makes it; its pieces' offsets are the disk's."""
+Segment = tuple[int, Callable[[int, int, Reader], Iterator[Piece]]]
+"""Where something on a disk begins, and what makes it, or a worker's part of it; its pieces' offsets are the disk's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,20 @@ class DiskPlan:
             ChangedError: a content is not what it was when it was looked at.
             CorruptError: an item is not what its store has hashed.
         """
-        return itertools.chain.from_iterable(make(reader) for _, make in self.segments)
+        return self.pieces_of(0, 1, reader)
+
+    def pieces_of(self, number: int, count: int, reader: Reader) -> Iterator[Piece]:
+        """Of all these pieces, what one of several workers writes.
+
+        Args:
+            number: of the worker, from 0 on.
+            count: how many there are.
+            reader: of the contents.
+
+        Raises:
+            PackError: as `pieces`.
+        """
+        return itertools.chain.from_iterable(make(number, count, reader) for _, make in self.segments)
 
 
 def plan_disk(image: Image, system: System, installer: Installer | None, reader: Reader, *, verify: bool) -> DiskPlan:
@@ -201,18 +214,25 @@ def _check_embedded(
         raise InputError("; ".join(problems), hint="Change the offsets of partitions.")
 
 
-def _constant(piece: Piece, _reader: Reader) -> Iterator[Piece]:
-    yield piece
+def _constant(piece: Piece, number: int, _count: int, _reader: Reader) -> Iterator[Piece]:
+    if not number:
+        yield piece
 
 
-def _embedded(code: Embedded, _reader: Reader) -> Iterator[Piece]:
+def _embedded(code: Embedded, number: int, _count: int, _reader: Reader) -> Iterator[Piece]:
     content = code.content
+    if number:
+        return
     if isinstance(content, Data):
         yield Bytes(code.offset, content.data)
     else:
         yield Copy(code.offset, content, 0, content.size)
 
 
-def _volume(start: int, plan: Plan, content: Content, reader: Reader) -> Iterator[Piece]:
-    pieces = plan.pieces(reader, content.through(reader))
+def _volume(start: int, plan: Plan, content: Content, number: int, count: int, reader: Reader) -> Iterator[Piece]:
+    if count > 1 and isinstance(plan, SharedPlan):
+        share, through = content.share(number, count, reader)
+        pieces = plan.pieces_of(share, reader, through)
+    else:
+        pieces = iter(()) if number else plan.pieces(reader, content.through(reader))
     return (replace(piece, offset=start + piece.offset) for piece in pieces) if start else pieces

@@ -10,7 +10,7 @@ Nothing in a volume is random: its identifiers derive from the volume's identity
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from uuid import UUID
 
 from formats.filesystem.pieces import Piece
@@ -19,6 +19,7 @@ from layers.digest import Digest
 from layers.entry import FOLDER, Entry, Meta
 from layers.errors import InputError
 from layers.reader import Reader
+from layers.shares import Share
 from layers.tree import Tree
 
 _MIB = 1 << 20
@@ -75,6 +76,20 @@ class Plan(Protocol):
 
         Raises:
             ChangedError: a content is not what it was when it was looked at.
+        """
+
+
+@runtime_checkable
+class SharedPlan(Plan, Protocol):
+    """A plan that several processes can write side by side."""
+
+    def pieces_of(self, share: Share, reader: Reader, through: Through = iter) -> Iterator[Piece]:
+        """Of all pieces, those of a share's files, and a part of the others; all shares together have all pieces.
+
+        Args:
+            share: of the tree.
+            reader: as `pieces`.
+            through: sees the entries of the share pass.
         """
 
 

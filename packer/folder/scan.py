@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from layers.entry import Device, DeviceKind, Directory, Entry, File, Meta, Slice, Symlink, checked_path
+from layers.entry import Device, DeviceKind, Directory, Entry, File, Meta, Slice, Symlink
 from layers.errors import ChangedError, EntryError, InputError, PackError
 from layers.output import said
 from layers.reader import state
@@ -75,22 +75,21 @@ def scan(folder: str) -> Iterator[Found]:
 class _Scanner:
     def __init__(self, root: bytes, *, kept: bool) -> None:
         self._root = root
-        self._origin = os.fsdecode(root)
         self._kept = kept
         self._metas: dict[_Facts, Meta] = {}  # most entries have one of a few
 
     def children(self, path: bytes) -> Iterator[Found]:
-        place = os.path.join(self._root, path) if path else self._root
+        place = os.fsdecode(os.path.join(self._root, path) if path else self._root)
         try:
             names = os.listdir(place)
         except OSError as error:
-            raise _unreadable(os.fsdecode(place), error) from error
-        prefix = path + b"/" if path else b""
+            raise _unreadable(place, error) from error
+        above, prefix = os.path.join(place, ""), path + b"/" if path else b""
         for name in names:
-            below, where = prefix + name, os.fsdecode(os.path.join(place, name))
+            where = above + name
             try:
                 status = os.lstat(where)
-                entry = self._entry(checked_path(below, self._origin), where, status)
+                entry = self._entry(prefix + os.fsencode(name), where, status)
             except OSError as error:
                 raise _unreadable(where, error) from error
             yield Found(entry, where, status)

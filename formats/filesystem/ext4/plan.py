@@ -48,6 +48,7 @@ from formats.filesystem.ext4.superblock import (
 from formats.filesystem.pieces import Bytes, Piece
 from layers.entry import Device, Directory, File, Symlink
 from layers.reader import Reader
+from layers.shares import WHOLE, Share
 
 _TYPES = {File: stat.S_IFREG, Directory: stat.S_IFDIR, Symlink: stat.S_IFLNK}
 _PRIVATE = stat.S_IFREG | 0o600  # mode of inodes that nobody sees
@@ -93,9 +94,14 @@ class Ext4Plan:
 
     def pieces(self, reader: Reader, through: Through = iter) -> Iterator[Piece]:
         """See `formats.filesystem.Plan`."""
-        made = sorted([*self._groups(), *self._blocks()], key=lambda place: place[0])
+        return self.pieces_of(WHOLE, reader, through)
+
+    def pieces_of(self, share: Share, reader: Reader, through: Through = iter) -> Iterator[Piece]:
+        """See `formats.filesystem.SharedPlan`."""
+        made = sorted([*self._groups(), *self._blocks()], key=lambda place: place[0])[share.number :: share.count]
         known = (Bytes(block * BLOCK, make()) for block, make in made)
-        contents = file_pieces(self._nodes.tree, self._content_places(), BLOCK, reader, through)
+        tree = self._nodes.tree if share is WHOLE else [entry for entry in self._nodes.tree if share.has(entry.path)]
+        contents = file_pieces(tree, self._content_places(), BLOCK, reader, through)
         return heapq.merge(known, contents, key=lambda piece: piece.offset)
 
     def _content_places(self) -> Callable[[File], Placed | None]:
