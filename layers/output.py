@@ -91,8 +91,8 @@ class PendingFile:
         Raises:
             OutputError: the system has no /proc.
         """
-        with _explained(self._folder):
-            self.file = open(f"/proc/self/fd/{self.file.fileno()}", "r+b", buffering=0)  # noqa: SIM115  # closed by close()
+        with _explained(self._folder), self.file as shared:
+            self.file = open(f"/proc/self/fd/{shared.fileno()}", "r+b", buffering=0)  # noqa: SIM115  # closed by close()
 
     def cut(self, size: int) -> None:
         """Forget what comes after the first `size` bytes."""
