@@ -17,14 +17,14 @@ from formats.system import System
 from layers import blob
 from layers.compress import codec
 from layers.digest import Digest
-from layers.entry import Data, Directory, Entry, File, Hardlink, Meta, Slice, Symlink, tree_order
+from layers.entry import PROGRAM, Data, Directory, Entry, File, Hardlink, Meta, Slice, Symlink, tree_order
 from layers.errors import PackError
 from layers.item import Closure, NarItem, apart
 from layers.plan import plan
 from layers.strategies import strategy
 from layers.tree import overlay
 from layers.verify import CorruptError
-from tests.support.entries import ALL_KINDS, make_item
+from tests.support.entries import ALL_KINDS, make_item, noise
 from tests.support.images import made
 from tests.support.nar_items import nar_item
 from tests.support.systems import item, system, workshop
@@ -59,10 +59,14 @@ LINKED: tuple[Entry, ...] = (
 )
 
 
-def of_kinds() -> System:
-    """A system with every kind of entry, and a hard link to a file that is far away."""
-    kinds = make_item("kinds", *ALL_KINDS)
-    return system(kinds, make_item("linked", *LINKED), item("folders", {}), item("other folders", {}))
+def of_kinds(folder: Path) -> System:
+    """A system with every kind of entry, a hard link to a file that is far away, and files that the kernel copies."""
+    (folder / "large").write_bytes(noise(12 << 20))
+    large = [
+        File(b"large/%d" % number, Slice(str(folder / "large"), number << 20, 1 << 20), PROGRAM) for number in range(12)
+    ]
+    items = [make_item("kinds", *ALL_KINDS), make_item("linked", *LINKED), make_item("large", *large)]
+    return system(*items, item("folders", {}), item("other folders", {}))
 
 
 def nix_item(folder: Path, name: str, size: int, *, flip: bool = False) -> NarItem:
@@ -141,7 +145,11 @@ def test_the_number_of_processes_changes_no_byte(
     sizes = {"a": 3000, "b": 3000, "c": 200_000, "d": 200_000, "e": 200_000, "f": 1}
     digests = set()
     for jobs in (1, 2, 5):
-        of = of_kinds() if store == "kinds" else nix_system([nix_item(tmp_path, *each) for each in sizes.items()])
+        of = (
+            of_kinds(tmp_path)
+            if store == "kinds"
+            else nix_system([nix_item(tmp_path, *each) for each in sizes.items()])
+        )
         of = replace(of, closure=Closure(replace(item, size=1000) for item in of.closure))  # so that there is a share
         path = tmp_path / f"{jobs}.tar"
         make(of, path, jobs)

@@ -143,6 +143,15 @@ def test_publishing_twice_leaves_one_name(tmp_path: Path) -> None:
     assert names(tmp_path) == ["out"]
 
 
+def test_a_file_that_is_opened_anew_has_a_position_of_its_own(tmp_path: Path) -> None:
+    with PendingFile(str(tmp_path)) as file:
+        shared = os.dup(file.file.fileno())
+        file.reopen()
+        file.write(b"content")
+        assert (os.lseek(shared, 0, os.SEEK_CUR), os.pread(shared, 9, 0)) == (0, b"content")
+        os.close(shared)
+
+
 def test_a_folder_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     with pytest.raises(OutputError, match=r"out is a folder\n  Choose another output"):

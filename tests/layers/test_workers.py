@@ -78,7 +78,7 @@ _DIES = """
 import os, signal, sys, time
 from layers.workers import crew
 def work(number, colleague):
-    os.write(1, b"%d " % os.getpid())
+    os.write(1, b"%d\\n" % os.getpid())
     time.sleep(60)
 with crew(2, work) as made:
     time.sleep(0.5)
@@ -88,12 +88,24 @@ with crew(2, work) as made:
 
 def test_workers_end_with_who_forked_them() -> None:
     with python(_DIES) as dying:
-        processes = [int(line) for line in dying.communicate()[0].split()]
-    assert len(processes) == 2
+        assert dying.stdout
+        processes = [int(dying.stdout.readline()) for _ in range(2)]
+        assert dying.wait() == -signal.SIGKILL
     deadline = time.monotonic() + 10
     while any(map(is_alive, processes)):
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_an_interrupt_is_for_who_forked_them() -> None:
+    """A terminal interrupts all processes at once."""
+
+    def work(number: int, colleague: Colleague) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        colleague.tell("still here")
+
+    with crew(1, work) as made:
+        assert list(made.results()) == ["still here"]
 
 
 def is_alive(process: int) -> bool:
