@@ -22,6 +22,11 @@ from layers.errors import PackError
 
 Buffer = bytes | bytearray
 
+_PIECE = 256 << 10  # bytes: they stay in a processor's caches between reading and writing
+
+#: What copy_file_range(2) says between file systems, or of one that does not have it.
+_NO_RANGES = (errno.EXDEV, errno.EINVAL, errno.EBADF, errno.ENOSYS, errno.EOPNOTSUPP)
+
 
 class OutputError(PackError):
     """The output cannot be written."""
@@ -85,15 +90,6 @@ class PendingFile:
                 count = os.pwrite(self.file.fileno(), view, offset)
                 view, offset = view[count:], offset + count
 
-    def reopen(self) -> None:
-        """Have a position of one's own in the file: a fork of this process begins with one that both move.
-
-        Raises:
-            OutputError: the system has no /proc.
-        """
-        with _explained(self._folder), self.file as shared:
-            self.file = open(f"/proc/self/fd/{shared.fileno()}", "r+b", buffering=0)  # noqa: SIM115  # closed by close()
-
     def cut(self, size: int) -> None:
         """Forget what comes after the first `size` bytes."""
         self.file.seek(size)
@@ -110,14 +106,13 @@ class PendingFile:
                 self.file.truncate(size)
 
     def copy_at(self, offset: int, source: int, start: int, size: int) -> None:
-        """Write a range of an open file at a place of its own; the kernel copies, or shares the blocks.
+        """Write a range of an open file at a place of its own; the kernel shares the blocks, where it can.
 
         Raises:
             OutputError: the disk is full, or the source is shorter.
         """
         with _explained(self._folder):
-            self.file.seek(offset)
-            _copy_range(source, self.file.fileno(), start, size)
+            _copy_to(source, self.file.fileno(), start, size, offset)
 
     def copy(self, source: str, offset: int, size: int) -> None:
         """Append a range of a file of the host; the kernel copies, or shares the blocks.
@@ -282,12 +277,36 @@ def _copy_range(source: int, target: int, offset: int, size: int) -> None:
         try:
             copied = os.copy_file_range(source, target, end - offset, offset_src=offset)
         except OSError as error:
-            if error.errno not in (errno.EXDEV, errno.EINVAL, errno.EBADF, errno.ENOSYS, errno.EOPNOTSUPP):
+            if error.errno not in _NO_RANGES:
                 raise
             copied = os.sendfile(target, source, offset, end - offset)
         if not copied:
             raise OutputError(f"a file ends {end - offset} bytes too early: it was changed while it was copied")
         offset += copied
+
+
+def _copy_to(source: int, target: int, offset: int, size: int, place: int) -> None:
+    """As `_copy_range`, to a place of its own, which sendfile(2) does not know."""
+    end, copy = offset + size, _share_range
+    while offset < end:
+        try:
+            copied = copy(source, target, offset, end - offset, place)
+        except OSError as error:
+            if copy is _write_range or error.errno not in _NO_RANGES:
+                raise
+            copy = _write_range
+            continue
+        if not copied:
+            raise OutputError(f"a file ends {end - offset} bytes too early: it was changed while it was copied")
+        offset, place = offset + copied, place + copied
+
+
+def _share_range(source: int, target: int, offset: int, size: int, place: int) -> int:
+    return os.copy_file_range(source, target, size, offset_src=offset, offset_dst=place)
+
+
+def _write_range(source: int, target: int, offset: int, size: int, place: int) -> int:
+    return os.pwrite(target, os.pread(source, min(size, _PIECE), offset), place)
 
 
 class StreamedFile:

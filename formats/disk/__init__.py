@@ -131,7 +131,6 @@ def _write_side_by_side(workshop: Workshop, plan: DiskPlan, output: PendingFile,
     """Write a disk as it is, each worker its share of every file system."""
 
     def work(number: int, colleague: Colleague) -> None:
-        output.reopen()
         written = 0
         with Reader() as reader:
             for piece in nonzero(plan.pieces_of(number, workshop.jobs, reader), reader):

@@ -143,13 +143,15 @@ def test_publishing_twice_leaves_one_name(tmp_path: Path) -> None:
     assert names(tmp_path) == ["out"]
 
 
-def test_a_file_that_is_opened_anew_has_a_position_of_its_own(tmp_path: Path) -> None:
-    with PendingFile(str(tmp_path)) as file:
-        shared = os.dup(file.file.fileno())
-        file.reopen()
-        file.write(b"content")
-        assert (os.lseek(shared, 0, os.SEEK_CUR), os.pread(shared, 9, 0)) == (0, b"content")
-        os.close(shared)
+def test_what_is_copied_to_a_place_moves_nothing(tmp_path: Path) -> None:
+    """A fork of a process has the same position in a file."""
+    (tmp_path / "source").write_bytes(b"0123456789" * 100_000)
+    with PendingFile(str(tmp_path)) as file, open(tmp_path / "source", "rb") as source:
+        file.write(b"begin")
+        file.copy_at(1_000_000, source.fileno(), 5, 900_000)
+        file.write(b"!")
+        file.publish("out")
+    assert (tmp_path / "out").read_bytes() == b"begin!" + bytes(999_994) + b"5678901234" * 90_000
 
 
 def test_a_folder_is_not_replaced(tmp_path: Path) -> None:
