@@ -132,10 +132,20 @@ find_root() {
     esac
 }
 
+# The drivers of the devices that a board has, as far as the kernel knows of them: each may find others.
+load_drivers() {
+    [ -e /lib/modules/modules.alias ] || return
+    devices=$(set +f; cat /sys/bus/*/devices/*/modalias 2>/dev/null | sort -u)
+    [ "$devices" != "$known" ] || return
+    known=$devices
+    modprobe -a -q $devices
+}
+
 wait_for_root() {
     [ -n "$root" ] || fail "the kernel has no argument root="
-    tenths=0
+    tenths=0 known=
     until device=$(find_root) && [ -n "$device" ]; do
+        load_drivers
         if [ "$delay" != forever ] && [ $tenths -ge $((delay * 10)) ]; then
             say "these disks and partitions are there, with their sizes in KiB:"
             cat /proc/partitions
@@ -203,6 +213,7 @@ mount -t sysfs -o nosuid,noexec,nodev sysfs /sys
 mount -t devtmpfs -o nosuid,mode=0755 devtmpfs /dev
 mount -t tmpfs -o nosuid,nodev,mode=0755 tmpfs /run
 read_arguments
+ln -s . "/lib/modules/$(uname -r)" # where modprobe looks
 while read -r module; do
     insmod "/lib/modules/$module.ko" 2>/dev/null # most machines lack most devices, and some features of processors
 done </etc/modules

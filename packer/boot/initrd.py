@@ -2,24 +2,27 @@
 
     /init             init.sh, the same in every image
     /bin/busybox      static, of the image; it is the shell and all commands
-    /etc/modules      the kernel modules to load, in this order
-    /lib/modules/     these modules, not compressed
+    /etc/modules      the kernel modules to load on any machine, in this order
+    /lib/modules/     modules, not compressed; if there are some for boards, the tables by which modprobe finds them
 
-Which modules there are depends on what the root needs, and not on the machine that packs: the drivers of the disks that
-machines and hypervisors have, the file system, and all that these ask for. The root file system is checked by its own
+Which modules there are depends on what the root needs, and not on the machine that packs: the drivers that it may ask
+for (`packer.boot.drivers`), the file system, and all that these ask for. The root file system is checked by its own
 e2fsck, if it has one: that has to be there anyway, and here it would bring its libraries.
 
 The archive is not compressed. What is on a disk shall be the same for ever (its compressed form depends on a library's
-version), and it has 5 to 8 MB.
+version), and it has 5 to 8 MB; with all drivers of boards up to 30.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from importlib import resources
+from itertools import chain
 
 from layers.entry import PROGRAM, Data, Device, DeviceKind, Directory, Entry, File, Meta
 from layers.errors import InputError
 from layers.reader import Reader
 from layers.tree import Tree
+from packer.boot import depmod, drivers
 from packer.boot.cpio import archive
 from packer.boot.elf import read_elf
 from packer.boot.modules import Module, Modules
@@ -28,21 +31,13 @@ _BUSYBOX = (b"usr/bin/busybox", b"bin/busybox", b"sbin/busybox")
 _BUSYBOX_HINT = "Add the package busybox-static to store.packages."
 _MOST = 256 << 20  # bytes; machines of 512 MiB have to start with it
 
-#: Of the disks of machines, boards and hypervisors; kernels have some of them.
-_DRIVERS = (
-    "virtio_pci", "virtio_mmio", "virtio_blk", "virtio_scsi", "sd_mod", "sr_mod",
-    "ahci", "ahci_platform", "ata_piix", "ata_generic", "nvme",
-    "xhci_pci", "xhci_plat_hcd", "ehci_pci", "uhci_hcd", "ohci_pci", "usb_storage", "uas",
-    "mmc_block", "sdhci_pci", "sdhci_acpi", "sdhci_esdhc_imx", "dw_mmc_rockchip", "sdhci_of_arasan", "sunxi_mmc",
-    "mmc_spi", "spi_sifive",
-    "xen_blkfront", "hv_storvsc", "vmw_pvscsi", "mptspi", "mptsas",
-)  # fmt: skip
-
 #: What mounts a root of these kinds; kernels have it built in, or as a module.
 _FILE_SYSTEMS = {"ext2": "ext4", "ext3": "ext4", "ext4": "ext4", "iso9660": "isofs"}
 
 
-def initrd(modules: Modules, tree: Tree, reader: Reader, *, file_system: str, volatile: bool, epoch: int) -> bytes:
+def initrd(
+    modules: Modules, tree: Tree, reader: Reader, *, file_system: str, volatile: bool, boards: bool, epoch: int
+) -> bytes:
     """The initrd of a kernel.
 
     Args:
@@ -51,6 +46,7 @@ def initrd(modules: Modules, tree: Tree, reader: Reader, *, file_system: str, vo
         reader: reads modules and busybox.
         file_system: of the root.
         volatile: whether the root shall be laid under a file system in memory.
+        boards: whether machines may have a device tree, which says what drivers they need.
         epoch: the time of everything in it, in seconds since 1970.
 
     Raises:
@@ -64,18 +60,21 @@ def initrd(modules: Modules, tree: Tree, reader: Reader, *, file_system: str, vo
                 f"the kernel {modules.version} has no module {name} in /{modules.folder.decode(errors='replace')}",
                 hint="Take another kernel, or another file system for the root.",
             )
+    always = modules.needed([*drivers.ALWAYS, *needed])
+    others = modules.needed(drivers.of_boards(modules)) if boards else []
     data = bytearray()
-    for piece in archive(_entries(_busybox(tree, reader), modules.needed([*_DRIVERS, *needed]), reader), reader, epoch):
+    entries = chain(_entries(_busybox(tree, reader), always), _drivers(modules, always, others, reader))
+    for piece in archive(entries, reader, epoch):
         data += piece
         if len(data) > _MOST:
             raise InputError(f"the initrd of the kernel {modules.version} has more than {_MOST >> 20} MiB")
     return bytes(data)
 
 
-def _entries(busybox: File, modules: Sequence[Module], reader: Reader) -> Iterator[Entry]:
-    """All of it, modules one at a time: compressed ones are in memory as long as they are read."""
+def _entries(busybox: File, always: Sequence[Module]) -> Iterator[Entry]:
+    """All but modules."""
     script = resources.files(__package__).joinpath("init.sh").read_bytes()
-    names = "".join(f"{module.name}\n" for module in modules)
+    names = "".join(f"{module.name}\n" for module in always)
     yield Directory(b"bin")
     yield File(b"bin/busybox", busybox.content, PROGRAM)
     yield Directory(b"dev")
@@ -84,8 +83,21 @@ def _entries(busybox: File, modules: Sequence[Module], reader: Reader) -> Iterat
     yield File(b"etc/modules", Data(names.encode()))
     yield File(b"init", Data(script), PROGRAM)
     yield from map(Directory, (b"lib", b"lib/modules", b"proc", b"root", b"run", b"sys"))
-    for module in modules:
-        yield File(b"lib/modules/" + module.name.encode() + b".ko", module.content(reader))
+
+
+def _drivers(modules: Modules, always: Sequence[Module], others: Sequence[Module], reader: Reader) -> Iterator[Entry]:
+    """Modules, one at a time: compressed ones are in memory as long as they are read."""
+    found = {module.name: module for module in (*always, *others)}
+    for name, module in found.items():
+        yield File(b"lib/modules/" + _file_name(name).encode(), module.content(reader))
+    if others:
+        flat = tuple(replace(module, path=_file_name(name)) for name, module in found.items())
+        for name, table in depmod.lookups(replace(modules, all=flat)).items():
+            yield File(b"lib/modules/" + name.encode(), Data(table))
+
+
+def _file_name(name: str) -> str:
+    return f"{name}.ko"
 
 
 def _busybox(tree: Tree, reader: Reader) -> File:
