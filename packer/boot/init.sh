@@ -138,6 +138,7 @@ load_drivers() {
     devices=$(set +f; cat /sys/bus/*/devices/*/modalias 2>/dev/null | sort -u)
     [ "$devices" != "$known" ] || return
     known=$devices
+    ln -sfn . "/lib/modules/$(uname -r)" # where modprobe looks
     modprobe -a -q $devices
 }
 
@@ -213,7 +214,6 @@ mount -t sysfs -o nosuid,noexec,nodev sysfs /sys
 mount -t devtmpfs -o nosuid,mode=0755 devtmpfs /dev
 mount -t tmpfs -o nosuid,nodev,mode=0755 tmpfs /run
 read_arguments
-ln -s . "/lib/modules/$(uname -r)" # where modprobe looks
 while read -r module; do
     insmod "/lib/modules/$module.ko" 2>/dev/null # most machines lack most devices, and some features of processors
 done </etc/modules

@@ -36,7 +36,7 @@ _FILE_SYSTEMS = {"ext2": "ext4", "ext3": "ext4", "ext4": "ext4", "iso9660": "iso
 
 
 def initrd(
-    modules: Modules, tree: Tree, reader: Reader, *, file_system: str, volatile: bool, boards: bool, epoch: int
+    modules: Modules, tree: Tree, reader: Reader, *, file_system: str, volatile: bool, boards: bool = False, epoch: int
 ) -> bytes:
     """The initrd of a kernel.
 

@@ -54,7 +54,7 @@ def nix_system(folder: Path, debian: System) -> System:
     (kernel,) = (entry for entry in tree.below(b"boot") if b"vmlinuz-" in entry.path)
     with Reader() as reader:
         modules = read_modules(tree, kernel.path.partition(b"-")[2].decode(), reader)
-        made = initrd(modules, tree, reader, file_system="ext4", volatile=False, boards=False, epoch=1)
+        made = initrd(modules, tree, reader, file_system="ext4", volatile=False, epoch=1)
         for name, entry in (
             ("vmlinuz", kernel),
             ("shell/busybox", tree.follow(b"usr/bin/busybox")),
