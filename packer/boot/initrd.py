@@ -2,12 +2,13 @@
 
     /init             init.sh, the same in every image
     /bin/busybox      static, of the image; it is the shell and all commands
-    /etc/modules      the kernel modules to load on any machine, in this order
-    /lib/modules/     modules, not compressed; if there are some for boards, the tables by which modprobe finds them
+    /etc/modules      the kernel modules to load, in this order
+    /lib/modules/     these modules, not compressed
 
-Which modules there are depends on what the root needs, and not on the machine that packs: the drivers that it may ask
-for (`packer.boot.drivers`), the file system, and all that these ask for. The root file system is checked by its own
-e2fsck, if it has one: that has to be there anyway, and here it would bring its libraries.
+Which modules there are depends on what the root needs, and not on the machine that packs: the drivers of the disks that
+machines and hypervisors have, the file system, and all that these ask for. Those of boards are there besides, with the
+tables by which modprobe finds them (`packer.boot.drivers`). The root file system is checked by its own e2fsck, if it
+has one: that has to be there anyway, and here it would bring its libraries.
 
 The archive is not compressed. What is on a disk shall be the same for ever (its compressed form depends on a library's
 version), and it has 5 to 8 MB; with all drivers of boards up to 30.
@@ -61,20 +62,19 @@ def initrd(
                 hint="Take another kernel, or another file system for the root.",
             )
     always = modules.needed([*drivers.ALWAYS, *needed])
-    others = modules.needed(drivers.of_boards(modules)) if boards else []
+    entries = _entries(_busybox(tree, reader), always, reader)
     data = bytearray()
-    entries = chain(_entries(_busybox(tree, reader), always), _drivers(modules, always, others, reader))
-    for piece in archive(entries, reader, epoch):
+    for piece in archive(chain(entries, _of_boards(modules, always, reader) if boards else ()), reader, epoch):
         data += piece
         if len(data) > _MOST:
             raise InputError(f"the initrd of the kernel {modules.version} has more than {_MOST >> 20} MiB")
     return bytes(data)
 
 
-def _entries(busybox: File, always: Sequence[Module]) -> Iterator[Entry]:
-    """All but modules."""
+def _entries(busybox: File, modules: Sequence[Module], reader: Reader) -> Iterator[Entry]:
+    """All of it, modules one at a time: compressed ones are in memory as long as they are read."""
     script = resources.files(__package__).joinpath("init.sh").read_bytes()
-    names = "".join(f"{module.name}\n" for module in always)
+    names = "".join(f"{module.name}\n" for module in modules)
     yield Directory(b"bin")
     yield File(b"bin/busybox", busybox.content, PROGRAM)
     yield Directory(b"dev")
@@ -83,21 +83,19 @@ def _entries(busybox: File, always: Sequence[Module]) -> Iterator[Entry]:
     yield File(b"etc/modules", Data(names.encode()))
     yield File(b"init", Data(script), PROGRAM)
     yield from map(Directory, (b"lib", b"lib/modules", b"proc", b"root", b"run", b"sys"))
+    for module in modules:
+        yield File(b"lib/modules/" + module.name.encode() + b".ko", module.content(reader))
 
 
-def _drivers(modules: Modules, always: Sequence[Module], others: Sequence[Module], reader: Reader) -> Iterator[Entry]:
-    """Modules, one at a time: compressed ones are in memory as long as they are read."""
-    found = {module.name: module for module in (*always, *others)}
-    for name, module in found.items():
-        yield File(b"lib/modules/" + _file_name(name).encode(), module.content(reader))
-    if others:
-        flat = tuple(replace(module, path=_file_name(name)) for name, module in found.items())
-        for name, table in depmod.lookups(replace(modules, all=flat)).items():
-            yield File(b"lib/modules/" + name.encode(), Data(table))
-
-
-def _file_name(name: str) -> str:
-    return f"{name}.ko"
+def _of_boards(modules: Modules, always: Sequence[Module], reader: Reader) -> Iterator[Entry]:
+    """Modules that are loaded when the kernel asks for them, and the tables of all."""
+    there = {module.name for module in always}
+    others = [module for module in modules.needed(drivers.of_boards(modules)) if module.name not in there]
+    for module in others:
+        yield File(b"lib/modules/" + module.name.encode() + b".ko", module.content(reader))
+    flat = tuple(replace(module, path=f"{module.name}.ko") for module in (*always, *others))
+    for name, table in depmod.lookups(replace(modules, all=flat)).items():
+        yield File(b"lib/modules/" + name.encode(), Data(table))
 
 
 def _busybox(tree: Tree, reader: Reader) -> File:

@@ -43,11 +43,6 @@ def debugfs(volume: Path, request: str) -> str:
     return subprocess.run(["debugfs", "-R", request, volume], capture_output=True, text=True, check=True).stdout
 
 
-def by_debugfs(volume: Path, path: str) -> bytes:
-    """The content of a file, as debugfs reads it."""
-    return subprocess.run(["debugfs", "-R", f"cat {path}", volume], capture_output=True, check=True).stdout
-
-
 def by_grub(volume: Path, path: str) -> bytes:
     """The content of a file, as GRUB reads it."""
     return subprocess.run(["grub-fstest", volume, "cat", path], capture_output=True, check=True).stdout
@@ -169,3 +164,8 @@ def _expected(
     return Seen(
         kind | meta.mode, (meta.uid, meta.gid), links if is_file else 0, size, content, device, meta.xattrs, times
     )
+
+
+def by_debugfs(volume: Path, path: str) -> bytes:
+    """The content of a file, as debugfs reads it."""
+    return subprocess.run(["debugfs", "-R", f"cat {path}", volume], capture_output=True, check=True).stdout
