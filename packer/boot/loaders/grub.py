@@ -91,7 +91,7 @@ def _uefi(layout: Layout, esp: Volume, commands: Sequence[str], kernels: Sequenc
     if _is_iso(layout) and not find(layout.system.tree, _uefi_programs(layout)):
         if systemd_boot.fits(layout):
             return systemd_boot.install(layout, kernels, reader)
-        if not kernels[0].is_debian:
+        if b"/store/" in kernels[0].file.path:
             return Installed()
     program = firmware.default_path(esp, firmware.processor(layout))
     lead = Data("\n".join((*commands, "configfile $prefix/grub.cfg", "")).encode())
