@@ -139,7 +139,7 @@ load_drivers() {
     [ "$devices" != "$known" ] || return
     known=$devices
     ln -sfn . "/lib/modules/$(uname -r)" # where modprobe looks
-    modprobe -a -q $devices
+    modprobe -a -q $devices 2>/dev/null
 }
 
 wait_for_root() {
