@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_PATIENCE = 120  # seconds; a start takes some 15
+_PATIENCE = 240  # seconds; a start takes some 15, that of a board 40
 _STEP = 0.1
 _LONG_PATIENCE = 480  # of a system with systemd: some 60, and four times that on a busy machine
 _NO_CONNECTION = 255  # what ssh answers then
