@@ -156,7 +156,9 @@ _ISOS = (
 
 _DISKS = (
     ImageType("mbr-raw", "a disk that a BIOS or U-Boot starts: MBR, ext4", MBR_DISK, (*_X86, *_U_BOOT)),
-    ImageType("efi-raw", "a disk that UEFI firmware starts: GPT, EFI system partition, ext4", EFI_DISK),
+    ImageType(
+        "efi-raw", "a disk that UEFI firmware starts: GPT, EFI system partition, ext4", EFI_DISK, (*_X86, *_U_BOOT)
+    ),
     ImageType(
         "efi32-raw", "the same for UEFI firmware of 32 bits", replace(EFI_DISK, firmware=PLATFORMS["i686-linux"]), _X86
     ),
@@ -166,7 +168,7 @@ _DISKS = (
         replace(MBR_DISK, format="qcow2-compressed"),
         (*_X86, *_U_BOOT),
     ),
-    ImageType("raw-with-offset", "a disk whose file system begins at 1 MiB, for a boot loader of your own", MBR_DISK),
+    ImageType("raw-with-offset", "the same as mbr-raw, for any processor: the root begins at 1 MiB", MBR_DISK),
     ImageType("disk", "a disk with one of nixpkgs' layouts, in a container: see [disk] of os.toml", layout("legacy")),
 )
 

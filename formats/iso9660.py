@@ -25,7 +25,7 @@ from formats.filesystem.pieces import write_pieces
 from formats.format import Order
 from formats.image import image_of
 from layers.archive import STANDARD_OUTPUT
-from layers.entry import Entry
+from layers.entry import Entry, File
 from layers.errors import EntryError, InputError
 from layers.output import PendingFile, Spool
 from layers.pipeline import Pipeline
@@ -61,7 +61,11 @@ def write(order: Order) -> DiskArtefact:
             file_system_volume(volume.partition, identity, number, system.epoch, part.root)
             for number, (volume, part) in enumerate(zip(known, (root, *others), strict=True), 1)
         ]
-        efi = [_firmware_volume(Fat(volume), part, reader) for volume, part in zip(theirs, others, strict=True)]
+        efi = [
+            _firmware_volume(Fat(volume), part, reader)
+            for volume, part in zip(theirs, others, strict=True)
+            if any(isinstance(entry, File) for entry in part.tree)
+        ]
         packed, through = Packed(root.tree, {}), root.through(reader)
         if image.compression:
             spool = stack.enter_context(Spool(order.output))

@@ -49,6 +49,16 @@ def tables(modules: Modules, tree: Tree, reader: Reader) -> Iterator[Entry]:
         yield File(modules.folder + b"/" + name.encode(), Data(made[name]))
 
 
+def lookups(modules: Modules) -> dict[str, bytes]:
+    """The tables that busybox's modprobe reads: what a module needs, and what it is called.
+
+    Args:
+        modules: those that can be loaded, at the paths where they are.
+    """
+    made = {**_dependencies(modules.all, modules), **_aliases(modules.all)}
+    return {name: made[name] for name in ("modules.dep", "modules.alias")}
+
+
 def _uncompressed(path: str) -> str:
     """What modules.order calls a module, whose compression comes later."""
     return path[: path.index(".ko") + len(".ko")]

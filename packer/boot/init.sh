@@ -132,10 +132,21 @@ find_root() {
     esac
 }
 
+# The drivers of the devices that a board has, as far as the kernel knows of them: each may find others.
+load_drivers() {
+    [ -e /lib/modules/modules.alias ] || return
+    devices=$(set +f; cat /sys/bus/*/devices/*/modalias 2>/dev/null | sort -u)
+    [ "$devices" != "$known" ] || return
+    known=$devices
+    ln -sfn . "/lib/modules/$(uname -r)" # where modprobe looks
+    modprobe -a -q $devices 2>/dev/null
+}
+
 wait_for_root() {
     [ -n "$root" ] || fail "the kernel has no argument root="
-    tenths=0
+    tenths=0 known=
     until device=$(find_root) && [ -n "$device" ]; do
+        load_drivers
         if [ "$delay" != forever ] && [ $tenths -ge $((delay * 10)) ]; then
             say "these disks and partitions are there, with their sizes in KiB:"
             cat /proc/partitions

@@ -6,20 +6,24 @@
     /lib/modules/     these modules, not compressed
 
 Which modules there are depends on what the root needs, and not on the machine that packs: the drivers of the disks that
-machines and hypervisors have, the file system, and all that these ask for. The root file system is checked by its own
-e2fsck, if it has one: that has to be there anyway, and here it would bring its libraries.
+machines and hypervisors have, the file system, and all that these ask for. Those of boards are there besides, with the
+tables by which modprobe finds them (`packer.boot.drivers`). The root file system is checked by its own e2fsck, if it
+has one: that has to be there anyway, and here it would bring its libraries.
 
 The archive is not compressed. What is on a disk shall be the same for ever (its compressed form depends on a library's
-version), and it has 5 to 8 MB.
+version), and it has 5 to 8 MB; with all drivers of boards up to 30.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from importlib import resources
+from itertools import chain
 
 from layers.entry import PROGRAM, Data, Device, DeviceKind, Directory, Entry, File, Meta
 from layers.errors import InputError
 from layers.reader import Reader
 from layers.tree import Tree
+from packer.boot import depmod, drivers
 from packer.boot.cpio import archive
 from packer.boot.elf import read_elf
 from packer.boot.modules import Module, Modules
@@ -28,21 +32,13 @@ _BUSYBOX = (b"usr/bin/busybox", b"bin/busybox", b"sbin/busybox")
 _BUSYBOX_HINT = "Add the package busybox-static to store.packages."
 _MOST = 256 << 20  # bytes; machines of 512 MiB have to start with it
 
-#: Of the disks of machines, boards and hypervisors; kernels have some of them.
-_DRIVERS = (
-    "virtio_pci", "virtio_mmio", "virtio_blk", "virtio_scsi", "sd_mod", "sr_mod",
-    "ahci", "ahci_platform", "ata_piix", "ata_generic", "nvme",
-    "xhci_pci", "xhci_plat_hcd", "ehci_pci", "uhci_hcd", "ohci_pci", "usb_storage", "uas",
-    "mmc_block", "sdhci_pci", "sdhci_acpi", "sdhci_esdhc_imx", "dw_mmc_rockchip", "sdhci_of_arasan", "sunxi_mmc",
-    "mmc_spi", "spi_sifive",
-    "xen_blkfront", "hv_storvsc", "vmw_pvscsi", "mptspi", "mptsas",
-)  # fmt: skip
-
 #: What mounts a root of these kinds; kernels have it built in, or as a module.
 _FILE_SYSTEMS = {"ext2": "ext4", "ext3": "ext4", "ext4": "ext4", "iso9660": "isofs"}
 
 
-def initrd(modules: Modules, tree: Tree, reader: Reader, *, file_system: str, volatile: bool, epoch: int) -> bytes:
+def initrd(
+    modules: Modules, tree: Tree, reader: Reader, *, file_system: str, volatile: bool, boards: bool = False, epoch: int
+) -> bytes:
     """The initrd of a kernel.
 
     Args:
@@ -51,6 +47,7 @@ def initrd(modules: Modules, tree: Tree, reader: Reader, *, file_system: str, vo
         reader: reads modules and busybox.
         file_system: of the root.
         volatile: whether the root shall be laid under a file system in memory.
+        boards: whether machines may have a device tree, which says what drivers they need.
         epoch: the time of everything in it, in seconds since 1970.
 
     Raises:
@@ -64,8 +61,10 @@ def initrd(modules: Modules, tree: Tree, reader: Reader, *, file_system: str, vo
                 f"the kernel {modules.version} has no module {name} in /{modules.folder.decode(errors='replace')}",
                 hint="Take another kernel, or another file system for the root.",
             )
+    always = modules.needed([*drivers.ALWAYS, *needed])
+    entries = _entries(_busybox(tree, reader), always, reader)
     data = bytearray()
-    for piece in archive(_entries(_busybox(tree, reader), modules.needed([*_DRIVERS, *needed]), reader), reader, epoch):
+    for piece in archive(chain(entries, _of_boards(modules, always, reader) if boards else ()), reader, epoch):
         data += piece
         if len(data) > _MOST:
             raise InputError(f"the initrd of the kernel {modules.version} has more than {_MOST >> 20} MiB")
@@ -86,6 +85,17 @@ def _entries(busybox: File, modules: Sequence[Module], reader: Reader) -> Iterat
     yield from map(Directory, (b"lib", b"lib/modules", b"proc", b"root", b"run", b"sys"))
     for module in modules:
         yield File(b"lib/modules/" + module.name.encode() + b".ko", module.content(reader))
+
+
+def _of_boards(modules: Modules, always: Sequence[Module], reader: Reader) -> Iterator[Entry]:
+    """Modules that are loaded when the kernel asks for them, and the tables of all."""
+    there = {module.name for module in always}
+    others = [module for module in modules.needed(drivers.of_boards(modules)) if module.name not in there]
+    for module in others:
+        yield File(b"lib/modules/" + module.name.encode() + b".ko", module.content(reader))
+    flat = tuple(replace(module, path=f"{module.name}.ko") for module in (*always, *others))
+    for name, table in depmod.lookups(replace(modules, all=flat)).items():
+        yield File(b"lib/modules/" + name.encode(), Data(table))
 
 
 def _busybox(tree: Tree, reader: Reader) -> File:

@@ -9,7 +9,7 @@ from layers.entry import Data, Directory, Entry, File
 from layers.reader import Reader
 from packer.boot import depmod, fstab, hurd
 from packer.boot.initrd import initrd
-from packer.boot.kernel import Kernel, kernels, missing, root_volume
+from packer.boot.kernel import Kernel, device_trees, kernels, missing, root_volume
 from packer.boot.loaders import loader
 from packer.boot.modules import Modules, read_modules
 
@@ -79,6 +79,7 @@ def _initrd(layout: Layout, kernel: Kernel, modules: Modules, reader: Reader) ->
         reader,
         file_system=root_volume(layout).partition.file_system,
         volatile=layout.image.volatile_root,
+        boards=device_trees(layout.system.tree, kernel) is not None,
         epoch=layout.system.epoch,
     )
     folder, _, _ = kernel.file.path.rpartition(b"/")

@@ -101,6 +101,16 @@ def kernels(layout: Layout, reader: Reader) -> list[Kernel]:
     return found
 
 
+def device_trees(tree: Tree, kernel: Kernel) -> Directory | None:
+    """The folder with a kernel's device trees: where Debian has it, Nix, or Guix."""
+    beside = os.path.dirname(kernel.file.path)
+    for folder in (b"usr/lib/linux-image-" + os.fsencode(kernel.version), beside + b"/dtbs", beside + b"/lib/dtbs"):
+        found = tree.follow(folder)
+        if isinstance(found, Directory):
+            return found
+    return None
+
+
 def missing(layout: Layout) -> InputError:
     """What to say of a system without a kernel."""
     debian = layout.system.platform.debian

@@ -16,11 +16,13 @@ from formats.image_types import EFI_DISK, board_disk
 from formats.system import Boot, System
 from layers.entry import File
 from layers.reader import Reader
-from tests.oracle.ext4 import complaints
+from tests.oracle.busybox import extracted, loaded
+from tests.oracle.ext4 import by_debugfs, complaints
 from tests.oracle.qemu import printed
 from tests.support.bootable import write_bootable
 from tests.support.foreign_debian import foreign_debian
 from tests.support.images import partitions
+from tests.support.processes import needs_root
 from tests.support.small_debian import END, MARKER
 
 MIB = 1 << 20
@@ -84,11 +86,21 @@ def disks(systems: Systems, tmp_path_factory: pytest.TempPathFactory) -> Disks:
     return disk
 
 
-def _start(folder: Path, machine: tuple[str, ...], disk: Path, interface: str = "none,id=disk", until: str = "") -> str:
+def _start(
+    folder: Path,
+    machine: tuple[str, ...],
+    disk: Path,
+    interface: str = "none,id=disk",
+    until: str = "",
+    typed: str = "",
+) -> str:
     """What a machine prints; it cannot change the disk."""
+    (folder / "typed").write_text(typed)
     common = ("-accel", "tcg", "-display", "none", "-monitor", "none", "-no-reboot", "-nic", "none")
     drive = ("-drive", f"if={interface},format=raw,snapshot=on,file={disk}")
-    return printed(folder, [*machine, *common, *drive, "-serial", f"file:{folder / 'serial'}"], until=until)
+    kind = "stdio,signal=off" if typed else "null"
+    terminal = ("-chardev", f"{kind},id=terminal,logfile={folder / 'serial'}", "-serial", "chardev:terminal")
+    return printed(folder, [*machine, *common, *drive, *terminal], until=until, typed=folder / "typed")
 
 
 def _told(serial: str) -> dict[str, str]:
@@ -171,20 +183,111 @@ def test_the_root_of_a_board_is_clean(name: str, disks: Disks) -> None:
 def test_a_processor_of_allwinner_finds_u_boot(
     systems: Systems, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From its boot ROM to the kernel, with the SPL at the place that the pine64 has, too."""
+    """From its boot ROM to the system: the SPL is where the pine64 has it, and so is the driver of cards."""
     platform = BOARDS["novena"].platform
     orange = replace(
         BOARDS["pine64"], name="orange", folder="orangepi_plus", platform=platform, console="console=ttyS0,115200"
     )
     monkeypatch.setitem(BOARDS, "orange", orange)
-    system = replace(systems(platform.name), boot=Boot())
+    system = replace(systems(platform.name), boot=Boot(kernel_arguments=("quiet",)))
     image = replace(board_disk(orange), size=512 * MIB)  # a card has a power of two
     write_bootable(tmp_path / "disk", image, system)
     machine = ("qemu-system-arm", "-M", "orangepi-pc", "-m", "1G")
-    serial = _start(tmp_path, machine, tmp_path / "disk", "sd", until="Starting kernel")
+    serial = _start(tmp_path, machine, tmp_path / "disk", "sd", until=END)
     assert "U-Boot SPL 20" in serial
     assert "Trying to boot from MMC1" in serial
-    assert "console=ttyS0,115200" in serial
+    found = _told(serial)
+    assert (found["machine"], found["root"]) == ("armv7l", "ext4")
+    assert "console=ttyS0,115200" in found["arguments"]
+
+
+def test_a_processor_of_sifive_finds_u_boot_and_its_menu(
+    systems: Systems, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In partitions of a GPT. QEMU's card answers only when it is asked twice, which U-Boot does not do by itself."""
+    unleashed = replace(BOARDS["unmatched"], name="unleashed", folder="sifive_unleashed", device_tree="")
+    monkeypatch.setitem(BOARDS, "unleashed", unleashed)
+    system = systems(unleashed.platform.name)
+    write_bootable(tmp_path / "disk", replace(board_disk(unleashed), size=512 * MIB), system)
+    firmware = tmp_path / "u-boot-spl.bin"  # QEMU puts into memory what the boot ROM of the processor reads by its GUID
+    firmware.write_bytes(_bytes(tmp_path / "disk", 34 * 512, 2048 * 512))
+    machine = ("qemu-system-riscv64", "-M", "sifive_u,msel=11", "-smp", "5", "-m", "8G", "-bios", str(firmware))
+    asked = "\n" * 16 + "mmc dev 0\nsetenv devtype mmc; setenv devnum 0; run scan_dev_for_boot_part\n"
+    serial = _start(tmp_path, machine, tmp_path / "disk", "sd", until="Retrieving file: /boot/vmlinu", typed=asked)
+    assert "U-Boot SPL 20" in serial
+    assert "Trying to boot from MMC1" in serial
+
+
+#: Of each board, devices on the way to its disk, and what drives them: those of its device tree by what it has as
+#: `compatible`, parts of chips as `drivers/mfd` calls them.
+DRIVERS: dict[str, tuple[str, list[tuple[str, str]]]] = {
+    "pine64": (
+        "allwinner/sun50i-a64-pine64-lts.dtb",
+        [
+            ("allwinner,sun50i-a64-mmc", "sunxi_mmc"),
+            ("allwinner,sun50i-a64-emmc", "sunxi_mmc"),
+            ("x-powers,axp803", "axp20x_rsb"),
+            ("platform:axp20x-regulator", "axp20x_regulator"),
+        ],
+    ),
+    "rock64": (
+        "rockchip/rk3328-rock64.dtb",
+        [
+            ("rockchip,rk3328-dw-mshc rockchip,rk3288-dw-mshc", "dw_mmc_rockchip"),
+            ("rockchip,rk3328-i2c rockchip,rk3399-i2c", "i2c_rk3x"),
+            ("rockchip,gpio-bank", "gpio_rockchip"),
+            ("rockchip,rk3328-io-voltage-domain", "io_domain"),
+            ("platform:rk808-regulator", "rk808_regulator"),
+        ],
+    ),
+    "pinebook-pro": (
+        "rockchip/rk3399-pinebook-pro.dtb",
+        [
+            ("rockchip,rk3399-sdhci-5.1 arasan,sdhci-5.1", "sdhci_of_arasan"),
+            ("rockchip,rk3399-dw-mshc rockchip,rk3288-dw-mshc", "dw_mmc_rockchip"),
+            ("rockchip,rk3399-emmc-phy", "phy_rockchip_emmc"),
+            ("regulator-fixed", "fixed"),
+        ],
+    ),
+    "novena": (
+        "imx6q-novena.dtb",
+        [
+            ("fsl,imx6q-usdhc", "sdhci_esdhc_imx"),
+            ("fsl,imx6q-gpio fsl,imx35-gpio", "gpio_mxc"),
+            ("fsl,imx6q-i2c fsl,imx21-i2c", "i2c_imx"),
+            ("fsl,pfuze100", "pfuze100_regulator"),
+        ],
+    ),
+    "unmatched": (
+        "sifive/hifive-unmatched-a00.dtb",
+        [
+            ("mmc-spi-slot", "mmc_spi"),
+            ("sifive,fu740-c000-spi sifive,spi0", "spi_sifive"),
+            ("sifive,fu740-c000-i2c sifive,i2c0", "i2c_ocores"),
+            ("platform:da9063-regulators", "da9063_regulator"),
+        ],
+    ),
+}
+
+
+@needs_root
+@pytest.mark.parametrize("name", DRIVERS)
+def test_an_initrd_finds_the_drivers_of_the_board(name: str, disks: Disks, systems: Systems, tmp_path: Path) -> None:
+    (path,) = (
+        entry.path for entry in systems(BOARDS[name].platform.name).tree.below(b"boot") if b"vmlinu" in entry.path
+    )
+    version = path.partition(b"-")[2].decode()
+    root = partitions(disks(name))[-1]
+    device_tree, rows = DRIVERS[name]
+    described = by_debugfs(root, f"/usr/lib/linux-image-{version}/{device_tree}")
+    (tmp_path / "initrd").mkdir()
+    initrd = extracted(by_debugfs(root, f"/boot/initrd.img-{version}"), tmp_path / "initrd")
+    for device, driver in rows:
+        alias = device
+        if not device.startswith("platform:"):
+            assert device.replace(" ", "\0").encode() + b"\0" in described
+            alias = f"of:NnameT(null)C{device.replace(' ', 'C')}"
+        assert driver in loaded(initrd, [alias])
 
 
 def _bytes(disk: Path, offset: int, size: int) -> bytes:

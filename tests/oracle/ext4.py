@@ -164,3 +164,8 @@ def _expected(
     return Seen(
         kind | meta.mode, (meta.uid, meta.gid), links if is_file else 0, size, content, device, meta.xattrs, times
     )
+
+
+def by_debugfs(volume: Path, path: str) -> bytes:
+    """The content of a file, as debugfs reads it."""
+    return subprocess.run(["debugfs", "-R", f"cat {path}", volume], capture_output=True, check=True).stdout

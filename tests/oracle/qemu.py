@@ -1,6 +1,7 @@
 """Machines that QEMU emulates: what they print on their serial port until they are powered off."""
 
 import contextlib
+import os
 import re
 import shutil
 import socket
@@ -10,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_PATIENCE = 120  # seconds; a start takes some 15
+_PATIENCE = 240  # seconds; a start takes some 15, that of a board 40
 _STEP = 0.1
 _LONG_PATIENCE = 480  # of a system with systemd: some 60, and four times that on a busy machine
 _NO_CONNECTION = 255  # what ssh answers then
@@ -25,16 +26,22 @@ class Firmware:
 
     Attributes:
         code: file of UEFI firmware; None: a BIOS.
-        variables: what that remembers, as it is at first.
+        variables: what that remembers, as it is at first; None: nothing.
+        machine: with it, as QEMU is told.
     """
 
     code: Path | None = None
     variables: Path | None = None
+    machine: tuple[str, ...] = ("qemu-system-x86_64",)
 
 
 BIOS = Firmware()
 UEFI = Firmware(_OVMF / "OVMF_CODE_4M.fd", _OVMF / "OVMF_VARS_4M.fd")
 UEFI32 = Firmware(_OVMF / "OVMF32_CODE_4M.secboot.fd", _OVMF / "OVMF32_VARS_4M.fd")
+ARM64_UEFI = Firmware(
+    Path("/usr/share/qemu-efi-aarch64/QEMU_EFI.fd"),
+    machine=("qemu-system-aarch64", "-machine", "virt", "-cpu", "cortex-a57"),
+)
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,7 @@ def started(folder: Path, *drives: Drive | Cd, firmware: Firmware = BIOS) -> str
 
 
 def _machine(folder: Path, drives: Iterable[Drive | Cd], firmware: Firmware) -> list[str]:
-    command = ["qemu-system-x86_64", "-accel", "tcg", "-display", "none", "-monitor", "none", "-no-reboot"]
+    command = [*firmware.machine, "-accel", "tcg", "-display", "none", "-monitor", "none", "-no-reboot"]
     command += ["-serial", f"file:{folder / 'serial'}"]
     if firmware.code and firmware.variables:
         variables = shutil.copy(firmware.variables, folder / "variables")
@@ -91,12 +98,16 @@ def _machine(folder: Path, drives: Iterable[Drive | Cd], firmware: Firmware) -> 
         command += ["-machine", "q35,smm=on", "-global", "driver=cfi.pflash01,property=secure,value=on"]
         command += ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={firmware.code}"]
         command += ["-drive", f"if=pflash,unit=1,format=raw,file={variables}"]
+    elif firmware.code:
+        command += ["-bios", str(firmware.code)]
     for drive in drives:
         command += drive.options
     return command
 
 
-def printed(folder: Path, command: Sequence[str | Path], *, answer: int = 0, until: str = "") -> str:
+def printed(
+    folder: Path, command: Sequence[str | Path], *, answer: int = 0, until: str = "", typed: Path | None = None
+) -> str:
     """What a machine prints until it ends.
 
     Args:
@@ -104,11 +115,14 @@ def printed(folder: Path, command: Sequence[str | Path], *, answer: int = 0, unt
         command: of QEMU.
         answer: with which it has to end.
         until: what it prints at last, if it does not end by itself.
+        typed: what somebody types on its terminal.
     """
     serial = folder / "serial"
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     end = time.monotonic() + _PATIENCE
-    with process:
+    with (
+        open(typed or os.devnull, "rb") as terminal,
+        subprocess.Popen(command, stdin=terminal, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process,
+    ):
         while process.poll() is None and time.monotonic() < end and not (until and until in _text(serial)):
             time.sleep(_STEP)
         goes_on = process.poll() is None

@@ -15,6 +15,7 @@ from packer.config import parse
 from packer.mistakes import ConfigError
 from packer.tables.types import COMMANDS
 from tests.oracle import partitions as tables
+from tests.oracle.runtimes import output
 from tests.support.command_line import OCIPACK, Answer
 from tests.support.volumes import GIB, MIB
 
@@ -30,6 +31,27 @@ def image(text: str, name: str = "disk") -> Image:
 def test_no_type_is_a_command() -> None:
     assert set(COMMANDS) == set(ocipack.commands)
     assert not set(COMMANDS) & set(TYPES)
+
+
+_X86 = ["x86_64-linux", "i686-linux"]
+_ALL = [*_X86, "aarch64-linux", "armhf-linux", "riscv64-linux"]
+
+#: What `guix system --list-image-types` lists, and the platforms of each here; none: all.
+OF_GUIX = {
+    "docker": [], "tarball": [], "wsl2": [], "raw-with-offset": [],
+    "iso9660": _X86, "uncompressed-iso9660": _X86, "efi32-raw": _X86,
+    "mbr-raw": _ALL, "efi-raw": _ALL, "qcow2": _ALL,
+    "pine64-raw": ["aarch64-linux"], "rock64-raw": ["aarch64-linux"], "pinebook-pro-raw": ["aarch64-linux"],
+    "novena-raw": ["armhf-linux"], "unmatched-raw": ["riscv64-linux"],
+    "hurd-raw": ["i586-gnu"], "hurd-qcow2": ["i586-gnu"],
+}  # fmt: skip
+
+
+def test_all_types_of_guix_are_there_and_two_of_ours() -> None:
+    listed = {kind["name"]: kind for kind in json.loads(output(OCIPACK, "types", "--json"))["types"]}
+    assert {name: kind["platforms"] for name, kind in listed.items()} == {**OF_GUIX, "oci": [], "disk": []}
+    said = output(OCIPACK, "types").splitlines()
+    assert [line.split(maxsplit=1) for line in said] == [[name, kind["makes"]] for name, kind in listed.items()]
 
 
 @pytest.mark.parametrize(

@@ -10,29 +10,33 @@ from tests.support.small_debian import init, produced
 
 #: Platform -> its kernel, and the packages of its boards' U-Boot.
 PACKAGES = {
-    "aarch64-linux": ("linux-image-cloud-arm64", "systemd-boot-efi", "u-boot-rockchip", "u-boot-sunxi"),
+    "aarch64-linux": ("linux-image-arm64", "systemd-boot-efi", "u-boot-rockchip", "u-boot-sunxi"),
     "armhf-linux": ("linux-image-armmp", "u-boot-imx", "u-boot-sunxi"),
     "riscv64-linux": ("linux-image-riscv64", "systemd-boot-efi", "u-boot-sifive"),
 }
 
-#: What of a kernel's modules a start in QEMU needs; the others would take most of the time.
-_MODULES = (b"/ext4/", b"/jbd2/", b"mbcache", b"crc", b"virtio")
+#: What of a kernel's modules a start in QEMU needs, and the boards' disks; the others would take most of the time.
+_MODULES = (
+    b"/ext4/", b"/jbd2/", b"mbcache", b"crc", b"virtio", b"/mmc/", b"/regulator/", b"/mfd/", b"/i2c/busses/", b"/spi/",
+    b"/gpio/", b"/dma/", b"/reset/", b"/soc/rockchip/", b"/phy/allwinner/", b"/phy/rockchip/", b"/base/",
+)  # fmt: skip
 
 _INIT = init("#!/bin/busybox sh", "b=/bin/busybox", 'echo; echo "machine: $($b uname -m)"')
 
 
-def foreign_debian(folder: Path, platform: str) -> System:
-    """Assemble it, of the suite that has all these processors.
+def main_mirror() -> str:
+    """The host's mirror of Debian, without its other pockets: they may have no packages for other processors."""
+    return next(address for address in Host().sources().addresses if address.rstrip("/").endswith("/debian"))
 
-    The other pockets of a mirror may be without them: only the suite itself is taken.
-    """
-    mirror = next(address for address in Host().sources().addresses if address.rstrip("/").endswith("/debian"))
+
+def foreign_debian(folder: Path, platform: str) -> System:
+    """Assemble it, of the suite that has all these processors."""
     declaration = f"""\
 name = "small"
 platform = "{platform}"
 [store]
 type = "debian"
-mirror = "{mirror}"
+mirror = "{main_mirror()}"
 suite = "trixie"
 packages = {["busybox-static", *PACKAGES[platform]]!r}
 [os]

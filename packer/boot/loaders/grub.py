@@ -8,14 +8,15 @@ have, with all modules in it; it looks for /EFI/debian/grub.cfg on its own parti
 import re
 from collections.abc import Iterator, Sequence
 
-from formats.boot import Embedded, Installed, Layout
+from formats.boot import Embedded, Installed, Layout, Volume
 from formats.image import BIOS_GRUB, ESP, ISO9660
-from layers.entry import Content, Data, File
+from layers.entry import Content, Data, Entry, File
 from layers.errors import InputError
 from layers.reader import Reader
 from packer.boot import firmware
 from packer.boot.grub_core import GrubFiles, core_image, on_cd, on_disk
 from packer.boot.kernel import Kernel
+from packer.boot.loaders import systemd_boot
 from packer.boot.places import find, place
 
 _MENU = b"boot/grub/grub.cfg"
@@ -65,17 +66,11 @@ def install(layout: Layout, kernels: Sequence[Kernel], reader: Reader) -> Instal
         )
     holder, path = place(layout, _MENU)
     prefix, search = path.rpartition("/")[0], holder.file_system_uuid
-    entries = [File(_MENU, Data(_menu(layout, kernels).encode(errors="surrogateescape")))]
-    variables = None
-    if esp:
-        program = firmware.default_path(esp, firmware.processor(layout))
-        variables = firmware.starts(esp, program, "GRUB")
-        commands = (f"search --no-floppy --fs-uuid --set=root {search}", f"set prefix=($root){prefix}")
-        lead = "\n".join((*commands, "configfile $prefix/grub.cfg", ""))
-        entries.append(File(program, _uefi_program(layout)))
-        entries.append(File(firmware.inside(esp, _UEFI_MENU), Data(lead.encode())))
-        if _is_iso(layout):  # on a CD, GRUB looks for it in the root
-            entries.append(File(_UEFI_MENU.encode(), Data(lead.encode())))
+    entries: list[Entry] = [File(_MENU, Data(_menu(layout, kernels).encode(errors="surrogateescape")))]
+    commands = (f"search --no-floppy --fs-uuid --set=root {search}", f"set prefix=($root){prefix}")
+    uefi = _uefi(layout, esp, commands, kernels, reader) if esp else Installed()
+    entries += uefi.entries
+    variables = uefi.efi_variables
     if not _needs_bios(layout):
         return Installed(tuple(entries), efi_variables=variables)
     config = f"search.fs_uuid {search} root\nset prefix=($root){prefix}\n"
@@ -86,6 +81,24 @@ def install(layout: Layout, kernels: Sequence[Kernel], reader: Reader) -> Instal
         return Installed(tuple(entries), code, el_torito=Data(image), efi_variables=variables)
     code, embedded = _bios(layout, config, modules, reader)
     return Installed(tuple(entries), code, (embedded,), efi_variables=variables)
+
+
+def _uefi(layout: Layout, esp: Volume, commands: Sequence[str], kernels: Sequence[Kernel], reader: Reader) -> Installed:
+    """What UEFI firmware starts. Where an image for CDs has no GRUB for it, that is systemd-boot.
+
+    A system of Guix has neither as a file that could be copied: a BIOS alone starts its CDs.
+    """
+    if _is_iso(layout) and not find(layout.system.tree, _uefi_programs(layout)):
+        if systemd_boot.fits(layout):
+            return systemd_boot.install(layout, kernels, reader)
+        if b"/store/" in kernels[0].file.path:
+            return Installed()
+    program = firmware.default_path(esp, firmware.processor(layout))
+    lead = Data("\n".join((*commands, "configfile $prefix/grub.cfg", "")).encode())
+    entries = [File(program, _uefi_program(layout)), File(firmware.inside(esp, _UEFI_MENU), lead)]
+    if _is_iso(layout):  # on a CD, GRUB looks for it in the root
+        entries.append(File(_UEFI_MENU.encode(), lead))
+    return Installed(tuple(entries), efi_variables=firmware.starts(esp, program, "GRUB"))
 
 
 def _uefi_program(layout: Layout) -> Content:

@@ -21,7 +21,7 @@ from layers.errors import InputError
 from layers.reader import Reader
 from layers.tree import Tree
 from packer.boot.elf import part
-from packer.boot.kernel import Kernel
+from packer.boot.kernel import Kernel, device_trees
 from packer.boot.places import find, place
 
 _MENU = b"boot/extlinux/extlinux.conf"
@@ -97,13 +97,11 @@ def _arguments(kernel: Kernel, board: Board | None) -> tuple[str, ...]:
 
 def _device_tree(tree: Tree, kernel: Kernel, board: Board | None) -> File | Directory | None:
     """The kernel's folder of device trees, of which U-Boot knows the one to take; or that one, if it does not."""
-    beside = os.path.dirname(kernel.file.path)
-    for folder in (b"usr/lib/linux-image-" + os.fsencode(kernel.version), beside + b"/dtbs", beside + b"/lib/dtbs"):
-        found = tree.follow(folder)
-        if isinstance(found, Directory):
-            known = tree.follow(found.path + b"/" + board.device_tree.encode()) if board and board.device_tree else None
-            return known if isinstance(known, File) else found
-    return None
+    found = device_trees(tree, kernel)
+    known = (
+        tree.follow(found.path + b"/" + board.device_tree.encode()) if found and board and board.device_tree else None
+    )
+    return known if isinstance(known, File) else found
 
 
 class _Files:

@@ -10,10 +10,13 @@ from layers.errors import InputError
 from layers.reader import Reader
 from packer.boot.initrd import initrd
 from packer.boot.modules import read_modules
+from tests.oracle import busybox
+from tests.oracle.busybox import extracted
 from tests.oracle.partitions import dump
 from tests.support.disks import IDENTITY, write_disk
 from tests.support.kernel_modules import module
 from tests.support.operating_systems import tree
+from tests.support.processes import needs_root
 
 STATIC = Path("/bin/busybox").read_bytes()  # of busybox-static
 DYNAMIC = Path("/bin/cat").read_bytes()
@@ -28,19 +31,33 @@ SYSTEM: Mapping[str, bytes] = {
     "lib/modules/6.1/modules.builtin": b"kernel/fs/isofs/isofs.ko\n",
 }
 
+_DRIVERS = "lib/modules/6.1/kernel/drivers"
+
+#: With drivers of boards, and others beside them.
+BOARDS: Mapping[str, bytes] = {
+    **SYSTEM,
+    f"{_DRIVERS}/mmc/host/sunxi-mmc.ko": module(["alias=of:N*T*Callwinner,sun7i-mmcC*", "alias=of:N*T*Callwinner,a64"]),
+    f"{_DRIVERS}/regulator/axp20x-regulator.ko": module(["alias=platform:axp20x-regulator", "depends=axp20x"]),
+    f"{_DRIVERS}/mfd/axp20x.ko": module([]),
+    f"{_DRIVERS}/mfd/axp20x-i2c.ko": module(["alias=i2c:axp209", "depends=axp20x"]),
+    f"{_DRIVERS}/mmc/host/of-a-laptop.ko": module(["alias=pci:v000010ECd*"]),
+    f"{_DRIVERS}/gpu/lima.ko": module(["alias=of:N*T*Carm,mali-400"]),
+    f"{_DRIVERS}/phy/phy-of-a-screen.ko": module(["alias=of:N*T*Cscreen", "depends=drm"]),
+    f"{_DRIVERS}/gpu/drm/drm.ko": module([]),
+}
+
 
 def made(
-    files: Mapping[str, str | bytes | Entry] = SYSTEM, *, file_system: str = "ext4", volatile: bool = False
+    files: Mapping[str, str | bytes | Entry] = SYSTEM,
+    *,
+    file_system: str = "ext4",
+    volatile: bool = False,
+    boards: bool = False,
 ) -> bytes:
     root = tree(files)
     with Reader() as reader:
         modules = read_modules(root, "6.1", reader)
-        return initrd(modules, root, reader, file_system=file_system, volatile=volatile, epoch=1)
-
-
-def extracted(data: bytes, folder: Path) -> Path:
-    subprocess.run(["cpio", "--extract", "--quiet", "--no-absolute-filenames"], input=data, cwd=folder, check=False)
-    return folder
+        return initrd(modules, root, reader, file_system=file_system, volatile=volatile, boards=boards, epoch=1)
 
 
 @pytest.mark.parametrize(
@@ -58,6 +75,33 @@ def test_it_has_what_the_root_needs(file_system: str, volatile: bool, expected: 
     assert sorted(path.stem for path in (root / "lib/modules").iterdir()) == sorted(expected)
     assert (root / "lib/modules/virtio_blk.ko").read_bytes() == SYSTEM["lib/modules/6.1/kernel/virtio_blk.ko"]
     assert (root / "bin/busybox").read_bytes() == STATIC
+
+
+def test_it_has_what_boards_ask_for(tmp_path: Path) -> None:
+    always, found = ["virtio_blk", "jbd2", "ext4"], ["sunxi_mmc", "axp20x_regulator", "axp20x", "axp20x_i2c"]
+    root = extracted(made(BOARDS, boards=True), tmp_path)
+    assert [line.split()[0] for line in (root / "etc/modules").read_text().splitlines()] == always
+    assert {path.stem for path in (root / "lib/modules").glob("*.ko")} == {*always, *found}
+
+
+def test_without_device_trees_nobody_asks(tmp_path: Path) -> None:
+    assert made(BOARDS) == made()
+    assert not list((extracted(made(BOARDS), tmp_path) / "lib/modules").glob("modules.*"))
+
+
+@needs_root
+@pytest.mark.parametrize(
+    ("devices", "loaded"),
+    [
+        (["of:NmmcT(null)Callwinner,sun7i-mmcCallwinner,sun5i-mmc"], ["sunxi_mmc"]),
+        (["of:NmmcT(null)Callwinner,a64"], ["sunxi_mmc"]),
+        (["platform:axp20x-regulator"], ["axp20x", "axp20x_regulator"]),
+        (["i2c:axp209", "of:Nx", "platform:axp20x-regulator"], ["axp20x", "axp20x_i2c", "axp20x", "axp20x_regulator"]),
+        (["of:NmmcT(null)Callwinner,sun4i-mmc", "of:NgpuT(null)Carm,mali-400"], []),
+    ],
+)
+def test_busybox_finds_the_drivers_of_devices(devices: list[str], loaded: list[str], tmp_path: Path) -> None:
+    assert busybox.loaded(extracted(made(BOARDS, boards=True), tmp_path), devices) == loaded
 
 
 def test_its_script_is_one(tmp_path: Path) -> None:

@@ -89,6 +89,16 @@ def test_what_isoinfo_lists_is_the_tree(tmp_path: Path, name: str) -> None:
     assert int(header(volume)["Volume size is"]) * 2048 == volume.stat().st_size
 
 
+def test_names_of_255_bytes_are_whole(tmp_path: Path) -> None:
+    """Though Linux would cut off their last two, for which reason images are made without such names."""
+    names = [b"f" * 255, b"d" * 255, b"d" * 255 + b"/" + b"s" * 255]
+    volume = write_volume(tmp_path / "volume", ISO, [File(names[0], Data(b"x")), File(names[2], Data(b"y"))])
+    assert set(paths_by_isoinfo(volume).splitlines()) == {b"/" + name for name in names}
+    for read in (extracted_by_xorriso, extracted_by_tar):
+        folder = read(volume, tmp_path / read.__name__)
+        assert {os.fsencode(path.relative_to(folder)) for path in folder.rglob("*")} == set(names)
+
+
 @pytest.mark.parametrize("name", TREES)
 def test_identifiers_are_unique_and_short(tmp_path: Path, name: str) -> None:
     paths = identifiers(write_volume(tmp_path / "volume", ISO, TREES[name]))

@@ -5,6 +5,7 @@ import pytest
 
 from formats.boot import Installed
 from formats.image import BIOS_GRUB, ESP, UNFORMATTED, Image, Partition
+from formats.image_types import ISO
 from formats.platform import PLATFORMS
 from formats.system import System
 from layers.entry import Data, File
@@ -111,6 +112,7 @@ def test_kernels_on_another_partition_have_paths_of_it(bootable_debian: System) 
         (MBR, "no GRUB for a BIOS: /usr/lib/grub/i386-pc", "grub-pc-bin"),
         (EFI, "no GRUB for UEFI: /usr/lib/grub/x86_64-efi/monolithic", "grub-efi-amd64-bin"),
         (EFI32, "no GRUB for UEFI: .*i386-efi", "grub-efi-ia32-bin"),
+        (ISO, "no GRUB for UEFI: /usr/lib/grub/x86_64-efi/monolithic", "grub-efi-amd64-bin"),
         (replace(EFI, firmware=PLATFORMS["riscv64-linux"]), "no GRUB for UEFI on riscv64", "systemd-boot"),
         (replace(EFI, firmware=PLATFORMS["s390x-linux"]), "no UEFI firmware for s390x-linux", "Leave"),
         (Image(partitions=(ROOT,), partition_table_type="gpt"), "no place on this disk", "BIOS boot partition"),
