@@ -184,8 +184,11 @@ def build(productions: Sequence[Production], outputs: Sequence[Output], settings
 
 
 def _made(productions: Sequence[Production], outputs: Sequence[Output], settings: Settings) -> list[Artefact]:
-    with open_workshop(productions, settings) as workshop:
-        return [write(output.format or output.type, list(_orders(productions, output, workshop))) for output in outputs]
+    made = []
+    for output in outputs:
+        with open_workshop(productions, settings) as workshop:  # one each: beside threads there can be no processes
+            made.append(write(output.format or output.type, list(_orders(productions, output, workshop))))
+    return made
 
 
 def _hand_over(outputs: Sequence[Output], settings: Settings) -> None:
