@@ -8,21 +8,35 @@ from uuid import UUID
 
 import pytest
 
+from formats.disk.plan import DiskPlan
 from formats.image import Image
 from formats.image_types import EFI_DISK, MBR_DISK, layout
 from formats.platform import PLATFORMS
 from formats.system import Boot, System
+from tests.oracle import ext4
 from tests.oracle.qemu import BIOS, UEFI, UEFI32, Drive, Firmware, started
 from tests.support.bootable import write_bootable
-from tests.support.nix_program import Nix
+from tests.support.guix_store import DATABASE
+from tests.support.guix_system import guix_items, guix_system
+from tests.support.nix_program import Nix, nar_hash
+from tests.support.nix_store import SmallStore
 from tests.support.nix_system import nix_system
 from tests.support.small_debian import END, MARKER
+from tests.support.sqlite_libraries import ask
 
 MIB = 1 << 20
 
 
 #: Ways to name the root that Linux has, and its file system has not.
 BY_PARTITION = UUID("6f3b7d5c-8a51-4c3e-9f01-2233445566aa")
+
+
+#: What a store's database has: items, and what each needs.
+REGISTERED = (
+    "SELECT path, hash, narSize, deriver FROM ValidPaths ORDER BY path",
+    """SELECT a.path, b.path FROM Refs JOIN ValidPaths a ON referrer = a.id JOIN ValidPaths b ON reference = b.id
+    ORDER BY 1, 2""",
+)
 
 
 def small(image: Image) -> Image:
@@ -48,6 +62,14 @@ def said(serial: str) -> dict[str, str]:
     assert "error:" not in serial
     start = serial.index(MARKER)
     return dict(re.findall(r"^(\w+): (.*?)\s*$", serial[start : serial.index(END, start)], re.MULTILINE))
+
+
+def dumped(disk: Path, plan: DiskPlan, path: str, folder: Path) -> Path:
+    """A folder of the root, which is the last partition, copied below a folder."""
+    copy = folder / "copy"
+    copy.mkdir(exist_ok=True)
+    ext4.debugfs(Path(f"{disk}?offset={plan.partitions[-1].start}"), f"rdump {path} {copy}")
+    return copy
 
 
 @pytest.mark.parametrize(
@@ -117,19 +139,41 @@ def test_what_is_missing_is_said_on_the_console(bootable_debian: System, tmp_pat
     assert MARKER not in serial
 
 
-def test_a_system_of_nix_starts_by_an_entry_of_the_firmware(bootable_debian: System, tmp_path: Path) -> None:
-    """Afterwards, Nix finds the store on the disk whole, with its database."""
-    system = nix_system(tmp_path, bootable_debian)
-    disk = tmp_path / "disk"
+def test_a_system_of_nix_starts_by_an_entry_of_the_firmware(
+    bootable_debian: System, nix_store: SmallStore, tmp_path: Path
+) -> None:
+    """A program of the store runs; afterwards, Nix finds the store on the disk whole, with its database."""
+    source, system = nix_system(tmp_path, bootable_debian, nix_store)
+    disk, top = tmp_path / "disk", system.closure.roots[0]
+    expected = sorted(source.store("-qR", top))
     plan = write_bootable(disk, SYSTEMD_BOOT, system)
     serial = started(tmp_path, Drive(disk), firmware=replace(UEFI, variables=disk.with_suffix(".fd")))
     assert 'BdsDxe: starting Boot0000 "Linux Boot Manager" from HD(1,GPT,' in serial
     found = said(serial)
-    assert found["root"] == "ext4"
-    assert f"init={system.closure.roots[0]}/init " in found["arguments"]
-    (tmp_path / "copy").mkdir()
-    copy = ["debugfs", "-R", f"rdump /nix {tmp_path / 'copy'}", f"{disk}?offset={plan.partitions[1].start}"]
-    subprocess.run(copy, check=True, capture_output=True)
-    nix = Nix(tmp_path / "copy")
-    assert sorted(nix.store("-qR", *system.closure.roots)) == sorted(item.path for item in system.closure)
+    assert (found["root"], found["items"]) == ("ext4", str(len(expected)))
+    assert f"init={top}/init " in found["arguments"]
+    nix = Nix(dumped(disk, plan, "/nix", tmp_path))
+    known = ask(nix.database, *REGISTERED)
+    assert [path for path, *_ in known[0]] == expected
+    assert known == [[row for row in rows if row[0] in expected] for rows in ask(source.database, *REGISTERED)]
+    assert sorted(nix.store("-qR", top)) == expected
     nix.store("--verify", "--check-contents")
+    assert ask(nix.database, *REGISTERED) == known  # it would forget what is missing
+
+
+def test_a_system_of_guix_starts(bootable_debian: System, tmp_path: Path) -> None:
+    """By GRUB, which reads the store; afterwards, items are on the disk as its database has them."""
+    items = guix_items(bootable_debian)
+    system = guix_system(tmp_path, items)
+    disk = tmp_path / "disk"
+    plan = write_bootable(disk, MBR, system)
+    found = said(started(tmp_path, Drive(disk)))
+    assert found["root"] == "ext4"
+    assert f" gnu.system={system.closure.roots[0]} gnu.load={system.closure.roots[0]}/boot " in found["arguments"]
+    assert ext4.header(Path(f"{disk}?offset={MIB}"))["Filesystem volume name"] == "Guix_image"
+    copy = dumped(disk, plan, "/gnu", tmp_path)
+    paths, references = ask(dumped(disk, plan, "/var", tmp_path) / DATABASE, *REGISTERED)
+    assert paths == [(item.path, str(item.nar_hash), item.nar_size, item.deriver or None) for item in items]
+    assert references == [(item.path, other) for item in items for other in item.references]
+    for path, registered, *_ in paths:
+        assert registered == f"sha256:{nar_hash(copy / path[1:])}"
