@@ -1,8 +1,11 @@
 """Disks with a small system, started by emulated machines: each says what it is, and powers itself off."""
 
+import hashlib
+import os
 import re
 import subprocess
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import UUID
 
@@ -13,9 +16,12 @@ from formats.image import Image
 from formats.image_types import EFI_DISK, MBR_DISK, layout
 from formats.platform import PLATFORMS
 from formats.system import Boot, System
+from layers.entry import Data, File
+from tests.formats.filesystem.ext4.test_growth import KINDS
 from tests.oracle import ext4
 from tests.oracle.qemu import BIOS, UEFI, UEFI32, Drive, Firmware, started
 from tests.support.bootable import write_bootable
+from tests.support.entries import ALL_KINDS, noise
 from tests.support.guix_store import DATABASE
 from tests.support.guix_system import guix_items, guix_system
 from tests.support.nix_program import Nix, nar_hash
@@ -23,9 +29,7 @@ from tests.support.nix_store import SmallStore
 from tests.support.nix_system import nix_system
 from tests.support.small_debian import END, MARKER
 from tests.support.sqlite_libraries import ask
-
-MIB = 1 << 20
-
+from tests.support.volumes import GIB, MIB, write_ext4
 
 #: Ways to name the root that Linux has, and its file system has not.
 BY_PARTITION = UUID("6f3b7d5c-8a51-4c3e-9f01-2233445566aa")
@@ -95,13 +99,54 @@ def test_a_disk_starts(
     assert (found["root"], found["starts"], found["checked"], found["driver"]) == ("ext4", "1", "yes", "loaded")
 
 
-def test_a_volatile_root_forgets(bootable_debian: System, tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
+CONTENT = noise(3 * MIB)
+GROWN = 40 * GIB
+
+
+@dataclass(frozen=True)
+class Started:
+    """A disk that was started once, with other disks beside it.
+
+    Attributes:
+        disk: its file.
+        before: its bytes before that.
+        volumes: the other disks, by the kinds of their file systems.
+        found: what it has said.
+    """
+
+    disk: Path
+    before: bytes
+    volumes: Mapping[str, Path]
+    found: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def volatile(bootable_debian: System, tmp_path_factory: pytest.TempPathFactory) -> Started:
+    """A disk with a volatile root, beside small file systems on disks with more room."""
+    folder = tmp_path_factory.mktemp("volatile")
+    disk, volumes = folder / "disk", {kind: folder / kind for kind in KINDS}
     write_bootable(disk, replace(MBR, volatile_root=True), bootable_debian)
+    for kind, volume in volumes.items():
+        write_ext4(volume, [File(b"file", Data(CONTENT)), *ALL_KINDS], 16 * MIB, KINDS[kind])
+        os.truncate(volume, GROWN)
     before = disk.read_bytes()
-    found = said(started(tmp_path, Drive(disk)))
-    assert (found["root"], found["starts"]) == ("overlay", "1")
-    assert disk.read_bytes() == before
+    found = said(started(folder, Drive(disk), *map(Drive, volumes.values())))
+    return Started(disk, before, volumes, found)
+
+
+def test_a_volatile_root_forgets(volatile: Started) -> None:
+    assert (volatile.found["root"], volatile.found["starts"]) == ("overlay", "1")
+    assert volatile.disk.read_bytes() == volatile.before
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_system_grows_while_it_is_mounted(kind: str, volatile: Started) -> None:
+    letter = "bcdef"[list(KINDS).index(kind)]
+    assert volatile.found[f"vd{letter}"] == f"{hashlib.sha256(CONTENT).hexdigest()}  /mnt/file"
+    volume = volatile.volumes[kind]
+    assert not ext4.complaints(volume)
+    assert int(ext4.header(volume)["Block count"]) * 4096 == GROWN
+    assert ext4.debugfs(volume, "cat more") == "more\n"
 
 
 def test_a_root_is_repaired_and_remembers(bootable_debian: System, tmp_path: Path) -> None:

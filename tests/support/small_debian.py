@@ -22,6 +22,7 @@ _PACKAGES = (
 )  # fmt: skip
 
 # Counts its starts in a file of the root, as far as that can be written to.
+# On other disks, file systems are mounted and grown.
 _INIT = f"""\
 $b mount -o remount,rw / 2>/dev/null
 echo x >>/starts
@@ -34,6 +35,15 @@ efi=/sys/firmware/efi
 echo "firmware: $([ -d $efi ] && echo UEFI $($b cat $efi/fw_platform_size) || echo BIOS)"
 echo "checked: $([ -e /run/initramfs/fsck-root ] && echo yes || echo no)"
 echo "driver: $($b modprobe virtio_net && echo loaded)"
+for disk in vdb vdc vdd vde vdf; do
+    [ -b /dev/$disk ] || break
+    $b mkdir -p /mnt
+    $b mount -t ext4 /dev/$disk /mnt
+    resize2fs /dev/$disk
+    echo "$disk: $($b sha256sum /mnt/file)"
+    echo more >/mnt/more
+    $b umount /mnt
+done
 """
 
 
