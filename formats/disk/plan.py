@@ -140,8 +140,8 @@ def _prepared(
     partition = volume.partition
     with naming(partition, number):
         known = file_system(partition, file_system_volume(partition, identity, number, epoch, content.root))
-        if known is None and partition.mount_point:
-            raise InputError("it has no file system, and cannot be mounted")
+        if known is None and (partition.mount_point or partition.initializer):
+            raise InputError("it has no file system, and can neither be mounted nor hold files")
         return known.prepare(content.tree, reader) if known else None
 
 
