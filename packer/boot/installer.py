@@ -36,7 +36,7 @@ class BootInstaller:
         if starting and not found:
             raise missing(layout)
         installed = starting.install(layout, found, reader) if starting else Installed()
-        loaded = {file.path for kernel in found for file in (kernel.file, kernel.initrd) if file}
+        loaded = {file.path for kernel in found for file in kernel.files}
         return replace(installed, entries=(*made, *installed.entries), loaded=frozenset(loaded))
 
 

@@ -222,3 +222,15 @@ def test_a_system_of_guix_starts(bootable_debian: System, tmp_path: Path) -> Non
     assert references == [(item.path, other) for item in items for other in item.references]
     for path, registered, *_ in paths:
         assert registered == f"sha256:{nar_hash(copy / path[1:])}"
+
+
+def test_a_system_of_guix_starts_with_the_store_of_its_host(bootable_debian: System, tmp_path: Path) -> None:
+    """Which has it on a disk of its own, of which GRUB reads nothing."""
+    system = guix_system(tmp_path, guix_items(bootable_debian))
+    disk, store = tmp_path / "disk", tmp_path / "store"
+    write_bootable(disk, replace(MBR, shared_store=True), system)
+    write_bootable(store, replace(small(layout("none")), store_only=True), system)
+    found = said(started(tmp_path, Drive(disk), Drive(store)))
+    name = os.path.basename(system.closure.roots[0])
+    assert f"BOOT_IMAGE=/boot/{name}/bzImage " in found["arguments"]
+    assert found["root"] == "ext4"

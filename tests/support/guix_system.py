@@ -26,10 +26,12 @@ _PARAMETERS = f"""\
  (crypto-devices ())))
 """
 
-#: What Guix's initrd understands, in place of what ours does: a UUID by its looks, and what to load.
+#: What Guix's initrd does in place of what ours does: it knows a UUID by its looks, and what to load; and it mounts a
+#: store that is on another disk.
 _AS_GUIX = {
     "/dev/disk/by-uuid/*) root=UUID=${root##*/} ;;": "????????-????-*) root=UUID=$root ;;",
     "init=*) init=$value ;;": "gnu.load=*) init=$value ;;",
+    "mount_root\nstart": "mount_root\n[ ! -b /dev/vdb ] || mount -t ext4 -o ro /dev/vdb /root/gnu/store\nstart",
 }
 
 _DECLARATION = """\

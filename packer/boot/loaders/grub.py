@@ -5,8 +5,11 @@ partition; it finds the file system with grub.cfg by its UUID. For UEFI there is
 have, with all modules in it; it looks for /EFI/debian/grub.cfg on its own partition, which leads to the other one.
 """
 
+import os
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import chain
 
 from formats.boot import Embedded, Installed, Layout
 from formats.image import BIOS_GRUB, ESP, ISO9660
@@ -16,7 +19,7 @@ from layers.reader import Reader
 from packer.boot import firmware
 from packer.boot.grub_core import GrubFiles, core_image, on_cd, on_disk
 from packer.boot.kernel import Kernel
-from packer.boot.places import find, place
+from packer.boot.places import find, is_on_disk, place
 
 _MENU = b"boot/grub/grub.cfg"
 _BIOS_FILES = "lib/grub/i386-pc"
@@ -42,6 +45,7 @@ _MULTIBOOT_MODULES = ("multiboot",)
 #: Where the program for UEFI looks for its menu.
 _UEFI_MENU = "EFI/debian/grub.cfg"
 
+_UNSAFE = re.compile(r"[^A-Za-z0-9+._-]")  # in names of folders
 _PLAIN = re.compile(r"[A-Za-z0-9_./:=,@%+-]+")
 _SERIAL = re.compile(r"console=ttyS(\d)(?:,(\d+))?")
 _SPEED = "115200"
@@ -63,9 +67,10 @@ def install(layout: Layout, kernels: Sequence[Kernel], reader: Reader) -> Instal
             "GRUB has no place on this disk",
             hint="It needs an EFI system partition, a BIOS boot partition, or room before the first partition.",
         )
+    kernels, copies = zip(*(_copied(layout, kernel) for kernel in kernels), strict=True)
     holder, path = place(layout, _MENU)
     prefix, search = path.rpartition("/")[0], holder.file_system_uuid
-    entries = [File(_MENU, Data(_menu(layout, kernels).encode(errors="surrogateescape")))]
+    entries = [*chain.from_iterable(copies), File(_MENU, Data(_menu(layout, kernels).encode(errors="surrogateescape")))]
     variables = None
     if esp:
         program = firmware.default_path(esp, firmware.processor(layout))
@@ -86,6 +91,20 @@ def install(layout: Layout, kernels: Sequence[Kernel], reader: Reader) -> Instal
         return Installed(tuple(entries), code, el_torito=Data(image), efi_variables=variables)
     code, embedded = _bios(layout, config, modules, reader)
     return Installed(tuple(entries), code, (embedded,), efi_variables=variables)
+
+
+def _copied(layout: Layout, kernel: Kernel) -> tuple[Kernel, list[File]]:
+    """The kernel with files that are on the disk, and copies in /boot of those that are in a store of the host."""
+    folder = b"boot/" + os.fsencode(_UNSAFE.sub("_", kernel.version)) + b"/"
+    copies: list[File] = []
+
+    def moved(file: File) -> File:
+        if is_on_disk(layout, file.path):
+            return file
+        copies.append(replace(file, path=folder + os.path.basename(file.path)))
+        return copies[-1]
+
+    return kernel.with_files(moved), copies
 
 
 def _uefi_program(layout: Layout) -> Content:
