@@ -63,7 +63,9 @@ def contents(image: Image, system: System, installed: Installed, reader: Reader,
     mounts = _mounts(image.partitions, system.tree)
     tree, touched = _whole(image, system, installed.entries, mounts)
     touched += _handed_over(image, system, list(mounts))
-    hashed = system.hashed_items(touched, reader) if verify and not image.shared_store else {}
+    if image.shared_store:
+        touched = list(installed.loaded)  # of items that are not on the disk themselves
+    hashed = system.hashed_items(touched, reader) if verify else {}
     by_mount = _split(tree, list(mounts))
     return [_content(partition, system, tree, by_mount, hashed) for partition in image.partitions]
 
@@ -97,7 +99,7 @@ def _mounted(
     folder = tree.get(mount)
     start = len(mount) + 1 if mount else 0
     holder = _Holder(list(by_mount))
-    items = {place[start:]: item for place, item in hashed.items() if holder.of(place) == mount}
+    items = {place[start:]: item for place, item in hashed.items() if holder.of(place) == mount and place in tree}
     root = folder.meta if isinstance(folder, Directory) else FOLDER
     return Content(Tree(by_mount[mount]), root, items)
 

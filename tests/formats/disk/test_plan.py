@@ -302,6 +302,13 @@ def test_a_shared_store_is_not_on_the_disk(tmp_path: Path) -> None:
         plan(replace(MBR_DISK, shared_store=True))
 
 
+def test_what_a_boot_loader_reads_of_a_shared_store_is_compared(tmp_path: Path) -> None:
+    shared, of = replace(MBR_DISK, shared_store=True), _damaged(of_items(ITEM))
+    plan(shared, of, FakeInstaller())
+    with pytest.raises(CorruptError):
+        plan(shared, of, FakeInstaller(loaded=frozenset({f"{STORE}/folder/more".encode()})))
+
+
 def test_a_store_alone_is_the_root_of_its_file_system(tmp_path: Path) -> None:
     made(tmp_path / "disk", of_items(ITEM), replace(layout("none"), store_only=True))
     assert not ext4.complaints(tmp_path / "disk")
