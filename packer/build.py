@@ -185,7 +185,10 @@ def build(productions: Sequence[Production], outputs: Sequence[Output], settings
 
 def _made(productions: Sequence[Production], outputs: Sequence[Output], settings: Settings) -> list[Artefact]:
     with open_workshop(productions, settings) as workshop:
-        return [write(output.format or output.type, list(_orders(productions, output, workshop))) for output in outputs]
+        return [
+            write(output.format or output.type, list(_orders(productions, output, workshop, settings.cache)))
+            for output in outputs
+        ]
 
 
 def _hand_over(outputs: Sequence[Output], settings: Settings) -> None:
@@ -195,10 +198,10 @@ def _hand_over(outputs: Sequence[Output], settings: Settings) -> None:
             post_build.run(output.post_build, output.path, settings.folder, settings.environment)
 
 
-def _orders(productions: Sequence[Production], output: Output, workshop: Workshop) -> Iterator[Order]:
+def _orders(productions: Sequence[Production], output: Output, workshop: Workshop, cache: str) -> Iterator[Order]:
     for production in productions:
         if output.platform in ("", production.system.platform.name):
-            yield Order(production.system, production.plan, workshop, output.path, output.options)
+            yield Order(production.system, production.plan, workshop, output.path, output.options, cache)
 
 
 @contextlib.contextmanager

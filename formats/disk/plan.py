@@ -66,7 +66,9 @@ class DiskPlan:
         return itertools.chain.from_iterable(make(reader) for _, make in self.segments)
 
 
-def plan_disk(image: Image, system: System, installer: Installer | None, reader: Reader, *, verify: bool) -> DiskPlan:
+def plan_disk(
+    image: Image, system: System, installer: Installer | None, reader: Reader, *, verify: bool, cache: str = ""
+) -> DiskPlan:
     """Decide where everything goes.
 
     Args:
@@ -75,6 +77,7 @@ def plan_disk(image: Image, system: System, installer: Installer | None, reader:
         installer: makes it start, if anybody does.
         reader: looks at the contents.
         verify: whether items are compared with what their store has hashed.
+        cache: folder of the cache, for the installer; empty: it keeps nothing.
 
     Raises:
         InputError: partitions do not fit to each other, to the disk, or to what they shall hold.
@@ -84,7 +87,7 @@ def plan_disk(image: Image, system: System, installer: Installer | None, reader:
     table = table_of(image)
     identity = disk_identity(image, system)
     known = volumes(image, identity)
-    layout = Layout(system, image, known, _gap(image))
+    layout = Layout(system, image, known, _gap(image), cache)
     installed = installer.install(layout, reader) if installer else Installed()
     parts = contents(image, system, installed, reader, verify=verify)
     prepared = [
