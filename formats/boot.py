@@ -44,12 +44,14 @@ class Layout:
         volumes: its partitions, in the order of their numbers.
         gap: the bytes of the disk, as (first, end), where code for a BIOS may be: between an MBR and the first
             partition, or a GPT's BIOS boot partition; None: nowhere.
+        cache: folder of the cache, where an installer may keep what it has found out; empty: nowhere.
     """
 
     system: System
     image: Image
     volumes: Sequence[Volume]
     gap: tuple[int, int] | None = None
+    cache: str = ""
 
     def at(self, mount_point: str) -> Volume | None:
         """The volume that is mounted there."""

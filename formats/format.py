@@ -35,6 +35,7 @@ class Order:
         workshop: what layers are made with.
         output: path of the artefact.
         options: the `Options` of the format's module, if it has any.
+        cache: folder of the cache, for what is no layer; empty: nothing is kept.
     """
 
     system: "System"
@@ -42,6 +43,7 @@ class Order:
     workshop: "Workshop"
     output: str
     options: Any = None
+    cache: str = ""
 
 
 class Artefact(Protocol):

@@ -8,12 +8,12 @@ The whole root file system is one tree. Each partition with a mount point gets w
 stays behind: an EFI system partition at `/boot/efi` holds what boot loaders put there.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from uuid import UUID
 
 from formats.platform import Platform
+from layers.digest import Digest
 from layers.errors import InputError
 from layers.tree import Tree
 
@@ -41,8 +41,23 @@ ISO9660 = "iso9660"
 
 _LABELS = {"/gnu/store/": "Guix_image", "/nix/store/": "nixos"}
 
-Initializer = Callable[[Tree, "Partition"], Tree]
-"""What is in a partition, given the whole root file system."""
+
+@runtime_checkable
+class Initializer(Protocol):
+    """Says what is in a partition."""
+
+    @property
+    def identity(self) -> Digest:
+        """A name for what it does: those with equal names make the same of the same."""
+        ...
+
+    def fill(self, below: Tree) -> Tree:
+        """What is in the partition.
+
+        Args:
+            below: what the system has below the mount point; nothing if there is none.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +77,7 @@ class Partition:
         type: GUID of the partition's type in a GPT, for one that no flag and no file system stands for.
         mount_point: the folder whose content it holds, and where it is mounted; empty: none.
         mount_options: of mount(8); empty: those that go with its file system.
-        initializer: what is in it; None: what is below the mount point.
+        initializer: says what is in it; None: what the system has below the mount point.
         minimum_size: bytes that it has at least, if its size is not given.
     """
 
@@ -101,9 +116,9 @@ class Image:
             empty: the machine has its firmware.
         compression: of formats that can be with and without.
         volatile_root: whether what is written to the root is gone at the next start.
-        shared_store: the store's items are not in the image: the host shares its own.
+        shared_store: the store's items are not in the image: the host shares its own. What a boot loader reads of them
+            is in `/boot`.
         store_only: there is nothing but the store of Nix or Guix, at the root of the file system.
-        shared_network: the host shares its network.
         disk_uuid: of a GPT; None: one that derives from what is packed.
         efi_variables: whether a file with the variables of UEFI firmware, which starts this disk, is made beside it.
     """
@@ -123,7 +138,6 @@ class Image:
     volatile_root: bool = False
     shared_store: bool = False
     store_only: bool = False
-    shared_network: bool = False
     disk_uuid: UUID | None = None
     efi_variables: bool = False
 

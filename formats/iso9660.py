@@ -53,7 +53,7 @@ def write(order: Order) -> DiskArtefact:
     identity = disk_identity(image, system)
     known = volumes(image, identity)
     with Reader() as reader, ExitStack() as stack:
-        layout = Layout(system, image, known)
+        layout = Layout(system, image, known, cache=order.cache)
         installed = options.installer.install(layout, reader) if options.installer else Installed()
         root, *others = contents(image, system, installed, reader, verify=workshop.verify)
         refuse_unreadable(root.tree)

@@ -187,7 +187,8 @@ def _made(productions: Sequence[Production], outputs: Sequence[Output], settings
     made = []
     for output in outputs:
         with open_workshop(productions, settings) as workshop:  # one each: beside threads there can be no processes
-            made.append(write(output.format or output.type, list(_orders(productions, output, workshop))))
+            orders = list(_orders(productions, output, workshop, settings.cache))
+            made.append(write(output.format or output.type, orders))
     return made
 
 
@@ -198,10 +199,10 @@ def _hand_over(outputs: Sequence[Output], settings: Settings) -> None:
             post_build.run(output.post_build, output.path, settings.folder, settings.environment)
 
 
-def _orders(productions: Sequence[Production], output: Output, workshop: Workshop) -> Iterator[Order]:
+def _orders(productions: Sequence[Production], output: Output, workshop: Workshop, cache: str) -> Iterator[Order]:
     for production in productions:
         if output.platform in ("", production.system.platform.name):
-            yield Order(production.system, production.plan, workshop, output.path, output.options)
+            yield Order(production.system, production.plan, workshop, output.path, output.options, cache)
 
 
 @contextlib.contextmanager

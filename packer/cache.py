@@ -1,7 +1,7 @@
 """What the cache keeps, all owners together: to be shown, pruned or verified.
 
-Owners describe their own parts (`layers.cache.Keeper`): layers, and each store that keeps something. What nobody has
-described is somebody else's: it is counted, and left alone.
+Owners describe their own parts (`layers.cache.Keeper`): layers, what makes disks start, and each store that keeps
+something. What nobody has described is somebody else's: it is counted, and left alone.
 """
 
 import os
@@ -14,6 +14,7 @@ from layers.errors import PackError
 from layers.output import said
 from layers.progress import Progress
 from packer import stores
+from packer.boot import known_modules
 
 LEFT_OVERS = "left-overs"
 FOREIGN = "not ocipack's"
@@ -44,7 +45,8 @@ class Cache:
     def kept(self) -> Iterator[Kept]:
         """All that may be removed."""
         modules = map(stores.store_module, stores.NAMES)
-        keepers = [blob.kept, *(module.kept for module in modules if isinstance(module, stores.KeepingModule))]
+        of_stores = (module.kept for module in modules if isinstance(module, stores.KeepingModule))
+        keepers = [blob.kept, known_modules.kept, *of_stores]
         for keeper in keepers:
             yield from keeper(self._root)
 

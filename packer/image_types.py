@@ -36,7 +36,7 @@ def options(declaration: Declaration, name: str, folder: str) -> Any:
     if kind.table != "disk":
         return _table(declaration, kind).options(folder)
     table = _table(declaration, kind)
-    image = table.applied(kind.base.image, kind.own.get("container"), has_layout=kind.has_layout)
+    image = table.applied(kind.base.image, kind.own.get("container"), folder, has_layout=kind.has_layout)
     return _disk_options(name, image)
 
 

@@ -98,7 +98,7 @@ def write(order: Order) -> DiskArtefact:
     options: Options = order.options
     workshop, image = order.workshop, image_of(options.image, order.system)
     with Reader() as reader:
-        plan = plan_disk(image, order.system, options.installer, reader, verify=workshop.verify)
+        plan = plan_disk(image, order.system, options.installer, reader, verify=workshop.verify, cache=order.cache)
         variables = _variables(image, plan)
         file_size = _write(order, image, plan, reader)
     more: dict[str, Any] = {"identity": str(plan.identity), "container": image.format}

@@ -78,28 +78,44 @@ def contents(image: Image, system: System, installed: Installed, reader: Reader,
     """
     mounts = _mounts(image.partitions, system.tree)
     tree, touched = _whole(image, system, installed.entries, mounts)
-    if any(partition.initializer for partition in image.partitions):
-        touched += [item.placed_path for item in _nar_items(system)]  # where they end, nobody knows
-    hashed = system.hashed_items(touched, reader) if verify and not image.shared_store else {}
+    touched += _handed_over(image, system, list(mounts))
+    if image.shared_store:
+        touched = list(installed.loaded)  # of items that are not on the disk themselves
+    hashed = system.hashed_items(touched, reader) if verify else {}
     by_mount = _split(tree, list(mounts))
-    found = []
-    for partition in image.partitions:
-        if partition.initializer:
-            found.append(Content(partition.initializer(tree, partition)))
-        elif partition.mount_point:
-            found.append(_content(_key(partition, system.tree), by_mount, tree, hashed))
-        else:
-            found.append(Content())
-    return found
+    return [_content(partition, system, tree, by_mount, hashed) for partition in image.partitions]
+
+
+def _handed_over(image: Image, system: System, mounts: Sequence[bytes]) -> list[bytes]:
+    """Where items are that initializers get: nobody knows what becomes of them."""
+    given = {_key(each, system.tree) for each in image.partitions if each.initializer and each.mount_point}
+    places = [item.placed_path for item in _nar_items(system)] if given else []
+    holder = _Holder(mounts)
+    return [place for place in places if holder.of(place) in given]
 
 
 def _content(
+    partition: Partition,
+    system: System,
+    tree: Tree,
+    by_mount: Mapping[bytes, Mapping[bytes, Entry]],
+    hashed: Mapping[bytes, NarItem],
+) -> Content:
+    content = Content()
+    if partition.mount_point:
+        content = _mounted(_key(partition, system.tree), by_mount, tree, hashed)
+    if partition.initializer:
+        return Content(partition.initializer.fill(content.tree), content.root)
+    return content
+
+
+def _mounted(
     mount: bytes, by_mount: Mapping[bytes, Mapping[bytes, Entry]], tree: Tree, hashed: Mapping[bytes, NarItem]
 ) -> Content:
     folder = tree.get(mount)
     start = len(mount) + 1 if mount else 0
     holder = _Holder(list(by_mount))
-    items = {place[start:]: item for place, item in hashed.items() if holder.of(place) == mount}
+    items = {place[start:]: item for place, item in hashed.items() if holder.of(place) == mount and place in tree}
     root = folder.meta if isinstance(folder, Directory) else FOLDER
     return Content(Tree(by_mount[mount]), root, items)
 

@@ -15,7 +15,7 @@ from formats.container_image import canonical_json
 from formats.disk.file_systems import uuid_text
 from formats.identifiers import derived_uuid
 from formats.identity import root_facts
-from formats.image import Image, Partition
+from formats.image import Image, Initializer, Partition
 from formats.partition import Disk, mbr
 from formats.platform import Platform
 from formats.system import System
@@ -34,6 +34,8 @@ def _facts(value: Any) -> Any:
     """A record as JSON takes it."""
     if isinstance(value, Platform):
         return value.name
+    if isinstance(value, Initializer):
+        return str(value.identity)
     if is_dataclass(value):
         names = (field.name for field in fields(value) if field.name not in _NOT_NAMING)
         return {name: _facts(getattr(value, name)) for name in names}
@@ -41,8 +43,6 @@ def _facts(value: Any) -> Any:
         return sorted(value)
     if isinstance(value, tuple):
         return [_facts(below) for below in value]
-    if callable(value):
-        return f"{value.__module__}.{value.__qualname__}"
     return str(value) if isinstance(value, UUID) else value
 
 

@@ -79,7 +79,9 @@ class DiskPlan:
         return itertools.chain.from_iterable(make(number, count, reader) for _, make in self.segments)
 
 
-def plan_disk(image: Image, system: System, installer: Installer | None, reader: Reader, *, verify: bool) -> DiskPlan:
+def plan_disk(
+    image: Image, system: System, installer: Installer | None, reader: Reader, *, verify: bool, cache: str = ""
+) -> DiskPlan:
     """Decide where everything goes.
 
     Args:
@@ -88,6 +90,7 @@ def plan_disk(image: Image, system: System, installer: Installer | None, reader:
         installer: makes it start, if anybody does.
         reader: looks at the contents.
         verify: whether items are compared with what their store has hashed.
+        cache: folder of the cache, for the installer; empty: it keeps nothing.
 
     Raises:
         InputError: partitions do not fit to each other, to the disk, or to what they shall hold.
@@ -97,7 +100,7 @@ def plan_disk(image: Image, system: System, installer: Installer | None, reader:
     table = table_of(image)
     identity = disk_identity(image, system)
     known = volumes(image, identity)
-    layout = Layout(system, image, known, _gap(image))
+    layout = Layout(system, image, known, _gap(image), cache)
     installed = installer.install(layout, reader) if installer else Installed()
     parts = contents(image, system, installed, reader, verify=verify)
     prepared = [
@@ -153,8 +156,8 @@ def _prepared(
     partition = volume.partition
     with naming(partition, number):
         known = file_system(partition, file_system_volume(partition, identity, number, epoch, content.root))
-        if known is None and partition.mount_point:
-            raise InputError("it has no file system, and cannot be mounted")
+        if known is None and (partition.mount_point or partition.initializer):
+            raise InputError("it has no file system, and can neither be mounted nor hold files")
         return known.prepare(content.tree, reader) if known else None
 
 

@@ -206,6 +206,7 @@ start() {
         mkdir -p "/root/$folder" 2>/dev/null
         mount -o move "/$folder" "/root/$folder" || fail "the root file system $root has no folder /$folder"
     done
+    export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin # a script may be the init
     exec switch_root /root "$init" "$@"
 }
 
@@ -214,7 +215,10 @@ mount -t sysfs -o nosuid,noexec,nodev sysfs /sys
 mount -t devtmpfs -o nosuid,mode=0755 devtmpfs /dev
 mount -t tmpfs -o nosuid,nodev,mode=0755 tmpfs /run
 read_arguments
-while read -r module; do
+while read -r module needed; do
+    for other in $needed; do
+        [ -e "/sys/module/$other" ] || continue 2 # the kernel would complain of each symbol
+    done
     insmod "/lib/modules/$module.ko" 2>/dev/null # most machines lack most devices, and some features of processors
 done </etc/modules
 wait_for_root

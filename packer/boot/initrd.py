@@ -2,7 +2,7 @@
 
     /init             init.sh, the same in every image
     /bin/busybox      static, of the image; it is the shell and all commands
-    /etc/modules      the kernel modules to load, in this order
+    /etc/modules      the kernel modules to load, in this order, each with those without which it cannot be
     /lib/modules/     these modules, not compressed
 
 Which modules there are depends on what the root needs, and not on the machine that packs: the drivers of the disks that
@@ -74,7 +74,8 @@ def initrd(
 def _entries(busybox: File, modules: Sequence[Module], reader: Reader) -> Iterator[Entry]:
     """All of it, modules one at a time: compressed ones are in memory as long as they are read."""
     script = resources.files(__package__).joinpath("init.sh").read_bytes()
-    names = "".join(f"{module.name}\n" for module in modules)
+    there = {module.name for module in modules}
+    names = "".join(" ".join([module.name, *filter(there.__contains__, module.depends)]) + "\n" for module in modules)
     yield Directory(b"bin")
     yield File(b"bin/busybox", busybox.content, PROGRAM)
     yield Directory(b"dev")

@@ -10,8 +10,9 @@ from layers.reader import Reader
 from packer.boot import depmod, fstab, hurd
 from packer.boot.initrd import initrd
 from packer.boot.kernel import Kernel, device_trees, kernels, missing, root_volume
+from packer.boot.known_modules import known_modules
 from packer.boot.loaders import loader
-from packer.boot.modules import Modules, read_modules
+from packer.boot.modules import Modules
 
 #: Where an initrd mounts what the kernel shows of itself, while nobody can write to the root.
 _MOUNT_POINTS = (b"dev", b"proc", b"run", b"sys")
@@ -36,7 +37,7 @@ class BootInstaller:
         if starting and not found:
             raise missing(layout)
         installed = starting.install(layout, found, reader) if starting else Installed()
-        loaded = {file.path for kernel in found for file in (kernel.file, kernel.initrd) if file}
+        loaded = {file.path for kernel in found for file in kernel.files}
         return replace(installed, entries=(*made, *installed.entries), loaded=frozenset(loaded))
 
 
@@ -62,7 +63,7 @@ def _with_initrds(layout: Layout, found: Sequence[Kernel], reader: Reader) -> tu
     started: list[Kernel] = []
     made: list[Entry] = []
     for kernel in found:
-        modules = read_modules(layout.system.tree, kernel.version, reader)
+        modules = known_modules(layout, kernel.version, reader)
         image = _initrd(layout, kernel, modules, reader)
         started.append(replace(kernel, initrd=image))
         made.append(image)

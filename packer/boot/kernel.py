@@ -10,8 +10,8 @@ Who made the root decides how it starts:
 """
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import cmp_to_key
 
 from formats.boot import Layout, Volume
@@ -60,6 +60,17 @@ class Kernel:
     initrd: File | None
     arguments: tuple[str, ...]
     modules: tuple[MultibootModule, ...] = ()
+
+    @property
+    def files(self) -> tuple[File, ...]:
+        """All that a boot loader reads of it."""
+        return (self.file, *([self.initrd] if self.initrd else []), *(module.file for module in self.modules))
+
+    def with_files(self, changed: Callable[[File], File]) -> "Kernel":
+        """The kernel with other files in the place of each of these."""
+        modules = tuple(replace(module, file=changed(module.file)) for module in self.modules)
+        initrd = changed(self.initrd) if self.initrd else None
+        return replace(self, file=changed(self.file), initrd=initrd, modules=modules)
 
     @property
     def is_debian(self) -> bool:

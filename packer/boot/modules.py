@@ -19,7 +19,16 @@ from packer.boot.elf import read_elf
 
 _COMPRESSIONS = {".ko": "none", ".ko.gz": "gzip", ".ko.xz": "xz", ".ko.zst": "zstd"}
 _EXPORTED = "__ksymtab_"  # before the name of a symbol that other modules may use (include/linux/export.h)
+_NOTHING: Mapping[str, "Said"] = {}
 _LARGEST = 64 << 20  # bytes of a module; amdgpu, the largest of Debian's, has 20 MB
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a module says of itself: see `Module`, which has both."""
+
+    info: tuple[tuple[str, str], ...]
+    symbols: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,25 +141,33 @@ def module_name(file_name: str) -> str:
     return file_name.replace("-", "_")
 
 
-def read_modules(tree: Tree, version: str, reader: Reader) -> Modules:
+def module_folder(tree: Tree, version: str) -> bytes:
+    """Where a kernel's modules are."""
+    return tree.real(b"lib/modules/" + os.fsencode(version))
+
+
+def read_modules(tree: Tree, version: str, reader: Reader, known: Mapping[str, Said] = _NOTHING) -> Modules:
     """Read what a kernel's modules say of themselves.
 
     Args:
         tree: the root file system.
         version: of the kernel.
         reader: reads them.
+        known: what modules say that need not be read, by their paths.
 
     Raises:
         PackError: a module cannot be read, or is none.
     """
-    folder = tree.real(b"lib/modules/" + os.fsencode(version))
+    folder = module_folder(tree, version)
     modules = []
     for entry in tree.below(folder):
         name, extension = _split(os.fsdecode(os.path.basename(entry.path)))
         file = tree.follow(entry.path) if extension in _COMPRESSIONS else None
         if isinstance(file, File):
             path = os.fsdecode(entry.path[len(folder) + 1 :])
-            modules.append(_read(module_name(name), path, file.content, reader))
+            unread = Module(module_name(name), path, file.content, (), ())
+            said = known.get(path) or _read(unread, reader)
+            modules.append(replace(unread, info=said.info, symbols=said.symbols))
     lines = text(tree, folder + b"/modules.builtin", reader).splitlines()
     built_in = frozenset(module_name(_split(os.path.basename(line))[0]) for line in lines)
     return Modules(version, folder, tuple(sorted(modules, key=lambda module: module.path)), built_in)
@@ -167,9 +184,8 @@ def _split(file_name: str) -> tuple[str, str]:
     return name, dot + extension
 
 
-def _read(name: str, path: str, file: Content, reader: Reader) -> Module:
-    unread = Module(name, path, file, (), ())
-    sections = read_elf(unread.content(reader), reader, f"the module {path}").sections
+def _read(unread: Module, reader: Reader) -> Said:
+    sections = read_elf(unread.content(reader), reader, f"the module {unread.path}").sections
     info = []
     for line in reader.read(sections.get(".modinfo", Data(b""))).split(b"\0"):
         key, separator, value = line.decode("latin-1").partition("=")
@@ -177,4 +193,4 @@ def _read(name: str, path: str, file: Content, reader: Reader) -> Module:
             info.append((key, value))
     names = reader.read(sections.get(".strtab", Data(b""))).decode("latin-1").split("\0")
     symbols = {name.removeprefix(_EXPORTED) for name in names if name.startswith(_EXPORTED)}
-    return replace(unread, info=tuple(info), symbols=tuple(sorted(symbols)))
+    return Said(tuple(info), tuple(sorted(symbols)))

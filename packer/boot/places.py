@@ -4,7 +4,9 @@ import os
 from collections.abc import Sequence
 
 from formats.boot import Layout, Volume
+from layers.entry import parents
 from layers.errors import InputError
+from layers.item import NarItem
 from layers.tree import Tree
 
 
@@ -28,6 +30,15 @@ def place(layout: Layout, path: bytes) -> tuple[Volume, str]:
         raise InputError(f"/{os.fsdecode(path)} is in no partition", hint='One needs mount-point = "/".')
     start, volume = found
     return volume, "/" + os.fsdecode(path[start:].lstrip(b"/"))
+
+
+def is_on_disk(layout: Layout, path: bytes) -> bool:
+    """Whether the disk has what is at a path: what is in a store that the host shares is not there."""
+    if not layout.image.shared_store:
+        return True
+    system = layout.system
+    items = {item.placed_path for item in system.closure if isinstance(item, NarItem)}
+    return path not in items and not any(above in items for above in parents(path))
 
 
 def find(tree: Tree, names: Sequence[str]) -> bytes | None:

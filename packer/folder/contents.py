@@ -74,6 +74,17 @@ class ContentDigests:
         return {key[:2]: digest for key, digest in digests.items()}
 
 
+def read_digests(files: Iterable[Found], progress: Progress) -> dict[tuple[int, int], Digest]:
+    """The digests of regular files, by inode, all of which are read now.
+
+    Raises:
+        ChangedError: a file is written to meanwhile.
+        PackError: a file cannot be read.
+    """
+    by_key = {_key(found.status): found for found in files}
+    return {key[:2]: digest for key, digest in _read(list(by_key.values()), progress).items()}
+
+
 def kept(folder: CacheFolder) -> Iterator[Kept]:
     """The lists of a folder of the cache; see `layers.cache.Keeper`."""
     for found in folder.found():

@@ -48,8 +48,12 @@ class Found:
         return self.status.st_dev, self.status.st_ino
 
 
-def scan(folder: str) -> Iterator[Found]:
+def scan(folder: str, key: str = "store.path") -> Iterator[Found]:
     """Everything below a folder, in no order worth mentioning.
+
+    Args:
+        folder: its path.
+        key: of os.toml, that names it.
 
     Raises:
         MissingFolderError: there is no such folder.
@@ -60,9 +64,9 @@ def scan(folder: str) -> Iterator[Found]:
     try:
         top = os.stat(folder)
     except OSError as error:
-        raise MissingFolderError(f"store.path: cannot read {folder}: {said(error)}") from error
+        raise MissingFolderError(f"{key}: cannot read {folder}: {said(error)}") from error
     if not stat.S_ISDIR(top.st_mode):
-        raise MissingFolderError(f"store.path: {folder} is no folder")
+        raise MissingFolderError(f"{key}: {folder} is no folder")
     scanner = _Scanner(os.fsencode(folder), kept=top.st_uid == 0)
     waiting = [b""]
     while waiting:

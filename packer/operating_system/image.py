@@ -63,6 +63,11 @@ class Image:
         """Whether dpkg looks after it."""
         return self.follow("/var/lib/dpkg/status") is not None
 
+    def is_linked(self, path: str) -> bool:
+        """Whether systemd puts a link of Debian's in the place of a file at each start (tmpfiles.d(5), `L+`)."""
+        rules = (line.split() for line in self.text("/usr/lib/tmpfiles.d/debian.conf").splitlines())
+        return any(rule[:2] == ["L+", path] for rule in rules)
+
     def with_entries(self, entries: Iterable[Entry]) -> "Image":
         """The image with more in it."""
         added = {path: replace(entry, path=path) for entry in entries if (path := self.tree.real(entry.path))}

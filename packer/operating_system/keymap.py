@@ -1,5 +1,7 @@
 """The keyboard of the console: /etc/vconsole.conf (systemd), and /etc/default/keyboard (keyboard(5), Debian).
 
+Since Debian 13, the first one is a link to the second one, which has both words for it.
+
 Debian names keyboards as X does, by layout and variant; systemd's table kbd-model-map says what they are called there.
 """
 
@@ -7,9 +9,10 @@ import os
 import re
 from collections.abc import Iterator
 
-from layers.entry import Data, Entry, File
+from layers.entry import Data, Entry, File, Symlink
 from packer.operating_system.image import Image, suggestion
 
+_CONSOLE = b"etc/vconsole.conf"
 _MODELS = b"usr/share/systemd/kbd-model-map"
 _MAPS = (b"usr/share/keymaps", b"usr/share/kbd/keymaps", b"usr/lib/kbd/keymaps")
 _LAYOUTS = b"usr/share/X11/xkb/symbols"
@@ -33,11 +36,13 @@ def entries(keymap: str | None, image: Image) -> Iterator[Entry]:
     if names and keymap not in names:
         image.wrong("os.keymap", f"there is no keymap {keymap!r} in the image", suggestion(keymap, names))
         return
-    yield File(b"etc/vconsole.conf", Data(f"KEYMAP={keymap}\n".encode()))
+    console = f"KEYMAP={keymap}\n"
+    in_one = image.is_linked("/etc/vconsole.conf")
+    yield Symlink(_CONSOLE, b"default/keyboard") if in_one else File(_CONSOLE, Data(console.encode()))
     if image.is_debian():
         layout, model, variant, options = models.get(keymap) or _model(keymap)
         text = _KEYBOARD.format(layout=layout, model=model, variant=variant, options=options)
-        yield File(b"etc/default/keyboard", Data(text.encode()))
+        yield File(b"etc/default/keyboard", Data((text + (console if in_one else "")).encode()))
 
 
 def _model(keymap: str) -> tuple[str, str, str, str]:

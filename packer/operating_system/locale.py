@@ -1,4 +1,7 @@
-"""The locale: LANG in /etc/locale.conf (locale.conf(5)), on Debian a link to /etc/default/locale, which PAM reads.
+"""The locale: LANG in /etc/locale.conf (locale.conf(5)).
+
+PAM of Debian reads /etc/default/locale: up to Debian 12 that is the file, and the other one a link to it; since Debian
+13 it is the other way round.
 
 The C library finds a locale as a folder below /usr/lib/locale, or in the archive that is there:
 
@@ -41,7 +44,10 @@ def entries(locale: str | None, image: Image) -> Iterator[Entry]:
         image.wrong("os.locale", f"there is no locale {locale!r} in the image", hint)
         return
     text = Data(f"LANG={locale}\n".encode())
-    if image.is_debian():
+    if image.is_linked("/etc/default/locale"):
+        yield File(b"etc/locale.conf", text)
+        yield Symlink(b"etc/default/locale", b"../locale.conf")
+    elif image.is_debian():
         yield File(b"etc/default/locale", text)
         yield Symlink(b"etc/locale.conf", b"default/locale")
     else:

@@ -122,18 +122,19 @@ additional-space = "2 GiB"
         if table.get("store-only") and table.get("bootloader") not in (None, "none"):
             yield failure(mistake("a store alone has nothing to start", hint="leave it out"), "bootloader")
 
-    def applied(self, made: Image, container: str | None, *, has_layout: bool) -> Image:
+    def applied(self, made: Image, container: str | None, folder: str, *, has_layout: bool) -> Image:
         """The image of a type, with what the table says instead.
 
         Args:
             made: the image.
             container: the one that the type is in, if it is not the image's.
+            folder: of os.toml.
             has_layout: whether its partitions are those of `partition-table`, and `container` is for it.
 
         Raises:
-            InputError: the layout leaves no room for a partition.
+            InputError: the layout leaves no room for a partition, or a folder that one shall hold is not there.
         """
-        made = self._laid_out(made, has_layout=has_layout)
+        made = self._laid_out(made, folder, has_layout=has_layout)
         changes: dict[str, Any] = {
             "format": container or (self.container if has_layout else None),
             "additional_space": self.additional_space,
@@ -148,9 +149,12 @@ additional-space = "2 GiB"
         made = replace(made, **{key: value for key, value in changes.items() if value is not None})
         return replace(made, partitions=tuple(map(self._changed, made.partitions)))
 
-    def _laid_out(self, made: Image, *, has_layout: bool) -> Image:
+    def _laid_out(self, made: Image, folder: str, *, has_layout: bool) -> Image:
         if self.partitions is not None:
-            partitions = tuple(partition.partition() for partition in self.partitions)
+            partitions = tuple(
+                partition.partition(folder, f"disk.partitions[{place}]")
+                for place, partition in enumerate(self.partitions)
+            )
             table = (self.partition_table or "gpt") if has_layout else made.partition_table_type
             return replace(made, partitions=partitions, partition_table_type=table, additional_space=None)
         if has_layout:

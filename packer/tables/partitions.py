@@ -1,5 +1,6 @@
 """Partitions: what `partitions` of `[disk]` declares."""
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar
@@ -10,8 +11,10 @@ from pydantic.dataclasses import dataclass
 from pydantic_core import InitErrorDetails
 
 from formats import image
+from layers.errors import InputError
 from packer import forms
 from packer.document import quoted
+from packer.folder.initializer import FolderInitializer
 from packer.record import Record, failure, mistake, settings
 
 _FLAGS = (image.BOOT, image.ESP, image.BIOS_GRUB, image.BLS_BOOT)
@@ -44,6 +47,7 @@ mount-point = "/"
 [[disk.partitions]]
 label = "data"
 size = "2 GiB"
+source = "data"
 mount-point = "/srv"
 mount-options = ["noatime"]
 """
@@ -82,6 +86,13 @@ mount-options = ["noatime"]
     mount_options: tuple[Annotated[str, forms.MOUNT_OPTION], ...] = Field(
         default=(), description="Options of mount(8) in /etc/fstab; those that are usual without this key."
     )
+    source: Annotated[str, forms.NOT_EMPTY] | None = Field(
+        default=None,
+        description="A folder of this machine: what is in it is in the partition, over what the system has below the "
+        "mount point, if there is one. A relative path starts at the folder of os.toml. All is root's, and has the "
+        "permissions 0755 or 0644, by whether a file may be executed.",
+        examples=["firmware"],
+    )
 
     @classmethod
     def cross_checks(cls, table: Mapping[str, Any]) -> Iterable[InitErrorDetails]:
@@ -94,9 +105,19 @@ mount-options = ["noatime"]
                 yield failure(mistake(f"{quoted(uuid)} is no UUID of {kind}", hint=f"it looks like {form}"), "uuid")
         if kind in ("swap", image.UNFORMATTED) and table.get("mount-point"):
             yield failure(mistake(f"{kind} cannot be mounted", hint="leave it out"), "mount-point")
+        if kind in ("swap", image.UNFORMATTED) and table.get("source"):
+            yield failure(mistake(f"{kind} holds no files", hint="leave it out"), "source")
 
-    def partition(self) -> image.Partition:
-        """The partition as formats know it."""
+    def partition(self, folder: str, key: str) -> image.Partition:
+        """The partition as formats know it.
+
+        Args:
+            folder: of os.toml.
+            key: of os.toml, that names it.
+
+        Raises:
+            InputError: the folder that it holds is not there.
+        """
         return image.Partition(
             label=self.label,
             size=None if self.size == "guess" else self.size,  # type: ignore[arg-type]  # no other word
@@ -109,4 +130,15 @@ mount-options = ["noatime"]
             type=UUID(self.type) if self.type else None,
             mount_point=self.mount_point,
             mount_options=self.mount_options,
+            initializer=_initializer(self.source, folder, f"{key}.source"),
         )
+
+
+def _initializer(source: str | None, folder: str, key: str) -> FolderInitializer | None:
+    if source is None:
+        return None
+    place = os.path.normpath(os.path.join(folder, source))
+    if not os.path.isdir(place):
+        hint = "A relative path starts at the folder of os.toml."
+        raise InputError(f"{key}: there is no folder {place}", hint=hint)
+    return FolderInitializer(place, key)

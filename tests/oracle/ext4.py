@@ -43,6 +43,12 @@ def debugfs(volume: Path, request: str) -> str:
     return subprocess.run(["debugfs", "-R", request, volume], capture_output=True, text=True, check=True).stdout
 
 
+def names(volume: Path) -> set[str]:
+    """What is in the root folder, but for what mke2fs makes there, too."""
+    fields = (line.split("/") for line in debugfs(volume, "ls -p /").splitlines() if line)
+    return {found[5] for found in fields} - {".", "..", "lost+found"}
+
+
 def by_grub(volume: Path, path: str) -> bytes:
     """The content of a file, as GRUB reads it."""
     return subprocess.run(["grub-fstest", volume, "cat", path], capture_output=True, check=True).stdout

@@ -11,7 +11,8 @@ import pytest
 from packer.cli import run
 from tests.oracle import containers
 from tests.oracle import partitions as tables
-from tests.oracle.ext4 import complaints
+from tests.oracle.ext4 import complaints, debugfs, names
+from tests.oracle.fat import by_grub
 from tests.support.command_line import OCIPACK, Workplace, workplace
 from tests.support.images import partitions
 from tests.support.processes import as_nobody, public_folder
@@ -33,6 +34,7 @@ file-system = "vfat"
 size = "4 MiB"
 flags = ["esp"]
 mount-point = "/boot/efi"
+source = "firmware"
 [[disk.partitions]]
 label = "swap"
 file-system = "swap"
@@ -42,6 +44,7 @@ label = "data"
 file-system = "ext2"
 size = "2 MiB"
 mount-point = "/srv"
+source = "data"
 [[disk.partitions]]
 label = "root"
 mount-point = "/"
@@ -54,6 +57,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     folder = tmp_path_factory.mktemp("disks")
     made = workplace(folder)
     made.declare(_DISK)
+    for name in ("firmware/overlays/a.txt", "data/a.txt"):
+        (made.folder / name).parent.mkdir(parents=True)
+        (made.folder / name).write_text(f"the text {name}\n")
     for path in (folder, *folder.parents):
         if path.is_relative_to("/tmp") and path != Path("/tmp"):
             path.chmod(0o755)
@@ -75,9 +81,12 @@ def _digest(path: Path) -> str:
 
 def test_it_is_a_disk_of_four_partitions(raw: Path) -> None:
     assert not tables.complaints(raw)
-    _, _, data, root = partitions(raw)
+    esp, _, data, root = partitions(raw)
     assert not complaints(data)
     assert not complaints(root)
+    assert (names(data), names(root) & {"a.txt", "overlays"}) == ({"a.txt"}, set())
+    assert debugfs(data, "cat a.txt") == "the text data/a.txt\n"
+    assert by_grub(esp, "/overlays/a.txt") == b"the text firmware/overlays/a.txt\n"
 
 
 @pytest.mark.parametrize(

@@ -179,6 +179,7 @@ def test_types_inherit() -> None:
         ('[disk]\npartitions = [{ mount-point = "/" }, { mount-point = "/" }]', "disk.partitions[1].mount-point: '/'"),
         ('[disk]\npartitions = [{ mount-point = "/", flags = ["bot"] }]', "disk.partitions[0].flags[0]: there is no"),
         ('[disk]\npartitions = [{ mount-point = "/", file-system = "swap" }]', "swap cannot be mounted"),
+        ('[disk]\npartitions = [{ mount-point = "/" }, { file-system = "swap", source = "x" }]', "swap holds no files"),
         ('[disk]\npartitions = [{ mount-point = "/", uuid = "1a2b-3c4d" }]', "'1a2b-3c4d' is no UUID of ext4"),
         ('[disk]\ncontainer = "ova"', "disk.container: there is no container 'ova'"),
         ('[disk]\nbootloader = "lilo"', "disk.bootloader: there is no boot loader 'lilo'"),

@@ -36,3 +36,9 @@ class Nix:
         done = subprocess.run(command, env=environment, input=stdin, capture_output=True, text=True, check=False)
         assert done.returncode == code, done.stderr
         return done.stdout
+
+
+def nar_hash(path: Path) -> str:
+    """The digest of what is at a path, as Nix and Guix hash it; hexadecimal."""
+    done = subprocess.run(["nix-hash", "--type", "sha256", path], check=True, capture_output=True, text=True)
+    return done.stdout.strip()

@@ -1,10 +1,15 @@
 """A small system of Debian's packages that boots: a kernel, busybox, boot loaders, and an init that tells of itself."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from formats.system import System
+from layers.entry import File
 from layers.progress import NoProgress
+from layers.reader import Reader
+from packer.boot.initrd import initrd
+from packer.boot.modules import read_modules
 from packer.build import Settings, produce
 from packer.config import parse
 
@@ -17,6 +22,7 @@ _PACKAGES = (
 )  # fmt: skip
 
 # Counts its starts in a file of the root, as far as that can be written to.
+# On other disks, file systems are mounted and grown.
 _INIT = f"""\
 $b mount -o remount,rw / 2>/dev/null
 echo x >>/starts
@@ -29,14 +35,26 @@ efi=/sys/firmware/efi
 echo "firmware: $([ -d $efi ] && echo UEFI $($b cat $efi/fw_platform_size) || echo BIOS)"
 echo "checked: $([ -e /run/initramfs/fsck-root ] && echo yes || echo no)"
 echo "driver: $($b modprobe virtio_net && echo loaded)"
-echo "{END}"
-$b poweroff -f
+for disk in vdb vdc vdd vde vdf; do
+    [ -b /dev/$disk ] || break
+    $b mkdir -p /mnt
+    $b mount -t ext4 /dev/$disk /mnt
+    resize2fs /dev/$disk
+    echo "$disk: $($b sha256sum /mnt/file)"
+    echo more >/mnt/more
+    $b umount /mnt
+done
 """
 
 
-def init(*before: str) -> str:
-    """A script that tells of the system and powers it off, with `$b` for busybox, after some lines."""
-    return "".join(f"{line}\n" for line in before) + _INIT
+def init(*before: str, more: str = "") -> str:
+    """A script that tells of the system and powers it off, with `$b` for busybox.
+
+    Args:
+        before: its first lines.
+        more: lines that tell more.
+    """
+    return "".join(f"{line}\n" for line in before) + _INIT + more + f'echo "{END}"\n$b poweroff -f\n'
 
 
 _DECLARATION = f"""\
@@ -71,3 +89,43 @@ def produced(declaration: str, folder: Path) -> System:
     )
     (production,) = produce(parse(declaration, "os.toml"), settings)
     return production.system
+
+
+@dataclass(frozen=True, slots=True)
+class BootFiles:
+    """What a system of another store starts with.
+
+    Attributes:
+        kernel, initrd, busybox, systemd_boot: contents of files.
+        grub: those of GRUB for a BIOS, by their names.
+    """
+
+    kernel: bytes
+    initrd: bytes
+    busybox: bytes
+    systemd_boot: bytes
+    grub: dict[str, bytes]
+
+
+def boot_files(debian: System) -> BootFiles:
+    """Files of the small system, and an initrd for a root of ext4."""
+    tree = debian.tree
+    (kernel,) = (entry for entry in tree.below(b"boot") if b"vmlinuz-" in entry.path)
+    with Reader() as reader:
+
+        def content(path: bytes) -> bytes:
+            entry = tree.follow(path)
+            assert isinstance(entry, File)
+            return reader.read(entry.content)
+
+        modules = read_modules(tree, kernel.path.partition(b"-")[2].decode(), reader)
+        return BootFiles(
+            kernel=content(kernel.path),
+            initrd=initrd(modules, tree, reader, file_system="ext4", volatile=False, epoch=1),
+            busybox=content(b"usr/bin/busybox"),
+            systemd_boot=content(b"usr/lib/systemd/boot/efi/systemd-bootx64.efi"),
+            grub={
+                os.fsdecode(os.path.basename(entry.path)): content(entry.path)
+                for entry in tree.below(b"usr/lib/grub/i386-pc")
+            },
+        )

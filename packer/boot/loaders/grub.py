@@ -5,8 +5,11 @@ partition; it finds the file system with grub.cfg by its UUID. For UEFI there is
 have, with all modules in it; it looks for /EFI/debian/grub.cfg on its own partition, which leads to the other one.
 """
 
+import os
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import chain
 
 from formats.boot import Embedded, Installed, Layout, Volume
 from formats.image import BIOS_GRUB, ESP, ISO9660
@@ -17,7 +20,7 @@ from packer.boot import firmware
 from packer.boot.grub_core import GrubFiles, core_image, on_cd, on_disk
 from packer.boot.kernel import Kernel
 from packer.boot.loaders import systemd_boot
-from packer.boot.places import find, place
+from packer.boot.places import find, is_on_disk, place
 
 _MENU = b"boot/grub/grub.cfg"
 _BIOS_FILES = "lib/grub/i386-pc"
@@ -43,6 +46,7 @@ _MULTIBOOT_MODULES = ("multiboot",)
 #: Where the program for UEFI looks for its menu.
 _UEFI_MENU = "EFI/debian/grub.cfg"
 
+_UNSAFE = re.compile(r"[^A-Za-z0-9+._-]")  # in names of folders
 _PLAIN = re.compile(r"[A-Za-z0-9_./:=,@%+-]+")
 _SERIAL = re.compile(r"console=ttyS(\d)(?:,(\d+))?")
 _SPEED = "115200"
@@ -64,9 +68,11 @@ def install(layout: Layout, kernels: Sequence[Kernel], reader: Reader) -> Instal
             "GRUB has no place on this disk",
             hint="It needs an EFI system partition, a BIOS boot partition, or room before the first partition.",
         )
+    kernels, copies = zip(*(_copied(layout, kernel) for kernel in kernels), strict=True)
     holder, path = place(layout, _MENU)
     prefix, search = path.rpartition("/")[0], holder.file_system_uuid
-    entries: list[Entry] = [File(_MENU, Data(_menu(layout, kernels).encode(errors="surrogateescape")))]
+    menu = Data(_menu(layout, kernels).encode(errors="surrogateescape"))
+    entries: list[Entry] = [*chain.from_iterable(copies), File(_MENU, menu)]
     commands = (f"search --no-floppy --fs-uuid --set=root {search}", f"set prefix=($root){prefix}")
     uefi = _uefi(layout, esp, commands, kernels, reader) if esp else Installed()
     entries += uefi.entries
@@ -99,6 +105,20 @@ def _uefi(layout: Layout, esp: Volume, commands: Sequence[str], kernels: Sequenc
     if _is_iso(layout):  # on a CD, GRUB looks for it in the root
         entries.append(File(_UEFI_MENU.encode(), lead))
     return Installed(tuple(entries), efi_variables=firmware.starts(esp, program, "GRUB"))
+
+
+def _copied(layout: Layout, kernel: Kernel) -> tuple[Kernel, list[File]]:
+    """The kernel with files that are on the disk, and copies in /boot of those that are in a store of the host."""
+    folder = b"boot/" + os.fsencode(_UNSAFE.sub("_", kernel.version)) + b"/"
+    copies: list[File] = []
+
+    def moved(file: File) -> File:
+        if is_on_disk(layout, file.path):
+            return file
+        copies.append(replace(file, path=folder + os.path.basename(file.path)))
+        return copies[-1]
+
+    return kernel.with_files(moved), copies
 
 
 def _uefi_program(layout: Layout) -> Content:

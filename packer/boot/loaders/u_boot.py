@@ -22,7 +22,7 @@ from layers.reader import Reader
 from layers.tree import Tree
 from packer.boot.elf import part
 from packer.boot.kernel import Kernel, device_trees
-from packer.boot.places import find, place
+from packer.boot.places import find, is_on_disk, place
 
 _MENU = b"boot/extlinux/extlinux.conf"
 _PLATFORMS = ("aarch64-linux", "armhf-linux", "riscv64-linux")
@@ -105,7 +105,7 @@ def _device_tree(tree: Tree, kernel: Kernel, board: Board | None) -> File | Dire
 
 
 class _Files:
-    """Where the menu finds files: in its own file system, to which those of others are copied.
+    """Where the menu finds files: in its own file system, to which those of others, and of a shared store, are copied.
 
     Args:
         layout: of the disk.
@@ -130,7 +130,7 @@ class _Files:
             folder: below /boot, if it has to be copied.
         """
         volume, path = place(self._layout, entry.path)
-        if volume == self._holder:
+        if volume == self._holder and is_on_disk(self._layout, entry.path):
             return path
         target = b"/".join((b"boot", folder.encode(), os.path.basename(entry.path)))
         self.copied += self._copies(entry, target)

@@ -2,7 +2,7 @@
 
 import os
 import tracemalloc
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -15,10 +15,11 @@ from formats.image import BIOS_GRUB, BOOT, UNFORMATTED, Image, Partition, image_
 from formats.image_types import EFI_DISK, MBR_DISK, layout
 from formats.system import System
 from layers.archive import STANDARD_OUTPUT
+from layers.digest import Digest
 from layers.entry import Data, Directory, Entry, File, Meta, Slice
 from layers.errors import InputError, PackError
 from layers.reader import Reader
-from layers.tree import overlay
+from layers.tree import Tree, overlay
 from layers.verify import CorruptError
 from tests.oracle import ext4
 from tests.support.entries import noise
@@ -27,6 +28,21 @@ from tests.support.images import partitions as extracted
 from tests.support.nar_items import nar_item
 from tests.support.processes import as_nobody, public_folder
 from tests.support.volumes import MIB
+
+
+@dataclass(frozen=True)
+class Marking:
+    """An initializer that adds a file."""
+
+    name: str = "mark"
+
+    @property
+    def identity(self) -> Digest:
+        return Digest.of(self.name.encode())
+
+    def fill(self, below: Tree) -> Tree:
+        return overlay(below, [File(self.name.encode(), Data(b"made"))])
+
 
 FILES: tuple[Entry, ...] = (Directory(b"boot/efi"), File(b"big", Data(noise(3 * MIB))))
 SYSTEM = of_entries(FILES)
@@ -107,6 +123,7 @@ def test_what_is_too_small_is_told_with_how_much_is_missing(image: Image, messag
         ((ROOT, replace(HOME, mount_point="/")), "mbr", "the partition 'root' and the partition 'home' are both m"),
         ((ROOT, replace(HOME, mount_point="/big")), "mbr", "the partition 'home' is mounted at /big, which is no f"),
         ((ROOT, Partition("x", MIB, file_system=UNFORMATTED, mount_point="/x")), "mbr", "the partition 'x': it has no"),
+        ((ROOT, Partition("x", MIB, file_system=UNFORMATTED, initializer=Marking())), "mbr", "the partition 'x': it h"),
         ((ROOT, Partition("x", MIB, file_system="vfat", file_system_options=("a",))), "mbr", "vfat has no options"),
         ((replace(ROOT, file_system_options=("quota",)),), "mbr", "the partition 'root': quota: no such feature"),
         ((ROOT,) * 5, "mbr", "both mounted"),
@@ -231,7 +248,9 @@ IMAGES = {
     "divided": Image(partitions=(ROOT, Partition("part", mount_point=f"/{STORE}/folder"))),
     "an item of its own": Image(partitions=(ROOT, Partition("part", mount_point=f"/{STORE}"))),
     "alone": replace(layout("none"), store_only=True),
-    "by an initializer": Image(partitions=(replace(ROOT, initializer=lambda tree, _: tree),)),
+    "by an initializer": Image(partitions=(replace(ROOT, initializer=Marking()),)),
+    "beside an initializer": Image(partitions=(ROOT, Partition("data", initializer=Marking()))),
+    "above an initializer": Image(partitions=(ROOT, Partition("data", mount_point="/srv", initializer=Marking()))),
 }
 
 
@@ -253,6 +272,27 @@ def test_items_are_compared_with_their_hashes(name: str, tmp_path: Path) -> None
     assert not (tmp_path / "damaged").exists()
 
 
+def test_an_initializer_fills_its_partition(tmp_path: Path) -> None:
+    """With what it makes of what is below the mount point, if there is one; the mount point keeps its permissions."""
+    of = of_entries([Directory(b"srv", Meta(0o750)), File(b"srv/kept", Data(b"kept")), File(b"other", Data(b""))])
+    data = Partition("data", mount_point="/srv", initializer=Marking())
+    image = Image(partitions=(ROOT, data, replace(data, label="more", mount_point="")))
+    made(tmp_path / "disk", of, image)
+    root, mounted, alone = extracted(tmp_path / "disk")
+    names = [ext4.names(volume) for volume in (root, mounted, alone)]
+    assert names == [{"srv", "other"}, {"kept", "mark"}, {"mark"}]
+    assert "Mode:  0750" in ext4.debugfs(mounted, "stat /")
+    assert not any(map(ext4.complaints, (root, mounted, alone)))
+
+
+def test_another_initializer_is_another_disk() -> None:
+    disks = {
+        plan(Image(partitions=(replace(ROOT, initializer=initializer),))).identity
+        for initializer in (None, Marking(), Marking(), Marking("other"))
+    }
+    assert len(disks) == 3
+
+
 def test_a_shared_store_is_not_on_the_disk(tmp_path: Path) -> None:
     made(tmp_path / "disk", of_items(ITEM), replace(MBR_DISK, shared_store=True))
     (volume,) = extracted(tmp_path / "disk")
@@ -260,6 +300,13 @@ def test_a_shared_store_is_not_on_the_disk(tmp_path: Path) -> None:
     assert "00000" not in ext4.debugfs(volume, "ls /nix/store")
     with pytest.raises(InputError, match="a store can be shared if it is Nix's or Guix's"):
         plan(replace(MBR_DISK, shared_store=True))
+
+
+def test_what_a_boot_loader_reads_of_a_shared_store_is_compared(tmp_path: Path) -> None:
+    shared, of = replace(MBR_DISK, shared_store=True), _damaged(of_items(ITEM))
+    plan(shared, of, FakeInstaller())
+    with pytest.raises(CorruptError):
+        plan(shared, of, FakeInstaller(loaded=frozenset({f"{STORE}/folder/more".encode()})))
 
 
 def test_a_store_alone_is_the_root_of_its_file_system(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -61,6 +62,14 @@ def test_there_are_mount_points(there: dict[str, str], missing: str) -> None:
 
 def test_it_is_the_same_every_time(bootable_debian: System) -> None:
     assert installed(EFI_DISK, bootable_debian).entries == installed(EFI_DISK, bootable_debian).entries
+
+
+def test_it_is_the_same_with_a_cache(bootable_debian: System, tmp_path: Path) -> None:
+    layout = replace(layout_of(EFI_DISK, bootable_debian), cache=str(tmp_path))
+    with Reader() as reader:
+        made = [BootInstaller().install(layout, reader).entries for _ in range(2)]
+    assert made == [installed(EFI_DISK, bootable_debian).entries] * 2
+    assert list(tmp_path.glob("kernel-modules/*"))
 
 
 def test_tables_of_modules_that_are_there_stay(bootable_debian: System) -> None:

@@ -10,6 +10,10 @@ from layers.entry import PROGRAM, Data, Entry, File, Slice, Symlink
 from tests.support.operating_systems import mistakes, written
 
 DEBIAN = {"var/lib/dpkg/status": ""}
+DEBIAN_13 = {
+    **DEBIAN,
+    "usr/lib/tmpfiles.d/debian.conf": "L+ /etc/default/locale - - - - ../locale.conf\nL+ /etc/vconsole.conf - -\n",
+}
 ZONE = b"TZif2" + bytes(39)
 ZONES: dict[str, str | bytes | Entry] = {
     "usr/share/zoneinfo/Etc/UTC": ZONE,
@@ -73,6 +77,10 @@ def test_locale(locale: str) -> None:
         "etc/default/locale": text,
         "etc/locale.conf": "-> default/locale",
     }
+    assert written(f'locale = "{locale}"', {**LOCALES, **DEBIAN_13}) == {
+        "etc/locale.conf": text,
+        "etc/default/locale": "-> ../locale.conf",
+    }
 
 
 @pytest.mark.parametrize(
@@ -133,6 +141,10 @@ def test_keymap(keymap: str, files: dict[str, str | bytes | Entry], keyboard: tu
     names = ("XKBMODEL", "XKBLAYOUT", "XKBVARIANT", "XKBOPTIONS")
     text = "".join(f'{name}="{value}"\n' for name, value in zip(names, keyboard, strict=True)) + 'BACKSPACE="guess"\n'
     assert written(f'keymap = "{keymap}"', {**files, **DEBIAN}) == {**console, "etc/default/keyboard": text}
+    assert written(f'keymap = "{keymap}"', {**files, **DEBIAN_13}) == {
+        "etc/vconsole.conf": "-> default/keyboard",
+        "etc/default/keyboard": f"{text}KEYMAP={keymap}\n",
+    }
 
 
 @pytest.mark.parametrize(("keymap", "hint"), [("de-latin", " (did you mean 'de-latin1'?)"), ("README", "")])

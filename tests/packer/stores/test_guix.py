@@ -3,13 +3,12 @@
 import os
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from layers.entry import Data, Directory, Entry, File, Meta, Symlink
+from layers.entry import Data, Directory, File, Meta, Symlink
 from layers.item import Closure, NarItem
 from packer.config import parse
 from packer.mistakes import ConfigError
@@ -17,58 +16,26 @@ from packer.nix.database import SchemaError
 from packer.stores.guix import Options, open_store
 from tests.oracle.runtimes import Docker
 from tests.packer.stores.test_nix import Desk, context, listing
-from tests.support.nar_items import nar_item, write_entries
-
-#: nix/libstore/schema.sql of Guix.
-SCHEMA = """
-create table if not exists ValidPaths (
-    id integer primary key autoincrement not null, path text unique not null, hash text not null,
-    registrationTime integer not null, deriver text, narSize integer
-);
-create table if not exists Refs (
-    referrer integer not null, reference integer not null, primary key (referrer, reference),
-    foreign key (referrer) references ValidPaths(id) on delete cascade,
-    foreign key (reference) references ValidPaths(id) on delete restrict
-);
-create index if not exists IndexReferrer on Refs(referrer);
-create index if not exists IndexReference on Refs(reference);
-create trigger if not exists DeleteSelfRefs before delete on ValidPaths
-  begin delete from Refs where referrer = old.id and reference = old.id; end;
-create table if not exists DerivationOutputs (
-    drv integer not null, id text not null, path text not null, primary key (drv, id),
-    foreign key (drv) references ValidPaths(id) on delete cascade
-);
-create index if not exists IndexDerivationOutputs on DerivationOutputs(path);
-create table if not exists FailedPaths (path text primary key not null, time integer not null);
-"""
+from tests.support.guix_store import DATABASE, folder_item, write_store
+from tests.support.nar_items import nar_item
 
 BUSYBOX, SYSTEM, UNUSED, DERIVER = (
     f"/gnu/store/{digit * 32}-{name}"
     for digit, name in (("0", "busybox-1.36"), ("1", "system"), ("2", "unused"), ("3", "system.drv"))
 )
-DATABASE = "var/guix/db/db.sqlite"
 PROFILE = "per-user/root/guix-profile"
-
-
-def _item(path: str, *entries: Entry, **more: Any) -> NarItem:
-    root = path[1:].encode()
-    return nar_item(path, *(_below(root, entry) for entry in (Directory(b"", Meta(0o555)), *entries)), **more)
-
-
-def _below(root: bytes, entry: Entry) -> Entry:
-    return replace(entry, path=root + b"/" + entry.path if entry.path else root)
 
 
 def items() -> list[NarItem]:
     return [
-        _item(
+        folder_item(
             BUSYBOX,
             Directory(b"bin", Meta(0o555)),
             File(b"bin/busybox", Data(Path("/bin/busybox").read_bytes()), Meta(0o555)),
             Symlink(b"bin/sh", b"busybox"),
             self_reference=True,
         ),
-        _item(
+        folder_item(
             SYSTEM,
             File(b"activate", Data(b"text"), Meta(0o444)),
             Symlink(b"bin", f"{BUSYBOX}/bin".encode()),
@@ -83,19 +50,7 @@ def items() -> list[NarItem]:
 def guix_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A root with a store and its database, in WAL mode as guix-daemon leaves it."""
     root = tmp_path_factory.mktemp("guix")
-    (root / DATABASE).parent.mkdir(parents=True)
-    (root / "var/guix/db/schema").write_text("7")
-    with closing(sqlite3.connect(root / DATABASE, isolation_level=None)) as connection:
-        connection.executescript(f"PRAGMA journal_mode = wal; {SCHEMA}")
-        for number, item in enumerate(items(), 3):
-            folder = next(iter(item.contents.entries()))
-            write_entries(item.contents.entries(), root)
-            assert folder.path == item.path[1:].encode()
-            connection.execute(
-                "INSERT INTO ValidPaths VALUES (?, ?, ?, 1600000000, ?, ?)",
-                (number, item.path, str(item.nar_hash), item.deriver or None, item.nar_size),
-            )
-        connection.execute("INSERT INTO Refs VALUES (3, 3), (4, 3)")
+    write_store(root, items())
     profiles = root / "var/guix/profiles/per-user/root"
     profiles.mkdir(parents=True)
     (profiles / "guix-profile").symlink_to("guix-profile-42-link")

@@ -1,3 +1,4 @@
+import os
 import subprocess
 from dataclasses import replace
 
@@ -10,10 +11,12 @@ from formats.platform import PLATFORMS
 from formats.system import System
 from layers.entry import Data, File
 from layers.errors import InputError
+from layers.item import Closure
 from layers.reader import Reader
 from packer.boot.kernel import Kernel
 from packer.boot.loaders import grub
 from tests.support.bootable import layout_of, system_of
+from tests.support.nar_items import nar_item
 from tests.support.operating_systems import tree
 
 MIB = 1 << 20
@@ -104,6 +107,26 @@ def test_kernels_on_another_partition_have_paths_of_it(bootable_debian: System) 
         f"search --no-floppy --fs-uuid --set=root {boot}\nset prefix=($root)/grub\nconfigfile $prefix/grub.cfg\n"
     )
     subprocess.run(["grub-script-check"], input=made["boot/EFI/debian/grub.cfg"], check=True)
+
+
+ITEMS = [nar_item(f"/nix/store/{digit * 32}-x") for digit in "01"]
+OF_STORE = replace(
+    KERNEL,
+    version="a nixos",
+    file=File(f"{ITEMS[0].path[1:]}/bzImage".encode()),
+    initrd=File(ITEMS[1].path[1:].encode()),
+)
+
+
+def test_what_is_in_a_store_of_the_host_is_copied(bootable_debian: System) -> None:
+    shared, system = replace(MBR, shared_store=True), replace(bootable_debian, closure=Closure(ITEMS))
+    found = files(installed(shared, system, OF_STORE, KERNEL))
+    initrd = os.path.basename(ITEMS[1].path)
+    assert set(found) == {"boot/a_nixos/bzImage", f"boot/a_nixos/{initrd}", "boot/grub/grub.cfg"}
+    menu = found["boot/grub/grub.cfg"].decode()
+    for line in ("linux /boot/a_nixos/bzImage ", f"initrd /boot/a_nixos/{initrd}\n", "linux /boot/vmlinuz-6.1 "):
+        assert f"    {line}" in menu
+    assert set(files(installed(MBR, system, OF_STORE))) == {"boot/grub/grub.cfg"}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
@@ -9,10 +10,12 @@ from formats.image import BOOT, ESP, Image, Partition
 from formats.image_types import board_disk
 from layers.entry import Data, Directory, Entry, File, Hardlink
 from layers.errors import InputError
+from layers.item import Closure, StoreItem
 from layers.reader import Reader
 from packer.boot.kernel import Kernel
 from packer.boot.loaders import u_boot
 from tests.support.bootable import layout_of, system_of
+from tests.support.nar_items import nar_item
 from tests.support.operating_systems import tree
 
 MIB = 1 << 20
@@ -58,9 +61,13 @@ TREES: dict[str, str | Entry] = {
 
 
 def installed(
-    image: Image, *kernels: Kernel, files: dict[str, str | Entry] | None = None, platform: str = "aarch64-linux"
+    image: Image,
+    *kernels: Kernel,
+    files: dict[str, str | Entry] | None = None,
+    platform: str = "aarch64-linux",
+    items: Iterable[StoreItem] = (),
 ) -> Installed:
-    system = system_of(tree(FILES | TREES if files is None else files), platform=platform)
+    system = system_of(tree(FILES | TREES if files is None else files), platform=platform, closure=Closure(items))
     with Reader() as reader:
         return u_boot.install(layout_of(image, system), kernels or [KERNEL], reader)
 
@@ -118,6 +125,14 @@ def test_a_partition_of_its_own_gets_what_the_menu_names() -> None:
         "unmatched", "same", "same",
     )  # fmt: skip
     assert any(isinstance(entry, Directory) and entry.path.endswith(b"/sifive") for entry in made.entries)
+
+
+def test_what_is_in_a_store_of_the_host_is_copied() -> None:
+    items = [nar_item("/nix/store/b"), nar_item("/nix/store/c")]
+    made = installed(replace(DISK, shared_store=True), NIX, files={"nix/store/b/dtbs/x.dtb": "x"}, items=items)
+    assert set(contents(made)) >= {"boot/a_nixos/Image", "boot/a_nixos/initrd", "boot/a_nixos/dtbs/x.dtb"}
+    assert "    KERNEL /boot/a_nixos/Image\n    INITRD /boot/a_nixos/initrd\n" in menu(made)
+    assert "    FDTDIR /boot/a_nixos/dtbs\n" in menu(made)
 
 
 @pytest.mark.parametrize("folder", ["dtbs", "lib/dtbs"])
