@@ -19,6 +19,7 @@ from layers.entry import checked_path
 from layers.errors import PackError
 
 _FSTAB = b"etc/fstab"
+_SWAP = "swap"
 _ROOTS = ((b"etc",), (b"nix", b"gnu"))
 _OCTAL = re.compile(rb"\\([0-7]{3})")
 _NAMES = re.compile(r"(?:/dev/disk/by-)?(uuid|label|partuuid|partlabel)[=/](.*)", re.IGNORECASE)
@@ -101,7 +102,7 @@ def _notes(volumes: Sequence[OpenVolume], places: Sequence[bytes | None], known:
         place = places[rank]
         if place and rank not in known:
             yield f"/etc/fstab does not say where {volume.partition} is: it is shown at /{os.fsdecode(place)}"
-        elif place is None and volume.file_system:
+        elif place is None and volume.file_system and volume.file_system.kind != _SWAP:
             yield f"{volume.partition} is {volume.partition.file_system}, which is not looked into"
 
 
@@ -153,7 +154,8 @@ def _names(partition: Partition) -> Iterator[tuple[str, str]]:
 def _mounted(nodes: Sequence[Sequence[Node]], places: Sequence[bytes | None], origin: str) -> MergedTree:
     """All of them in one tree; what lies below a mount point on a file system further up is hidden."""
     merger = Merger(origin)
-    for rank in sorted(range(len(nodes)), key=lambda rank: len(places[rank] or b"")):
-        merger.cover(places[rank] or b"")
+    placed = [(place, rank) for rank, place in enumerate(places) if place is not None]
+    for place, rank in sorted(placed, key=lambda pair: len(pair[0])):
+        merger.cover(place)
         merger.add(rank, nodes[rank], whiteouts=False)
     return merger.tree()
