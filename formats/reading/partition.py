@@ -80,7 +80,8 @@ def read_table(disk: Source) -> Table | None:
         return None
     if any(entry.type == gpt.PROTECTIVE for entry in entries):
         return _gpt(disk)
-    return Table("mbr", f"{record.signature:08x}", tuple(_mbr(disk, record.signature, entries)))
+    found = sorted(_mbr(disk, record.signature, entries), key=lambda entry: entry.number)
+    return Table("mbr", f"{record.signature:08x}", tuple(found))
 
 
 def _entries(data: bytes) -> list[Any]:

@@ -249,8 +249,9 @@ class Ext4:
             raise damaged(self._volume, f"the symbolic link of inode {inode.number} has {inode.size} bytes")
         own = self._block // SECTOR if inode.attribute_block else 0
         if inode.size < INODE_BLOCKS and not inode.flags & HAS_EXTENTS and inode.sectors == own:
-            return inode.blocks[: inode.size]
-        target = b"".join(self.content(Object(Kind.FILE, Meta(0), place=inode)))
+            target = inode.blocks[: inode.size]
+        else:
+            target = b"".join(self.content(Object(Kind.FILE, Meta(0), place=inode)))
         if b"\0" in target:
             raise damaged(self._volume, f"the symbolic link of inode {inode.number} has no target")
         return target
@@ -297,9 +298,9 @@ class Ext4:
         return self._tables[group]
 
     def _read_descriptor(self, group: int) -> int:
-        head, size = self._super, self._descriptor_size
-        offset = (head.first_data_block + 1) * self._block + group * size
-        data = self._structures.read(offset, size)
+        size = self._descriptor_size
+        after_superblock = (SUPERBLOCK_OFFSET // self._block + 1) * self._block
+        data = self._structures.read(after_superblock + group * size, size)
         found = DESCRIPTOR.unpack(data.ljust(DESCRIPTOR.size, b"\0"))
         if self._checked:
             at = DESCRIPTOR.offset("checksum")

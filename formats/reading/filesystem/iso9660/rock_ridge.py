@@ -92,19 +92,17 @@ def parse(use: bytes, volume: Source) -> Found:
     Raises:
         ArtefactError: they are damaged.
     """
-    found, parts, attributes = Found(), _Components(), _Components()
+    found, areas = Found(), {b"SL": b"", b"AL": b""}
     try:
         for signature, data in _entries(use, volume):
-            if signature == b"SL":
-                parts.add(data[1:])
-            elif signature == b"AL":
-                attributes.add(data[1:])
+            if signature in areas:
+                areas[signature] += data[1:]  # libisofs has components of AL that begin in one entry and end in another
             elif signature in _PARSERS:
                 _PARSERS[signature](found, data)
-        found.xattrs = tuple(sorted(_attributes(attributes.texts())))
+        found.target = _path(_components(areas[b"SL"]))
+        found.xattrs = tuple(sorted(_attributes([text for _, text in _components(areas[b"AL"])])))
     except (IndexError, ValueError) as error:
         raise damaged(volume, f"the entries of the record {found.name!r} do not fit") from error
-    found.target = parts.path()
     if len(found.target) > _LONGEST_TARGET or b"\0" in found.target:
         raise damaged(volume, f"{found.name!r} leads to a path of {len(found.target)} bytes")
     return found
@@ -196,35 +194,26 @@ def parsed_time(data: bytes) -> int:
     return int(moment.astimezone(UTC).timestamp())
 
 
-class _Components:
-    """Components of SL or AL, which may go on in the next entry."""
+def _components(area: bytes) -> list[tuple[int, bytes]]:
+    """Components of SL or AL, each with its flags; those that go on are one."""
+    found: list[tuple[int, bytes]] = []
+    position, goes_on = 0, False
+    while position < len(area):
+        flags, length = area[position], area[position + 1]
+        text = area[position + 2 : position + 2 + length]
+        if len(text) < length:
+            raise ValueError
+        before, beginning = found.pop() if goes_on else (0, b"")
+        found.append((before | flags, beginning + text))
+        goes_on = bool(flags & CONTINUE)
+        position += 2 + length
+    return found
 
-    def __init__(self) -> None:
-        self._found: list[tuple[int, bytes]] = []
-        self._goes_on = False
 
-    def add(self, area: bytes) -> None:
-        position = 0
-        while position < len(area):
-            flags, length = area[position], area[position + 1]
-            text = area[position + 2 : position + 2 + length]
-            if len(text) < length:
-                raise ValueError
-            if self._goes_on:
-                before, rest = self._found[-1]
-                self._found[-1] = (before | flags, rest + text)
-            else:
-                self._found.append((flags, text))
-            self._goes_on = bool(flags & CONTINUE)
-            position += 2 + length
-
-    def texts(self) -> list[bytes]:
-        return [text for _, text in self._found]
-
-    def path(self) -> bytes:
-        special = ((ROOT, b""), (HERE, b"."), (ABOVE, b".."))
-        names = [next((name for flag, name in special if flags & flag), text) for flags, text in self._found]
-        return b"/" if names == [b""] and self._found[0][0] & ROOT else b"/".join(names)
+def _path(components: list[tuple[int, bytes]]) -> bytes:
+    special = ((ROOT, b""), (HERE, b"."), (ABOVE, b".."))
+    names = [next((name for flag, name in special if flags & flag), text) for flags, text in components]
+    return b"/" if names == [b""] and components[0][0] & ROOT else b"/".join(names)
 
 
 def _attributes(texts: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
