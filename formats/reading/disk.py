@@ -8,16 +8,19 @@ the file system of a disk without a table, is partition 0: the whole disk.
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from formats.partition import MBR_CODE, gpt, mbr
 from formats.reading.container import RAW, open_container
 from formats.reading.filesystem import FileSystem, open_file_system
 from formats.reading.partition import TableEntry, read_table
-from formats.reading.source import FileSource, Part, Source
+from formats.reading.source import FileSource, Part, Source, pieces
+from layers.digest import Digest
 
 ISO9660 = "iso9660"
 
 _WHOLE = 0
+_LARGEST_CODE = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +32,14 @@ class Partition:
         file_system: as blkid calls it; empty if it has none that is known.
         label: of the file system.
         uuid: of the file system.
+        digest: of its bytes, if it has no file system and is small: code that a firmware loads.
     """
 
     entry: TableEntry
     file_system: str = ""
     label: str = ""
     uuid: str = ""
+    digest: Digest | None = None
 
     def __str__(self) -> str:
         return f"partition {self.entry.number}" if self.entry.number else "the whole disk"
@@ -51,6 +56,7 @@ class StoredDisk:
         uuid: of the table.
         partitions: by number.
         notes: what is odd.
+        boot_code: digest of what is before the first partition, the table left out; none if that is zeros.
     """
 
     container: str
@@ -59,6 +65,7 @@ class StoredDisk:
     uuid: str
     partitions: tuple[Partition, ...]
     notes: tuple[str, ...]
+    boot_code: Digest | None = None
 
     @property
     def is_iso9660(self) -> bool:
@@ -91,13 +98,35 @@ class OpenDisk:
     """
 
     stored: StoredDisk
+    source: Source
     volumes: tuple[OpenVolume, ...]
 
 
 def open_disk(path: str, name: str) -> StoredDisk | None:
     """What a disk is; None if a file is none. See `opened`."""
     with opened(path, name) as found:
-        return found.stored if found else None
+        if not found:
+            return None
+        partitions = tuple(_with_digest(volume) for volume in found.volumes)
+        return replace(found.stored, partitions=partitions, boot_code=_boot_code(found.stored, found.source))
+
+
+def _with_digest(volume: OpenVolume) -> Partition:
+    if volume.file_system or volume.source.size > _LARGEST_CODE:
+        return volume.partition
+    digest = Digest.of_stream(pieces(volume.source, 0, volume.source.size))
+    return replace(volume.partition, digest=digest)
+
+
+def _boot_code(disk: StoredDisk, source: Source) -> Digest | None:
+    """The code in the MBR, and behind the table."""
+    if not disk.table:
+        return None
+    after = {"gpt": gpt.FIRST_USABLE, "mbr": mbr.FIRST_USABLE}[disk.table]
+    first = min((partition.entry.offset for partition in disk.partitions), default=after)
+    behind = max(0, min(first, source.size, _LARGEST_CODE) - after)
+    code = b"".join((source.read(0, MBR_CODE), source.read(after, behind) if behind else b""))
+    return Digest.of(code) if any(code) else None
 
 
 @contextlib.contextmanager
@@ -138,7 +167,7 @@ def opened(path: str, name: str) -> Iterator[OpenDisk | None]:
         stored = StoredDisk(
             container, disk.size, kind, uuid, tuple(volume.partition for volume in volumes), tuple(notes)
         )
-        yield OpenDisk(stored, tuple(volumes))
+        yield OpenDisk(stored, disk, tuple(volumes))
 
 
 def _volume(entry: TableEntry, source: Source, known: FileSystem | None) -> OpenVolume:

@@ -1,18 +1,19 @@
 """The tree that the system on a disk sees: its root, and the other file systems where fstab(5) says that they are.
 
-The root is the first file system that has `/etc`; without one, the first that has a Nix or Guix store, or the only one
-that there is. A device like `/dev/sda1` is another one on every machine: what fstab calls by such a name, and what it
-does not have at all, is below `/partition-NUMBER`.
+The root is the file system that is the whole disk, such as ISO 9660; or else the first that has `/etc`; without one,
+the first that has a Nix or Guix store, or the only one that there is. A device like `/dev/sda1` is another one on every
+machine: what fstab calls by such a name, and what it does not have at all, is below `/partition-NUMBER`.
 """
 
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from formats.reading.artefact import ArtefactError
 from formats.reading.disk import OpenDisk, OpenVolume, Partition, opened
-from formats.reading.filesystem import Allowance, FileSystem, Walk
+from formats.reading.filesystem import Allowance, Walk
 from formats.reading.listing import Budget, Node, nodes_of
 from formats.reading.merged import MergedTree, Merger
 from layers.entry import checked_path
@@ -21,6 +22,7 @@ from layers.errors import PackError
 _FSTAB = b"etc/fstab"
 _SWAP = "swap"
 _ROOTS = ((b"etc",), (b"nix", b"gnu"))
+_MOST_TRIED = 10_000  # names of a root folder
 _OCTAL = re.compile(rb"\\([0-7]{3})")
 _NAMES = re.compile(r"(?:/dev/disk/by-)?(uuid|label|partuuid|partlabel)[=/](.*)", re.IGNORECASE)
 
@@ -70,7 +72,7 @@ class _Reading:
         volumes = self._disk.volumes
         places: list[bytes | None] = [None] * len(volumes)
         nodes: list[Sequence[Node]] = [()] * len(volumes)
-        root = _root([volume.file_system for volume in volumes])
+        root = _root(volumes)
         known: dict[int, bytes] = {}
         if root is not None:
             places[root] = b""
@@ -106,16 +108,18 @@ def _notes(volumes: Sequence[OpenVolume], places: Sequence[bytes | None], known:
             yield f"{volume.partition} is {volume.partition.file_system}, which is not looked into"
 
 
-def _root(file_systems: Sequence[FileSystem | None]) -> int | None:
+def _root(volumes: Sequence[OpenVolume]) -> int | None:
     """Which of them is the root."""
     tops = {}
-    for rank, file_system in enumerate(file_systems):
-        top = file_system.root() if file_system else None
-        if file_system and top:
-            tops[rank] = (file_system, top)
+    for rank, volume in enumerate(volumes):
+        top = volume.file_system.root() if volume.file_system else None
+        if volume.file_system and top:
+            if not volume.partition.entry.number:
+                return rank
+            tops[rank] = (volume.file_system, top)
     for wanted in _ROOTS:
         for rank, (file_system, top) in tops.items():
-            if any(name in wanted for name, _ in file_system.names(top)):
+            if any(name in wanted for name, _ in islice(file_system.names(top), _MOST_TRIED)):
                 return rank
     return next(iter(tops)) if len(tops) == 1 else None
 

@@ -20,6 +20,7 @@ _SIGNATURE = b"EFI PART"
 _SECTORS = (512, 4096)  # a GPT counts in those of the disk that it was made on
 _LARGEST_TABLE = 1 << 20  # bytes of entries
 _EXTENDED = (0x05, 0x0F, 0x85)
+_MOST_PARTITIONS = 256  # DISK_MAX_PARTS of Linux
 _FIRST_LOGICAL = 5
 _MOST_LOGICAL = 128
 
@@ -158,6 +159,8 @@ def _gpt_at(disk: Source, sector: int, number: int, problems: list[str]) -> tupl
     if zlib.crc32(entries) != head.entries_checksum:
         return None, "has entries with a wrong checksum"
     found = tuple(_of_gpt(entries, head.entry_size, sector))
+    if len(found) > _MOST_PARTITIONS:
+        return None, f"has {len(found)} partitions"
     notes = tuple(f"{problem}; a copy was read" for problem in problems)
     return Table("gpt", str(UUID(bytes_le=head.disk)), found, notes), ""
 

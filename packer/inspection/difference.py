@@ -182,11 +182,14 @@ def _configuration_changes(before: StoredArtefact, after: StoredArtefact) -> dic
 def _disk_facts(disk: StoredDisk) -> dict[str, object]:
     """How a disk is divided; identifiers of its parts are others whenever something in them is."""
     facts: dict[str, object] = {"size": disk.size, "table": disk.table}
+    if disk.boot_code:
+        facts["boot-code"] = str(disk.boot_code)
     for partition in disk.partitions:
         entry = partition.entry
         parts = {
             "offset": entry.offset, "size": entry.size, "type": entry.type, "label": entry.label,
             "bootable": entry.bootable, "file-system": partition.file_system, "file-system-label": partition.label,
+            "digest": str(partition.digest) if partition.digest else "",
         }  # fmt: skip
         facts |= {f"{partition} {name}": value for name, value in parts.items() if value}
     return facts

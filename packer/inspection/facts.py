@@ -122,6 +122,7 @@ def _disk(found: Inspection) -> dict[str, Any] | None:
         "size": disk.size,
         "table": disk.table or None,
         "uuid": disk.uuid or None,
+        "boot-code": str(disk.boot_code) if disk.boot_code else None,
         "partitions": [_partition(*pair) for pair in zip(disk.partitions, found.mounts, strict=True)],
     }
 
@@ -139,6 +140,7 @@ def _partition(partition: Partition, mount: bytes | None) -> dict[str, Any]:
         "file-system": partition.file_system or None,
         "file-system-label": partition.label,
         "file-system-uuid": partition.uuid,
+        "digest": str(partition.digest) if partition.digest else None,
         "mount": None if mount is None else "/" + os.fsdecode(mount),
     }
 

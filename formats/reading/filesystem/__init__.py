@@ -21,6 +21,7 @@ from layers.tar_reader import LONGEST_PATH, Header, Kind
 
 _NAMES = tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
 _LONGEST_NAME = 255
+_FOLDER_COST = 50  # a byte of a folder takes 35 ns, where hashing one of a file takes 0.7
 
 
 @dataclass(slots=True)
@@ -171,8 +172,8 @@ class Walk:
             if found.kind is Kind.DIRECTORY:
                 raise damaged(self.volume, f"the folder {_shown(path)} is {_shown(first)}, too")
             return Header(path, Kind.HARDLINK, found.meta, 0, first, (0, 0), found.mtime), ()
-        self.allowance.take(found.size, self.volume)
         is_file = found.kind is Kind.FILE
+        self.allowance.take(found.size * (1 if is_file else _FOLDER_COST), self.volume)
         size = found.size if is_file else 0
         header = Header(path, found.kind, found.meta, size, found.target, found.device, found.mtime)
         return header, self._content(path, found) if is_file else ()

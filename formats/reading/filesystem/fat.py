@@ -7,6 +7,7 @@ bits by which Windows NT says that it is in lower case. The first of the FATs is
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import islice
 from types import SimpleNamespace
 
 from formats.filesystem.fat.names import BASE, LAST, LONG, LONG_ATTRIBUTES, SHORT_BYTES, checksum
@@ -33,6 +34,7 @@ _FIRST_CLUSTER = 2
 _LONG_MASK = 0x3F
 _DELETED, _DELETED_LETTER = 0xE5, 0x05
 _LOWER_BASE, _LOWER_EXTENSION = 0x08, 0x10
+_MOST_TRIED = 512  # entries of the root; the label is the first one
 _LARGEST_FOLDER = 2 << 20  # section "FAT Directory Structure"
 
 
@@ -86,6 +88,7 @@ class Fat:
         self._root_cluster: int = 0 if boot.fat_sectors_16 else boot.root_cluster
         extended = boot if self._root_cluster else BOOT_16.unpack(data)
         has_more = extended.boot_signature == EXTENDED_SIGNATURE
+        self._folders: dict[int, int] = {}  # which of them a cluster belongs to
         self.uuid = f"{extended.serial >> 16:04X}-{extended.serial & 0xFFFF:04X}" if has_more else ""
         self.label = self._label() or (_label(extended.label) if has_more else "")
 
@@ -151,6 +154,8 @@ class Fat:
                 if to_end and self._is_end(number):
                     break
                 raise damaged(self._volume, f"the chain of cluster {cluster} leads to cluster {number}")
+            if to_end and self._folders.setdefault(number, cluster) != cluster:
+                raise damaged(self._volume, f"cluster {number} belongs to two folders")
             if number != first + count:
                 yield self._place(first, count)
                 first, count = number, 0
@@ -177,7 +182,7 @@ class Fat:
 
     def _label(self) -> str:
         """Of the root: the entry of its own that the label has there."""
-        for data in self._entries(self._root_cluster):
+        for data in islice(self._entries(self._root_cluster), _MOST_TRIED):
             entry = ENTRY.unpack(data)
             is_label = entry.attributes & LONG_ATTRIBUTES == VOLUME_LABEL
             if is_label and entry.name[0] != _DELETED:

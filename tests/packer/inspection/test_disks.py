@@ -132,7 +132,7 @@ def test_an_iso_image_of_the_system(place: Workplace, tmp_path: Path) -> None:
     (tmp_path / "tree").mkdir()
     subprocess.run(["tar", "-xf", place.folder / "it.tarball", "-C", tmp_path / "tree"], check=True)
     (tmp_path / "tree" / "usr" / "bin" / "tool").write_bytes(b"another")
-    options = ["-quiet", "-R", "--hardlinks", "-V", "SYSTEM", "-o", tmp_path / "it.iso"]
+    options: list[str | Path] = ["-quiet", "-R", "--hardlinks", "-V", "SYSTEM", "-o", tmp_path / "it.iso"]
     subprocess.run(["xorriso", "-as", "mkisofs", *options, tmp_path / "tree"], check=True, stderr=subprocess.DEVNULL)
     found = _json(place.run("diff", "--json", "it.tarball", tmp_path / "it.iso"))
     assert [(one["path"], one["cause"]) for one in found["entries"]] == [("/usr/bin/tool", "tool 1:3.1-2")]
@@ -175,11 +175,19 @@ def test_what_differs_and_why(place: Workplace, changed: Path) -> None:
     assert re.search(r"^partition 2 size +1048576 +2097152$", said, re.MULTILINE)
 
 
+def test_another_boot_loader(place: Workplace, tmp_path: Path) -> None:
+    shutil.copy(place.folder / "it.raw", tmp_path / "it.raw")
+    with open(tmp_path / "it.raw", "r+b") as file:
+        file.write(b"code")
+    said = place.run("diff", "it.raw", tmp_path / "it.raw").out
+    assert re.search(r"^boot-code +sha256:[0-9a-f]{64}$", said, re.MULTILINE)
+
+
 def test_what_cannot_be_read_is_wrong_input(place: Workplace, tmp_path: Path) -> None:
     data = (place.folder / "it.qcow2").read_bytes()
     (tmp_path / "cut").write_bytes(data[: len(data) // 2])
-    for arguments in (["inspect", tmp_path / "cut"], ["diff", "it.raw", tmp_path / "cut"]):
-        answer = place.run(*arguments)
+    for arguments in (("inspect",), ("diff", "it.raw")):
+        answer = place.run(*arguments, tmp_path / "cut")
         assert (answer.code, answer.out) == (2, "")
         assert re.match(r"ocipack: error: .*cut is damaged, or not plain: ", answer.err)
         assert len(answer.err.splitlines()) == 1

@@ -31,6 +31,7 @@ from layers.entry import FILE, FOLDER, Meta
 from layers.tar_reader import Kind
 
 _MOST_DESCRIPTORS = 64
+_READINGS = 8  # of the same record
 _KINDS = {
     stat.S_IFREG: Kind.FILE, stat.S_IFDIR: Kind.DIRECTORY, stat.S_IFLNK: Kind.SYMLINK, stat.S_IFIFO: Kind.FIFO,
     stat.S_IFCHR: Kind.CHARACTER, stat.S_IFBLK: Kind.BLOCK,
@@ -83,6 +84,7 @@ class Iso9660:
 
     def __init__(self, volume: Source, data: bytes) -> None:
         self._volume, self._structures = volume, Cached(volume)
+        self._continuations = _Limited(self._structures, _READINGS * volume.size)
         head = DESCRIPTOR.unpack(data)
         if int.from_bytes(head.block_size[:2], "little") != BLOCK:
             raise damaged(volume, "its descriptor has blocks of another size than 2048 bytes")
@@ -166,7 +168,7 @@ class Iso9660:
     def _found(self, record: _Record) -> Found:
         if self._skipped is None:
             return Found()
-        return rock_ridge.parse(record.use[self._skipped :], self._structures)
+        return rock_ridge.parse(record.use[self._skipped :], self._continuations)
 
     def _moved(self, block: int) -> Object:
         """A folder that lies elsewhere, by its record of itself."""
@@ -197,6 +199,26 @@ class Iso9660:
         if found.size is None:
             return Object(kind, meta, size, key, _Place(record.extents), mtime=mtime)
         return Object(kind, meta, found.size, key, _Place(record.extents, found.block_bits), mtime=mtime)
+
+
+class _Limited:
+    """A source of which no more than so many bytes are read: what records share, each of them would read again.
+
+    Args:
+        source: that is read.
+        most: bytes.
+    """
+
+    def __init__(self, source: Source, most: int) -> None:
+        self.title, self.size = source.title, source.size
+        self._source, self._left = source, most
+
+    def read(self, offset: int, size: int) -> bytes:
+        """See `formats.reading.source.Source`."""
+        self._left -= size
+        if self._left < 0:
+            raise damaged(self, "its records go on at the same places")
+        return self._source.read(offset, size)
 
 
 def _plain(identifier: bytes) -> bytes:

@@ -1,11 +1,13 @@
 """ISO 9660, read: what we write, what xorriso and genisoimage write, and what is damaged."""
 
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from formats.filesystem.fat import Fat
 from formats.filesystem.iso9660 import Iso9660, records
 from formats.filesystem.iso9660.structures import BLOCK
 from formats.reading.artefact import ArtefactError
@@ -82,6 +84,31 @@ def test_what_genisoimage_writes(tree: Path, tmp_path: Path, name: str) -> None:
     found = inspected(tmp_path / "volume")
     assert not any(path.startswith(b"rr_moved/") for path in found.tree.nodes)
     assert differences(packed(tree), found) == {_MOVED: (), "etc/hello": ("hard link",)}
+
+
+@pytest.mark.parametrize("options", [[], ["-appended_part_as_gpt"], ["-partition_offset", "16"]])
+def test_a_volume_for_uefi_behind_it(tmp_path: Path, options: list[str]) -> None:
+    efi = write_volume(tmp_path / "efi", Fat(VOLUME), [File(b"EFI/BOOT/BOOTX64.EFI", Data(b"MZ"))])
+    (tmp_path / "tree" / "file").parent.mkdir()
+    (tmp_path / "tree" / "file").write_text("text")
+    run("xorriso", "-as", "mkisofs", "-quiet", "-R", "-append_partition", "2", "0xef", efi, *options, "-o",
+        tmp_path / "volume", tmp_path / "tree")  # fmt: skip
+    found = inspected(tmp_path / "volume")
+    inside = {b"", b"/EFI", b"/EFI/BOOT", b"/EFI/BOOT/BOOTX64.EFI"}
+    assert set(found.tree.nodes) == {b"file", *(b"partition-2" + path for path in inside)}
+    assert found.notes == ("/etc/fstab does not say where partition 2 is: it is shown at /partition-2",)
+
+
+def test_records_that_share_what_they_go_on_with(tmp_path: Path) -> None:
+    """Few bytes could take as many hours."""
+    entries = [Symlink(b"%04d" % number, b"t" * 500) for number in range(200)]
+    path = write_volume(tmp_path / "volume", Iso9660(VOLUME), entries)
+    data = path.read_bytes()
+    first = data.index(b"CE\x1c\x01", data.index(b"0000"))
+    shared = data[first : first + 24] + (2048).to_bytes(4, "little")
+    (tmp_path / "volume").write_bytes(re.sub(rb"CE\x1c\x01.{24}", lambda _: shared, data, flags=re.DOTALL))
+    with pytest.raises(ArtefactError):
+        inspected(path)
 
 
 def test_names_without_rock_ridge(tmp_path: Path) -> None:
