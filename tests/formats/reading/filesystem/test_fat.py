@@ -95,10 +95,17 @@ def _fat(path: Path, short: bytes, value: int) -> None:
     _change(path, boot.reserved * boot.sector + 2 * first, (value or first).to_bytes(2, "little"))
 
 
-_FOLDER, _FILE = b"FOLDER     ", b"FILE    TXT"
+def _first(path: Path, short: bytes) -> int:
+    """The first cluster of a file."""
+    data = path.read_bytes()
+    return int.from_bytes(data[data.index(short) + 26 :][:2], "little")
+
+
+_FOLDER, _INNER, _FILE = b"FOLDER     ", b"INNER      ", b"FILE    TXT"
 _WRONG: dict[str, tuple[Callable[[Path], None], str]] = {
     "a folder in itself": (lambda path: _entry(path, b"INNER      ", 26, b"\x02\0"), "the folder .* is /FOLDER, too"),
     "a chain of a folder in a circle": (lambda path: _fat(path, _FOLDER, 0), "has no end"),
+    "a cluster of two folders": (lambda path: _fat(path, _FOLDER, _first(path, _INNER)), "belongs to two folders"),
     "a chain that ends too early": (lambda path: _fat(path, _FILE, 0xFFFF), "leads to cluster 65535"),
     "a chain to what is free": (lambda path: _fat(path, _FILE, 1), "leads to cluster 1"),
     "a size that the chain has not": (lambda path: _entry(path, _FILE, 29, b"\x80"), "leads to cluster 65535"),

@@ -99,15 +99,24 @@ def test_a_volume_for_uefi_behind_it(tmp_path: Path, options: list[str]) -> None
     assert found.notes == ("/etc/fstab does not say where partition 2 is: it is shown at /partition-2",)
 
 
-def test_records_that_share_what_they_go_on_with(tmp_path: Path) -> None:
-    """Few bytes could take as many hours."""
-    entries = [Symlink(b"%04d" % number, b"t" * 500) for number in range(200)]
-    path = write_volume(tmp_path / "volume", Iso9660(VOLUME), entries)
-    data = path.read_bytes()
-    first = data.index(b"CE\x1c\x01", data.index(b"0000"))
-    shared = data[first : first + 24] + (2048).to_bytes(4, "little")
-    (tmp_path / "volume").write_bytes(re.sub(rb"CE\x1c\x01.{24}", lambda _: shared, data, flags=re.DOTALL))
-    with pytest.raises(ArtefactError):
+def test_records_that_go_on_at_the_same_places(tmp_path: Path) -> None:
+    """Few bytes could take hours."""
+    files = [File(b"%04d" % number + b"n" * 240) for number in range(500)]
+    path = write_volume(
+        tmp_path / "volume", Iso9660(VOLUME), [*files, File(b"chain", Data(b"chain" * (50 * 2048 // 5)))]
+    )
+    data = bytearray(path.read_bytes())
+    first = data.index(b"chainchain") // BLOCK
+
+    def goes_on(block: int) -> bytes:
+        return b"CE\x1c\x01" + b"".join(number.to_bytes(4, "little") + bytes(4) for number in (block, 0, BLOCK))
+
+    data = bytearray(re.sub(rb"CE\x1c\x01.{24}", lambda _: goes_on(first), data, flags=re.DOTALL))
+    for block in range(first, first + 49):
+        data[block * BLOCK : (block + 1) * BLOCK] = goes_on(block + 1).ljust(BLOCK, b"\0")
+    data[(first + 49) * BLOCK : (first + 50) * BLOCK] = bytes(BLOCK)
+    path.write_bytes(data)
+    with pytest.raises(ArtefactError, match="its records go on at the same places"):
         inspected(path)
 
 
