@@ -101,11 +101,11 @@ def _first(path: Path, short: bytes) -> int:
     return int.from_bytes(data[data.index(short) + 26 :][:2], "little")
 
 
-_FOLDER, _INNER, _FILE = b"FOLDER     ", b"INNER      ", b"FILE    TXT"
+_FOLDER, _OTHER, _FILE = b"FOLDER     ", b"OTHER      ", b"FILE    TXT"
 _WRONG: dict[str, tuple[Callable[[Path], None], str]] = {
     "a folder in itself": (lambda path: _entry(path, b"INNER      ", 26, b"\x02\0"), "the folder .* is /FOLDER, too"),
     "a chain of a folder in a circle": (lambda path: _fat(path, _FOLDER, 0), "has no end"),
-    "a cluster of two folders": (lambda path: _fat(path, _FOLDER, _first(path, _INNER)), "belongs to two folders"),
+    "a cluster of two folders": (lambda path: _fat(path, _FOLDER, _first(path, _OTHER)), "belongs to two folders"),
     "a chain that ends too early": (lambda path: _fat(path, _FILE, 0xFFFF), "leads to cluster 65535"),
     "a chain to what is free": (lambda path: _fat(path, _FILE, 1), "leads to cluster 1"),
     "a size that the chain has not": (lambda path: _entry(path, _FILE, 29, b"\x80"), "leads to cluster 65535"),
@@ -124,10 +124,11 @@ def test_what_is_wrong_is_refused(tmp_path: Path, name: str) -> None:
     entries: list[Entry] = [
         *(File(b"FOLDER/F%d" % number) for number in range(100)),
         Directory(b"FOLDER/INNER"),
+        Directory(b"OTHER"),
         File(b"FILE.TXT", Data(b"x" * 10_000)),
     ]
     path = write_volume(tmp_path / "volume", Fat(VOLUME, bits=16), entries)
-    assert len(inspected(path).tree.nodes) == 103
+    assert len(inspected(path).tree.nodes) == 104
     damage(path)
     with pytest.raises(ArtefactError, match=message):
         inspected(path)
