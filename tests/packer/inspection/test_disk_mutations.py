@@ -103,7 +103,7 @@ def _spoilt(path: Path, places: Sequence[int], chance: random.Random) -> Iterato
 
 @pytest.mark.parametrize("what", _DAMAGED)
 def test_mutations(tmp_path: Path, what: str) -> None:
-    """300 of each; 30,000 were once."""
+    """300 of each; 10,000 were once."""
     make, begin, end = _DAMAGED[what]
     path, chance, refused = tmp_path / "it", random.Random(17), 0
     make(path)
