@@ -1,6 +1,7 @@
 """Structures on disk: fields by name, in order."""
 
 import struct
+from types import SimpleNamespace
 
 
 class Structure:
@@ -28,3 +29,7 @@ class Structure:
         names = list(self._formats)
         before = "".join(self._formats[field] for field in names[: names.index(name)])
         return struct.calcsize(self._order + before)
+
+    def unpack(self, data: bytes) -> SimpleNamespace:
+        """The fields by name, of bytes that are at least as many as the structure has."""
+        return SimpleNamespace(**dict(zip(self._formats, self._struct.unpack_from(data), strict=True)))

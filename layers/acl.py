@@ -9,6 +9,7 @@ and bsdtar restore access control lists from these alone.
 """
 
 import struct
+from collections.abc import Iterable
 
 from layers.errors import EntryError
 
@@ -38,6 +39,11 @@ def acl_entries(value: bytes) -> list[tuple[int, int, int]]:
                 f"an access control list has an entry of the kind {tag:#x} with the permissions {permissions}"
             )
     return entries
+
+
+def pack_entries(entries: Iterable[tuple[int, int, int]]) -> bytes:
+    """The attribute of entries as `acl_entries` has them."""
+    return _HEADER.pack(_VERSION) + b"".join(_ENTRY.pack(*entry) for entry in entries)
 
 
 def acl_text(value: bytes) -> bytes:

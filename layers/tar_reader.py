@@ -22,7 +22,7 @@ from layers.errors import PackError
 from layers.tar import BLOCK
 
 _CHUNK = 1 << 20
-_LONGEST_PATH = 4096  # PATH_MAX: what open(2) takes
+LONGEST_PATH = 4096  # PATH_MAX: what open(2) takes
 _LARGEST_EXTENSION = 1 << 20  # of a long name or of pax records; an extended attribute has 64 KiB at most
 _MOST_EXTENSIONS = 8  # before one member
 _LARGEST = (1 << 63) - 1
@@ -327,7 +327,7 @@ class TarReader:
         return name
 
     def _path(self, name: bytes) -> bytes:
-        if not name or len(name) > _LONGEST_PATH:
+        if not name or len(name) > LONGEST_PATH:
             raise self._error(f"a path of {len(name)} bytes")
         return checked_path(name, self._origin)
 
@@ -335,7 +335,7 @@ class TarReader:
         target = records.get(b"linkpath") or block[157:257].partition(b"\0")[0]
         if kind is Kind.HARDLINK:
             return self._path(target)
-        if not target or len(target) > _LONGEST_PATH or b"\0" in target:
+        if not target or len(target) > LONGEST_PATH or b"\0" in target:
             raise self._error(f"a symbolic link to a path of {len(target)} bytes")
         return target
 

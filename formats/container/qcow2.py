@@ -34,7 +34,7 @@ from layers.output import PendingFile
 from layers.pipeline import Pipeline
 from layers.reader import Reader
 
-_HEADER = Structure(
+HEADER = Structure(
     ">",
     """
     magic:4s version:I backing_offset:Q backing_size:I cluster_bits:I size:Q encryption:I l1_entries:I l1_offset:Q
@@ -44,14 +44,14 @@ _HEADER = Structure(
 )
 _EXTENSION = Structure(">", "type:I size:I")
 _FEATURE = Structure(">", "kind:B bit:B name:46s")
-_ENTRY = Structure(">", "value:Q")
+ENTRY = Structure(">", "value:Q")
 _FEATURE_NAMES = 0x6803F857
-_COMPRESSION_TYPE = 3  # number of the incompatible feature that it is another than zlib
+COMPRESSION_TYPE = 3  # number of the incompatible feature that it is another than zlib
 _REFCOUNT_ORDER = 4  # 16 bits
 _REFCOUNT_BYTES = 2
 
 _COPIED = 1 << 63  # exactly one user: the cluster may be overwritten
-_COMPRESSED = 1 << 62
+COMPRESSED = 1 << 62
 
 _WINDOW = 12  # of zlib, as a power of two: QEMU decompresses with 4 KiB
 
@@ -67,8 +67,8 @@ def _zstd(cluster: memoryview, level: int) -> bytes:
 #: What compresses a cluster, and the codec of `layers.compress` that does the same.
 _CODECS = {"zlib": (_zlib, "gzip"), "zstd": (_zstd, "zstd")}
 
-_CLUSTER_SIZES = tuple(1 << bits for bits in range(9, 22))
-_LARGEST_L1 = 32 << 20  # QEMU's QCOW_MAX_L1_SIZE
+CLUSTER_SIZES = tuple(1 << bits for bits in range(9, 22))
+LARGEST_L1 = 32 << 20  # QEMU's QCOW_MAX_L1_SIZE
 _BATCH = 1 << 20  # bytes of the disk that are compressed at a time
 
 
@@ -116,10 +116,10 @@ class Qcow2:
     def _check(self, disk: VirtualDisk) -> None:
         if self.codec_name:
             self._codec()
-        if self.cluster_size not in _CLUSTER_SIZES:
-            sizes = ", ".join(map(str, _CLUSTER_SIZES))
+        if self.cluster_size not in CLUSTER_SIZES:
+            sizes = ", ".join(map(str, CLUSTER_SIZES))
             raise InputError(f"qcow2 has no clusters of {self.cluster_size} bytes", hint=f"Take one of {sizes}.")
-        most = _LARGEST_L1 // _ENTRY.size * (self.cluster_size // _ENTRY.size) * self.cluster_size
+        most = LARGEST_L1 // ENTRY.size * (self.cluster_size // ENTRY.size) * self.cluster_size
         if disk.size > most:
             raise InputError(
                 f"a qcow2 with clusters of {self.cluster_size} bytes has at most {most} bytes, and the disk {disk.size}"
@@ -171,8 +171,8 @@ class _File:
         self._output = output
         self._cluster = cluster
         self._size = size
-        self._entries = cluster // _ENTRY.size  # of an L2 table
-        self._l1 = bytearray(-(-size // (cluster * self._entries)) * _ENTRY.size)
+        self._entries = cluster // ENTRY.size  # of an L2 table
+        self._l1 = bytearray(-(-size // (cluster * self._entries)) * ENTRY.size)
         self._l2 = bytearray(cluster)
         self._l2_number = -1
         self._users = array("H")  # of each cluster of the file
@@ -199,10 +199,10 @@ class _File:
         refcounts = self._write_refcounts()
         self._output.overwrite(self._cluster, self._l1)
         extensions = _feature_names() if is_zstd else b""
-        header = _HEADER.pack(
+        header = HEADER.pack(
             magic=b"QFI\xfb", version=3, cluster_bits=self._cluster.bit_length() - 1, size=self._size,
-            l1_entries=len(self._l1) // _ENTRY.size, l1_offset=self._cluster, header_size=_HEADER.size,
-            incompatible=is_zstd << _COMPRESSION_TYPE, compression=is_zstd, refcount_order=_REFCOUNT_ORDER, **refcounts,
+            l1_entries=len(self._l1) // ENTRY.size, l1_offset=self._cluster, header_size=HEADER.size,
+            incompatible=is_zstd << COMPRESSION_TYPE, compression=is_zstd, refcount_order=_REFCOUNT_ORDER, **refcounts,
         )  # fmt: skip
         self._output.overwrite(0, header + extensions)
         self._output.extend(len(self._users) * self._cluster)
@@ -225,7 +225,7 @@ class _File:
         for user in range(place // self._cluster, last_sector * SECTOR // self._cluster + 1):
             self._users[user] += 1
         sectors_shift = 62 - (self._cluster.bit_length() - 1 - 8)
-        self._map(number, place | last_sector - place // SECTOR << sectors_shift | _COMPRESSED)
+        self._map(number, place | last_sector - place // SECTOR << sectors_shift | COMPRESSED)
         return place
 
     def _map(self, number: int, value: int) -> None:
@@ -233,15 +233,15 @@ class _File:
         if table != self._l2_number:
             self._end_l2()
             self._l2_number = table
-        self._l2[index * _ENTRY.size : (index + 1) * _ENTRY.size] = _ENTRY.pack(value=value)
+        self._l2[index * ENTRY.size : (index + 1) * ENTRY.size] = ENTRY.pack(value=value)
 
     def _end_l2(self) -> None:
         if self._l2_number < 0:
             return
         place = self._allocate(1)
         self._output.overwrite(place, self._l2)
-        start = self._l2_number * _ENTRY.size
-        self._l1[start : start + _ENTRY.size] = _ENTRY.pack(value=place | _COPIED)
+        start = self._l2_number * ENTRY.size
+        self._l1[start : start + ENTRY.size] = ENTRY.pack(value=place | _COPIED)
         self._l2 = bytearray(self._cluster)
 
     def _write_refcounts(self) -> dict[str, int | bytes]:
@@ -250,11 +250,11 @@ class _File:
         tables = blocks = 0
         while blocks * per_block < len(self._users) + tables + blocks:
             blocks += 1
-            tables = -(-blocks * _ENTRY.size // self._cluster)
+            tables = -(-blocks * ENTRY.size // self._cluster)
         table = self._allocate(tables)
         first = self._allocate(blocks)
         places = (first + number * self._cluster for number in range(blocks))
-        self._output.overwrite(table, b"".join(_ENTRY.pack(value=place) for place in places))
+        self._output.overwrite(table, b"".join(ENTRY.pack(value=place) for place in places))
         for number in range(blocks):
             users = self._users[number * per_block : (number + 1) * per_block]
             self._output.overwrite(first + number * self._cluster, struct.pack(f">{len(users)}H", *users))
@@ -263,5 +263,5 @@ class _File:
 
 def _feature_names() -> bytes:
     """What versions of QEMU call the feature that do not know it; without any that are not used."""
-    feature = _FEATURE.pack(bit=_COMPRESSION_TYPE, name=b"compression type")
+    feature = _FEATURE.pack(bit=COMPRESSION_TYPE, name=b"compression type")
     return _EXTENSION.pack(type=_FEATURE_NAMES, size=len(feature)) + feature

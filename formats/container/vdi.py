@@ -27,8 +27,8 @@ from layers.pipeline import Pipeline
 from layers.reader import Reader
 
 BLOCK = 1 << 20
-_PREHEADER = Structure("<", "text:64s signature:I version:I")
-_HEADER = Structure(
+PREHEADER = Structure("<", "text:64s signature:I version:I")
+HEADER = Structure(
     "<",
     """
     header_size:I type:I flags:I comment:256s map_offset:I data_offset:I cylinders:I heads:I sectors:I sector_size:I
@@ -37,9 +37,9 @@ _HEADER = Structure(
     """,
 )
 _TEXT = b"<<< ocipack Disk Image >>>\n"  # for people
-_SIGNATURE = 0xBEDA107F
+SIGNATURE = 0xBEDA107F
 _VERSION = 0x0001_0001
-_DYNAMIC = 1
+DYNAMIC = 1
 _MAP_OFFSET = SECTOR
 _MOST_BLOCKS = 0x3FFFFFFF  # QEMU's VDI_BLOCKS_IN_IMAGE_MAX: so that the map has less than 4 GiB
 
@@ -86,9 +86,9 @@ class _File:
 
     def close(self, disk: VirtualDisk) -> None:
         self._map.close()
-        preheader = _PREHEADER.pack(text=_TEXT, signature=_SIGNATURE, version=_VERSION)
-        header = _HEADER.pack(
-            header_size=_HEADER.size, type=_DYNAMIC, map_offset=_MAP_OFFSET, data_offset=self._data_offset,
+        preheader = PREHEADER.pack(text=_TEXT, signature=SIGNATURE, version=_VERSION)
+        header = HEADER.pack(
+            header_size=HEADER.size, type=DYNAMIC, map_offset=_MAP_OFFSET, data_offset=self._data_offset,
             sector_size=SECTOR, disk_size=disk.sectors * SECTOR, block_size=BLOCK, blocks=self._blocks,
             allocated=self._allocated, uuid=derived_uuid(disk.identity, "vdi image").bytes_le,
             modification=derived_uuid(disk.identity, "vdi modification").bytes_le,

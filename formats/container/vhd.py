@@ -37,14 +37,14 @@ from layers.reader import Reader
 
 BLOCK = 2 << 20
 _MOST_BYTES = 2040 << 30
-_FOOTER = Structure(
+FOOTER = Structure(
     ">",
     """
     cookie:8s features:I version:I data_offset:Q time:I creator:4s creator_version:I creator_system:4s original_size:Q
     current_size:Q cylinders:H heads:B sectors:B type:I checksum:I uuid:16s saved_state:B reserved:427s
     """,
 )
-_HEADER = Structure(
+HEADER = Structure(
     ">",
     """
     cookie:8s data_offset:Q table_offset:Q version:I entries:I block_size:I checksum:I parent:16s parent_time:I
@@ -56,12 +56,12 @@ _VERSION = 0x0001_0000
 _NOWHERE = (1 << 64) - 1
 _HYPER_V, _WINDOWS = b"win ", b"Wi2k"
 _HYPER_V_VERSION = 0x000A_0000  # of Windows 10
-_FIXED, _DYNAMIC = 2, 3
+FIXED, DYNAMIC = 2, 3
 _EPOCH = 946684800  # 2000-01-01
 _LATEST = (1 << 32) - 1
 
-_HEADER_OFFSET = _FOOTER.size
-_TABLE_OFFSET = _HEADER_OFFSET + _HEADER.size
+_HEADER_OFFSET = FOOTER.size
+_TABLE_OFFSET = _HEADER_OFFSET + HEADER.size
 _BITMAP = b"\xff" * SECTOR  # all sectors of a block are in the file
 
 
@@ -100,7 +100,7 @@ class Vhd:
         if self.fixed:
             size = disk.sectors * SECTOR
             write_pieces(nonzero(pieces, reader), output, 0, size, reader)
-            output.overwrite(size, _footer(disk, _FIXED, _NOWHERE))
+            output.overwrite(size, _footer(disk, FIXED, _NOWHERE))
         else:
             file = _File(output, disk)
             write_blocks(pieces, BLOCK, file.allocate, output, reader)
@@ -126,9 +126,9 @@ class _File:
 
     def close(self, disk: VirtualDisk) -> None:
         self._table.close()
-        footer = _footer(disk, _DYNAMIC, _HEADER_OFFSET)
+        footer = _footer(disk, DYNAMIC, _HEADER_OFFSET)
         header = _with_checksum(
-            _HEADER, cookie=b"cxsparse", data_offset=_NOWHERE, table_offset=_TABLE_OFFSET, version=_VERSION,
+            HEADER, cookie=b"cxsparse", data_offset=_NOWHERE, table_offset=_TABLE_OFFSET, version=_VERSION,
             entries=self._entries, block_size=BLOCK,
         )  # fmt: skip
         self._output.overwrite(0, footer + header)
@@ -139,7 +139,7 @@ def _footer(disk: VirtualDisk, kind: int, data_offset: int) -> bytes:
     size = disk.sectors * SECTOR
     cylinders, heads, sectors = geometry(disk.sectors)
     return _with_checksum(
-        _FOOTER, cookie=b"conectix", features=_NO_FEATURES, version=_VERSION, data_offset=data_offset,
+        FOOTER, cookie=b"conectix", features=_NO_FEATURES, version=_VERSION, data_offset=data_offset,
         time=min(max(disk.epoch - _EPOCH, 0), _LATEST), creator=_HYPER_V, creator_version=_HYPER_V_VERSION,
         creator_system=_WINDOWS, original_size=size, current_size=size, cylinders=cylinders, heads=heads,
         sectors=sectors, type=kind, uuid=derived_uuid(disk.identity, "vhd").bytes,

@@ -25,7 +25,7 @@ _LEAST_PAGES = 10  # mkswap's
 _MOST_PAGES = 1 << 32
 _HEADER_OFFSET = 1024
 _LABEL_BYTES = 15  # with a zero after them, as mkswap has it
-_HEADER = Structure("<", "version:I last_page:I bad_pages:I uuid:16s label:16s zeros:3018s magic:10s")
+HEADER = Structure("<", "version:I last_page:I bad_pages:I uuid:16s label:16s zeros:3018s magic:10s")
 _VERSION = 1
 
 
@@ -105,7 +105,7 @@ class SwapPlan:
     def pieces(self, reader: Reader, through: Through = iter) -> Iterator[Piece]:  # noqa: ARG002  # of the protocol
         """See `formats.filesystem.Plan`."""
         volume = self.options.volume
-        header = _HEADER.pack(
+        header = HEADER.pack(
             version=_VERSION,
             last_page=self.pages - 1,
             uuid=volume.identifier("swap uuid").bytes,

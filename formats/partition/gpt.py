@@ -24,19 +24,19 @@ MOST_PARTITIONS = 128
 LONGEST_NAME = 36  # UTF-16 code units
 LEGACY_BOOT = 1 << 2  # attribute: a BIOS may boot from it
 
-_HEADER = Structure(
+HEADER = Structure(
     "<",
     """
     signature:8s revision:I size:I checksum:I reserved:I here:Q other:Q first_usable:Q last_usable:Q
     disk:16s entries:Q count:I entry_size:I entries_checksum:I
     """,
 )
-_ENTRY = Structure("<", "type:16s unique:16s first:Q last:Q attributes:Q name:72s")
+ENTRY = Structure("<", "type:16s unique:16s first:Q last:Q attributes:Q name:72s")
 _REVISION = 0x10000
-_TABLE_SECTORS = MOST_PARTITIONS * _ENTRY.size // SECTOR
+_TABLE_SECTORS = MOST_PARTITIONS * ENTRY.size // SECTOR
 _BEFORE = 2 + _TABLE_SECTORS  # sectors: MBR, header, entries
 _AFTER = 1 + _TABLE_SECTORS  # sectors: entries, header
-_PROTECTIVE = 0xEE
+PROTECTIVE = 0xEE
 _BEYOND = bytes.fromhex("ffffff")  # CHS of what CHS cannot say, in a protective MBR
 _LARGEST = (1 << 32) - 1
 _MOST_HYBRID = mbr.MOST_PARTITIONS - 1
@@ -97,7 +97,7 @@ def _utf16(name: str) -> bytes:
 
 
 def _entry(partition: Partition, uuid: UUID) -> bytes:
-    return _ENTRY.pack(
+    return ENTRY.pack(
         type=partition.type.guid.bytes_le, unique=uuid.bytes_le, first=partition.first_sector,
         last=partition.first_sector + partition.sectors - 1, attributes=LEGACY_BOOT if partition.bootable else 0,
         name=_utf16(partition.name),
@@ -107,12 +107,12 @@ def _entry(partition: Partition, uuid: UUID) -> bytes:
 def _header(disk: Disk, here: int, other: int, entries: int, table: bytes) -> bytes:
     uuid = disk.uuid or derived_uuid(disk.identity, "gpt disk")
     values: dict[str, int | bytes] = {
-        "signature": b"EFI PART", "revision": _REVISION, "size": _HEADER.size, "here": here, "other": other,
+        "signature": b"EFI PART", "revision": _REVISION, "size": HEADER.size, "here": here, "other": other,
         "first_usable": _BEFORE, "last_usable": max(here, other) - _AFTER, "disk": uuid.bytes_le,
-        "entries": entries, "count": MOST_PARTITIONS, "entry_size": _ENTRY.size, "entries_checksum": zlib.crc32(table),
+        "entries": entries, "count": MOST_PARTITIONS, "entry_size": ENTRY.size, "entries_checksum": zlib.crc32(table),
     }  # fmt: skip
-    checksum = zlib.crc32(_HEADER.pack(**values))
-    return _HEADER.pack(**values, checksum=checksum).ljust(SECTOR, b"\0")
+    checksum = zlib.crc32(HEADER.pack(**values))
+    return HEADER.pack(**values, checksum=checksum).ljust(SECTOR, b"\0")
 
 
 def _mbr(disk: Disk) -> bytes:
@@ -130,7 +130,7 @@ def _protective(end: int, status: int = 0) -> bytes:
     return mbr.ENTRY.pack(
         status=status,
         first_chs=mbr.chs(1),
-        type=_PROTECTIVE,
+        type=PROTECTIVE,
         last_chs=mbr.chs(end - 1, _BEYOND),
         first=1,
         sectors=min(end - 1, _LARGEST),

@@ -44,6 +44,17 @@ _ROOTS = {
     "mips64el-linux": "700bda43-7a34-4507-b179-eeb93d7a7ca3",
 }
 
+#: What people call the types that most disks have: by GUID, and by an MBR's bytes.
+TITLES = {
+    **{str(kind.guid): title for kind, title in (
+        (ESP, "EFI system"), (BIOS_BOOT, "BIOS boot"), (XBOOTLDR, "XBOOTLDR"), (LINUX, "Linux"), (SWAP, "Linux swap"),
+    )},
+    str(_BASIC_DATA): "basic data",
+    **{guid: f"Linux root, {name.partition('-')[0]}" for name, guid in _ROOTS.items()},
+    "0x05": "extended", "0x0c": "FAT32", "0x0e": "FAT16", "0x0f": "extended", "0x82": "Linux swap", "0x83": "Linux",
+    "0xea": "XBOOTLDR", "0xee": "GPT", "0xef": "EFI system",
+}  # fmt: skip
+
 
 def root(platform: Platform) -> PartitionType:
     """The type of a root file system; the Hurd has none of its own."""

@@ -1,18 +1,21 @@
 """What an artefact is, whoever made it: layers where they are stored, and the documents that are about them.
 
-A tarball is an artefact of one layer without documents.
+A tarball is an artefact of one layer without documents; a disk has partitions in place of layers.
 """
 
 import contextlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from formats.layer_items import LayerItem, parse_reason
 from layers.digest import Digest
 from layers.errors import InputError, PackError
 from layers.output import said
+
+if TYPE_CHECKING:
+    from formats.reading.disk import StoredDisk
 
 _CHUNK = 1 << 18
 
@@ -165,11 +168,12 @@ class StoredArtefact:
 
     Attributes:
         path: of the file or folder.
-        kind: `docker`, `oci` or `tarball`.
-        form: how it is stored: `folder`, `archive`, or what a tarball is compressed with.
+        kind: `docker`, `oci`, `tarball`, `disk` or `iso9660`.
+        form: how it is stored: `folder`, `archive`, what a tarball is compressed with, or a disk's container.
         size: bytes of the file, or of the image's blobs in a folder.
-        layers: lowest first.
+        layers: lowest first; a disk has none.
         image: its documents; none for a tarball.
+        disk: its partitions; none for what is no disk.
         notes: what people should know of how it is stored.
     """
 
@@ -179,4 +183,5 @@ class StoredArtefact:
     size: int
     layers: tuple[StoredLayer, ...]
     image: StoredImage | None = None
+    disk: "StoredDisk | None" = None
     notes: tuple[str, ...] = field(default=())

@@ -1,7 +1,7 @@
 """What is in a layer: its nodes, with digests of their contents, from one pass over its bytes."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
@@ -12,7 +12,7 @@ from layers.entry import Meta
 from layers.tar_reader import Header, Kind, PieceStream, TarReader
 
 _MOST_METADATA = 1 << 30  # bytes of memory, of a whole artefact: 2 million entries
-_NODE = 400  # bytes of memory, beside paths and attributes
+NODE_BYTES = 400  # of memory, beside paths and attributes
 _LARGEST_KEPT = 16 << 20
 _MOST_KEPT = 64 << 20
 
@@ -77,6 +77,16 @@ class Budget:
     metadata: int = field(default=_MOST_METADATA)
     kept: int = field(default=_MOST_KEPT)
 
+    def take(self, size: int, title: str) -> None:
+        """Count memory.
+
+        Raises:
+            ArtefactError: there is no more.
+        """
+        self.metadata -= size
+        if self.metadata < 0:
+            raise ArtefactError(f"{title}: more entries than anybody would pack")
+
 
 def list_layer(layer: StoredLayer, keep: Callable[[bytes], bool], executor: Executor, budget: Budget) -> Listing:
     """Read a layer, and compare it with its digests.
@@ -93,7 +103,8 @@ def list_layer(layer: StoredLayer, keep: Callable[[bytes], bool], executor: Exec
     with reading(layer.title):
         layer_stream = LayerStream(layer, executor)
         stream = PieceStream(layer_stream.pieces())
-        nodes = tuple(_nodes(TarReader(stream, layer.title), keep, budget, layer.title))
+        tar = TarReader(stream, layer.title)
+        nodes = tuple(nodes_of(((header, tar.content()) for header in tar), keep, budget, layer.title))
         digests = layer_stream.digests()
         found = Listing(nodes, digests.digest, digests.diff_id, stream.position, layer_stream.compression)
         _compare("digest", layer.digest, found.digest, layer.title)
@@ -106,16 +117,32 @@ def _compare(what: str, expected: Digest | None, found: Digest, title: str) -> N
         raise ArtefactError(f"{title} is damaged: its {what} is {found}, and not {expected}")
 
 
-def _nodes(tar: TarReader, keep: Callable[[bytes], bool], budget: Budget, title: str) -> Iterator[Node]:
-    for header in tar:
+def nodes_of(
+    entries: Iterable[tuple[Header, Iterable[bytes | memoryview]]],
+    keep: Callable[[bytes], bool],
+    budget: Budget,
+    title: str,
+) -> Iterator[Node]:
+    """The nodes of entries, their contents read.
+
+    Args:
+        entries: each with its content, which is only there until the next one is asked for.
+        keep: whether the content of a path is wanted, which must be small.
+        budget: shared by all parts of an artefact.
+        title: whose entries they are, for messages.
+
+    Raises:
+        ArtefactError: they take more than anybody would pack.
+        PackError: they are damaged.
+    """
+    for header, content in entries:
         meta = header.meta
-        budget.metadata -= _NODE + len(header.path) + len(header.target) + sum(len(value) for _, value in meta.xattrs)
-        if budget.metadata < 0:
-            raise ArtefactError(f"{title}: more entries than anybody would pack")
-        yield _node(header, tar, keep, budget)
+        size = NODE_BYTES + len(header.path) + len(header.target) + sum(len(value) for _, value in meta.xattrs)
+        budget.take(size, title)
+        yield _node(header, content, keep, budget)
 
 
-def _node(header: Header, tar: TarReader, keep: Callable[[bytes], bool], budget: Budget) -> Node:
+def _node(header: Header, content: Iterable[bytes | memoryview], keep: Callable[[bytes], bool], budget: Budget) -> Node:
     path, kind, meta = header.path, header.kind, header.meta
     if kind is Kind.HARDLINK:
         return Node(path, kind, meta, mtime=header.mtime, same_as=header.target)
@@ -126,7 +153,7 @@ def _node(header: Header, tar: TarReader, keep: Callable[[bytes], bool], budget:
     if keep(path) and header.size <= min(_LARGEST_KEPT, budget.kept):
         budget.kept -= header.size
         kept = []
-    for piece in tar.content():
+    for piece in content:
         state.update(piece)
         if kept is not None:
             kept.append(bytes(piece))

@@ -66,10 +66,10 @@ def merge(layers: Sequence[Listing], *, whiteouts: bool, origin: str) -> MergedT
     Raises:
         ArtefactError: a hard link's file is missing.
     """
-    merger = _Merger(origin)
+    merger = Merger(origin)
     for rank, layer in enumerate(layers):
         merger.add(rank, layer.nodes, whiteouts=whiteouts)
-    return MergedTree(_settled(merger.nodes), merger.hidden, tuple(merger.told()))
+    return merger.tree()
 
 
 def _settled(nodes: dict[bytes, Placed]) -> dict[bytes, Placed]:
@@ -83,20 +83,35 @@ def _settled(nodes: dict[bytes, Placed]) -> dict[bytes, Placed]:
     return nodes
 
 
-class _Merger:
+class Merger:
+    """Layers on their way to a tree.
+
+    Args:
+        origin: of the layers, for messages.
+    """
+
     def __init__(self, origin: str) -> None:
-        self.nodes: dict[bytes, Placed] = {}
-        self.hidden = 0
+        self._nodes: dict[bytes, Placed] = {}
+        self._hidden = 0
         self._origin = origin
         self._children: dict[bytes, set[bytes]] = defaultdict(set)
         self._oddities: dict[str, list[str]] = defaultdict(list)
 
-    def told(self) -> Iterator[str]:
-        for what, paths in self._oddities.items():
-            more = f", and {len(paths) - 1} more" if len(paths) > 1 else ""
-            yield f"{paths[0]} {what}{more}"
+    def tree(self) -> MergedTree:
+        """What a runtime sees, when all layers are there."""
+        return MergedTree(_settled(self._nodes), self._hidden, tuple(self._told()))
 
     def add(self, rank: int, nodes: Sequence[Node], *, whiteouts: bool) -> None:
+        """Lay a layer over those that are there.
+
+        Args:
+            rank: its place, the lowest is 0.
+            nodes: that it has.
+            whiteouts: whether names that begin with `.wh.` mean something.
+
+        Raises:
+            ArtefactError: a hard link's file is missing.
+        """
         upper = nodes
         if whiteouts:
             upper = [node for node in nodes if not self._is_whiteout(node)]
@@ -107,14 +122,23 @@ class _Merger:
             if node.path:
                 self._place(rank, node)
 
+    def cover(self, folder: bytes) -> None:
+        """Hide all that is in a folder, because something is mounted there."""
+        for path in list(self._children[folder]):
+            self._remove(path)
+
+    def _told(self) -> Iterator[str]:
+        for what, paths in self._oddities.items():
+            more = f", and {len(paths) - 1} more" if len(paths) > 1 else ""
+            yield f"{paths[0]} {what}{more}"
+
     def _is_whiteout(self, node: Node) -> bool:
         return node.path.rpartition(b"/")[2].startswith(_WHITEOUT)
 
     def _white_out(self, node: Node) -> None:
         folder, slash, name = node.path.rpartition(b"/")
         if name == _OPAQUE:
-            for path in list(self._children[folder]):
-                self._remove(path)
+            self.cover(folder)
         elif name.startswith(_WHITEOUT) and not name.startswith(_AUFS):
             self._remove(folder + slash + name[len(_WHITEOUT) :])
 
@@ -123,20 +147,20 @@ class _Merger:
             node = self._linked(node)
         path = node.path
         self._make_room(rank, path)
-        present = self.nodes.get(path)
+        present = self._nodes.get(path)
         if present:
             both_folders = present.node.kind is node.kind is Kind.DIRECTORY
             if present.layer == rank and not both_folders:
                 self._oddities["is in one layer twice; the last one counts"].append(_shown(path))
             if present.node.kind is not Kind.DIRECTORY:
-                self.hidden += _bytes(present.node)
+                self._hidden += _bytes(present.node)
             elif not both_folders:
                 self._remove(path)
-        self.nodes[path] = Placed(node, rank)
+        self._nodes[path] = Placed(node, rank)
         self._children[path.rpartition(b"/")[0]].add(path)
 
     def _linked(self, link: Node) -> Node:
-        found = self.nodes.get(link.same_as)
+        found = self._nodes.get(link.same_as)
         if not found or found.node.kind is Kind.DIRECTORY:
             raise ArtefactError(
                 f"{self._origin}: {_shown(link.path)} is a hard link to what is no earlier file, {_shown(link.same_as)}"
@@ -149,7 +173,7 @@ class _Merger:
         missing: list[bytes] = []
         above = path.rpartition(b"/")[0]
         while above:
-            present = self.nodes.get(above)
+            present = self._nodes.get(above)
             if present and present.node.kind is Kind.DIRECTORY:
                 break
             if present:
@@ -159,18 +183,18 @@ class _Merger:
             missing.append(above)
             above = above.rpartition(b"/")[0]
         for folder in reversed(missing):
-            self.nodes[folder] = Placed(Node(folder, Kind.DIRECTORY, FOLDER), rank)
+            self._nodes[folder] = Placed(Node(folder, Kind.DIRECTORY, FOLDER), rank)
             self._children[folder.rpartition(b"/")[0]].add(folder)
 
     def _remove(self, path: bytes) -> None:
         """Take away what is at a path and below it."""
-        if path not in self.nodes:
+        if path not in self._nodes:
             return
         self._children[path.rpartition(b"/")[0]].discard(path)
         doomed = [path]
         while doomed:
             gone = doomed.pop()
-            self.hidden += _bytes(self.nodes.pop(gone).node)
+            self._hidden += _bytes(self._nodes.pop(gone).node)
             doomed += self._children.pop(gone, ())
 
 

@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar
 
 from formats.reading import docker_archive, image_layout
 from formats.reading.artefact import ArtefactError, FileBlob, StoredArtefact, StoredImage, StoredLayer, reading
+from formats.reading.disk import StoredDisk, open_disk
 from formats.reading.files import ArchiveFiles, Files, FolderFiles, StoredFiles, archive_files
 from layers.decompress import compression_of
 from layers.tar import BLOCK
@@ -14,18 +15,7 @@ from layers.tar import BLOCK
 _LAYOUT = "oci-layout"
 _MAGIC = slice(257, 262)  # zeros before POSIX
 _USTAR = b"ustar"
-_KNOWN = "It reads docker and OCI archives, OCI layout folders, tarballs and .wsl files."
-
-#: Offset, what is there, and of what. An ISO image may have an MBR, too.
-_DISKS = (
-    (32769, b"CD001", "an ISO 9660 image"),
-    (0, b"QFI\xfb", "a qcow2 disk"),
-    (64, b"\x7f\x10\xda\xbe", "a VDI disk"),
-    (0, b"conectix", "a VHD disk"),
-    (510, b"\x55\xaa", "a disk with a partition table"),
-    (1080, b"\x53\xef", "an ext file system"),
-)
-_DISK_BEGINNING = 33 << 10  # bytes that have all of these
+_KNOWN = "It reads docker and OCI archives, OCI layout folders, tarballs, .wsl files, disks and ISO 9660 images."
 
 
 class _Found(Protocol):
@@ -53,11 +43,15 @@ def open_artefact(path: str, choice: str = "") -> StoredArtefact:
         if not stat.S_ISREG(status.st_mode):
             raise ArtefactError(f"{path} is neither a file nor a folder", hint=_KNOWN)
         with open(real, "rb", buffering=0) as file:
-            beginning = file.read(_DISK_BEGINNING)
+            beginning = file.read(BLOCK)
         compression = compression_of(beginning)
         if compression == "none":
             if beginning[_MAGIC] != _USTAR:
-                _refuse(beginning, path)
+                disk = open_disk(real, path)
+                if disk:
+                    return _disk(disk, path, status.st_size)
+                if beginning[_MAGIC] != bytes(5):  # which a tar has that is older than POSIX
+                    raise ArtefactError(f"{path} is nothing that ocipack reads", hint=_KNOWN)
             files = archive_files(real)
             if _is_image(files):
                 return _archive(files, path, status.st_size, choice)
@@ -65,13 +59,9 @@ def open_artefact(path: str, choice: str = "") -> StoredArtefact:
         return StoredArtefact(path, "tarball", compression, status.st_size, (layer,))
 
 
-def _refuse(beginning: bytes, path: str) -> None:
-    """Say what it is that cannot be read; a tar that is older than POSIX can."""
-    for offset, magic, what in _DISKS:
-        if beginning.startswith(magic, offset):
-            raise ArtefactError(f"{path} is {what}, which has no layers to look at", hint=_KNOWN)
-    if beginning[_MAGIC] != bytes(5):
-        raise ArtefactError(f"{path} is nothing that ocipack reads", hint=_KNOWN)
+def _disk(disk: StoredDisk, path: str, size: int) -> StoredArtefact:
+    kind = "iso9660" if disk.is_iso9660 else "disk"
+    return StoredArtefact(path, kind, disk.container, size, (), disk=disk, notes=disk.notes)
 
 
 def may_be_image(path: str) -> bool:
@@ -135,7 +125,7 @@ def _archive(files: ArchiveFiles, path: str, size: int, choice: str) -> StoredAr
     else:
         image, layers = _from_layout(files, choice)
         notes = _differences(files, image) if docker else ()
-    return StoredArtefact(path, "docker" if docker else "oci", "archive", size, layers, image, notes)
+    return StoredArtefact(path, "docker" if docker else "oci", "archive", size, layers, image, notes=notes)
 
 
 def _from_layout(files: Files, choice: str) -> tuple[StoredImage, tuple[StoredLayer, ...]]:

@@ -24,7 +24,7 @@ _HASHERS = 2  # of a blob, and of its tar
 @registry_options
 @click.pass_obj
 def inspect(surroundings: Surroundings, /, artefact: str, files: bool, **options: Any) -> None:
-    """Show what an artefact holds: layers, items, users, special files; of docker://REFERENCE, what is pulled."""
+    """Show what an artefact holds: layers or partitions, items, users; of docker://REFERENCE, what is pulled."""
     from packer.inspection import answers
 
     with _question(options, surroundings) as question:

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from formats.reading.artefact import StoredImage
+from formats.reading.artefact import StoredArtefact, StoredImage
+from formats.reading.disk import StoredDisk
 from formats.reading.listing import Node
 from formats.reading.merged import Placed
 from layers.entry import tree_order
@@ -81,7 +82,7 @@ class Difference:
     Attributes:
         entries: that differ, in `tree_order`.
         items: that differ, by name.
-        configuration: key -> what the first and the second image have; compared if both are images.
+        configuration: key -> what the first and the second image or disk have; compared if both are images, or disks.
         layers: of the second image that the first one has not, by their blobs; compared if both are images.
         layers_gone: how many of the first image the second one has not.
         causes: bytes of new and changed contents by cause, most first.
@@ -113,7 +114,7 @@ def compare(before: Inspection, after: Inspection) -> Difference:
     return Difference(
         entries,
         item_changes(before.items.all, after.items.all),
-        configuration_changes(before.artefact.image, after.artefact.image) if both else {},
+        _configuration_changes(before.artefact, after.artefact),
         tuple(_missing(after.layers, before.layers)) if both else (),
         sum(1 for _ in _missing(before.layers, after.layers)) if both else 0,
         dict(sorted(causes.items(), key=lambda pair: (-pair[1], pair[0]))),
@@ -170,9 +171,36 @@ def _by_name(items: Iterable[Item]) -> dict[str, list[Item]]:
     return found
 
 
+def _configuration_changes(before: StoredArtefact, after: StoredArtefact) -> dict[str, tuple[object, object]]:
+    if before.image and after.image:
+        return configuration_changes(before.image, after.image)
+    if before.disk and after.disk:
+        return _changes(_disk_facts(before.disk), _disk_facts(after.disk))
+    return {}
+
+
+def _disk_facts(disk: StoredDisk) -> dict[str, object]:
+    """How a disk is divided; identifiers of its parts are others whenever something in them is."""
+    facts: dict[str, object] = {"size": disk.size, "table": disk.table}
+    if disk.boot_code:
+        facts["boot-code"] = str(disk.boot_code)
+    for partition in disk.partitions:
+        entry = partition.entry
+        parts = {
+            "offset": entry.offset, "size": entry.size, "type": entry.type, "label": entry.label,
+            "bootable": entry.bootable, "file-system": partition.file_system, "file-system-label": partition.label,
+            "digest": str(partition.digest) if partition.digest else "",
+        }  # fmt: skip
+        facts |= {f"{partition} {name}": value for name, value in parts.items() if value}
+    return facts
+
+
 def configuration_changes(before: StoredImage | None, after: StoredImage | None) -> dict[str, tuple[object, object]]:
     """How differently two images are run: key -> what the first and the second one have."""
-    one, other = _facts(before), _facts(after)
+    return _changes(_facts(before), _facts(after))
+
+
+def _changes(one: Mapping[str, object], other: Mapping[str, object]) -> dict[str, tuple[object, object]]:
     keys = sorted(one.keys() | other.keys())
     return {key: (one.get(key), other.get(key)) for key in keys if one.get(key) != other.get(key)}
 

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from formats.reading.artefact import StoredImage, StoredLayer
+from formats.reading.disk import Partition
 from formats.reading.listing import Node
+from formats.reading.merged import Placed
 from packer.inspection.accounts import User
 from packer.inspection.difference import Difference, EntryChange, ItemChange
 from packer.inspection.inspection import Inspection, LayerFacts
@@ -37,6 +39,7 @@ def inspection_json(found: Inspection, *, files: bool) -> str:
         "entries": len(found.tree.nodes),
         "system": found.system,
         "image": _image(found.artefact.image),
+        "disk": _disk(found),
         "layers": [_layer(layer) for layer in found.layers],
         "items": [_item(item) for item in found.items.all.values()],
         "users": [_user(user) for user in found.users],
@@ -46,7 +49,7 @@ def inspection_json(found: Inspection, *, files: bool) -> str:
     if files:
         owners = found.items.owners
         facts["files"] = [
-            {**_node(placed.node), "layer": placed.layer + 1, "item": _path(owners.get(placed.node.path))}
+            {**_node(placed.node), **_origin(placed, found), "item": _path(owners.get(placed.node.path))}
             for placed in found.tree
         ]
     return _json(facts)
@@ -104,6 +107,42 @@ def outline_difference_json(difference: OutlineDifference) -> str:
             "pull-size": difference.pull_size,
         }
     )
+
+
+def _origin(placed: Placed, found: Inspection) -> dict[str, int]:
+    disk = found.artefact.disk
+    return {"partition": disk.partitions[placed.layer].entry.number} if disk else {"layer": placed.layer + 1}
+
+
+def _disk(found: Inspection) -> dict[str, Any] | None:
+    disk = found.artefact.disk
+    if not disk:
+        return None
+    return {
+        "size": disk.size,
+        "table": disk.table or None,
+        "uuid": disk.uuid or None,
+        "boot-code": str(disk.boot_code) if disk.boot_code else None,
+        "partitions": [_partition(*pair) for pair in zip(disk.partitions, found.mounts, strict=True)],
+    }
+
+
+def _partition(partition: Partition, mount: bytes | None) -> dict[str, Any]:
+    entry = partition.entry
+    return {
+        "number": entry.number,
+        "offset": entry.offset,
+        "size": entry.size,
+        "type": entry.type,
+        "label": entry.label,
+        "uuid": entry.uuid,
+        "bootable": entry.bootable,
+        "file-system": partition.file_system or None,
+        "file-system-label": partition.label,
+        "file-system-uuid": partition.uuid,
+        "digest": str(partition.digest) if partition.digest else None,
+        "mount": None if mount is None else "/" + os.fsdecode(mount),
+    }
 
 
 def _stored(layer: StoredLayer) -> dict[str, Any]:

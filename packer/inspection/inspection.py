@@ -9,6 +9,7 @@ from functools import cached_property
 from formats.reading.artefact import ArtefactError, StoredArtefact, StoredLayer, reading
 from formats.reading.listing import Budget, Listing, Node, list_layer
 from formats.reading.merged import MergedTree, merge
+from formats.reading.mounts import list_disk
 from formats.reading.open import open_artefact
 from layers.digest import Digest
 from layers.tar_reader import Kind
@@ -51,12 +52,14 @@ class Inspection:
 
     Attributes:
         artefact: where it is stored.
-        kind: `docker`, `oci`, `tarball` or `wsl2`.
-        layers: lowest first.
-        tree: what a runtime sees.
+        kind: `docker`, `oci`, `tarball`, `wsl2`, `disk` or `iso9660`.
+        layers: lowest first; a disk has none.
+        tree: what a runtime sees; its layers are a disk's partitions.
         items: which there are, and what they own.
         users: of passwd(5).
         system: what os-release calls it, or empty.
+        mounts: where a disk's partitions are in the tree; None for those that are nowhere.
+        oddities: of what was read.
     """
 
     artefact: StoredArtefact
@@ -66,6 +69,8 @@ class Inspection:
     items: Items
     users: tuple[User, ...]
     system: str
+    mounts: tuple[bytes | None, ...] = ()
+    oddities: tuple[str, ...] = ()
 
     @cached_property
     def file_size(self) -> int:
@@ -81,7 +86,7 @@ class Inspection:
     @property
     def notes(self) -> tuple[str, ...]:
         """What people should know."""
-        return (*self.artefact.notes, *self.tree.notes)
+        return (*self.artefact.notes, *self.oddities, *self.tree.notes)
 
 
 def _reasons(node: Node) -> Iterator[str]:
@@ -115,20 +120,36 @@ def inspect(
     """
     artefact = open_artefact(path, choice)
     with reading(path):
+        if artefact.disk:
+            found = list_disk(path, _is_kept, Budget())
+            return _inspection(artefact, (), found.tree, found.mounts, found.notes)
         listings = _listings(artefact, executor, {} if known is None else known)
         whiteouts = any(layer.whiteouts for layer in artefact.layers)
         tree = merge(listings, whiteouts=whiteouts, origin=path)
         if not artefact.image:
             _refuse_packed_image(tree, artefact)
-        return Inspection(
-            artefact,
-            "wsl2" if artefact.kind == "tarball" and _WSL in tree.nodes else artefact.kind,
-            tuple(_facts(*pair) for pair in zip(artefact.layers, listings, strict=True)),
-            tree,
-            find_items(artefact.layers, tree),
-            users(_data(tree, PASSWD), _data(tree, SHADOW)),
-            _system(tree),
-        )
+        return _inspection(artefact, tuple(_facts(*pair) for pair in zip(artefact.layers, listings, strict=True)), tree)
+
+
+def _inspection(
+    artefact: StoredArtefact,
+    layers: tuple[LayerFacts, ...],
+    tree: MergedTree,
+    mounts: tuple[bytes | None, ...] = (),
+    oddities: tuple[str, ...] = (),
+) -> Inspection:
+    """What the files of a tree mean."""
+    return Inspection(
+        artefact,
+        "wsl2" if artefact.kind == "tarball" and _WSL in tree.nodes else artefact.kind,
+        layers,
+        tree,
+        find_items(artefact.layers, tree),
+        users(_data(tree, PASSWD), _data(tree, SHADOW)),
+        _system(tree),
+        mounts,
+        oddities,
+    )
 
 
 def _listings(artefact: StoredArtefact, executor: Executor, known: MutableMapping[Digest, Listing]) -> list[Listing]:

@@ -200,6 +200,8 @@ def owner_name(placed: Placed, items: Items, layers: Sequence[StoredLayer]) -> s
     item = items.owners.get(placed.node.path)
     if item:
         return str(item)
+    if not layers:  # of a disk
+        return "no item"
     layer = layers[placed.layer]
     if layer.items:
         return " or ".join(str(each) for each in layer.items[:3]) + (" or another" if len(layer.items) > 3 else "")

@@ -5,6 +5,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from formats.partition.types import TITLES
 from formats.reading.artefact import StoredImage, StoredLayer
 from layers.tar_reader import Kind
 from packer.inspection.accounts import Password
@@ -22,10 +23,12 @@ _KINDS = {
     "oci": "OCI image layout",
     "tarball": "tarball",
     "wsl2": "WSL distribution",
+    "disk": "disk",
+    "iso9660": "ISO 9660 image",
 }
 _FORMS = {
     "folder": " in a folder",
-    **{name: f", {name}" for name in ("gzip", "zstd", "xz", "bzip2", "lzip")},
+    **{name: f", {name}" for name in ("gzip", "zstd", "xz", "bzip2", "lzip", "qcow2", "vdi", "vhd")},
 }
 _TYPES = {
     Kind.FILE: stat.S_IFREG,
@@ -63,6 +66,7 @@ def inspection_text(found: Inspection, *, everything: bool) -> str:
     most = None if everything else _MOST_LINES
     sections = (
         [table(list(_head(found)))],
+        _section("partitions", _partitions(found), right=(0, 1, 2), most=None),
         _section("layers", _layers(found), right=(0, 2, 3, 4), most=None),
         _section("items", _items(found.items.all.values()), right=(0,), most=most),
         _section("users", _users(found, everything=everything), right=(0,), most=most),
@@ -77,17 +81,39 @@ def _head(found: Inspection) -> Iterator[tuple[str, str]]:
     yield plain(artefact.path), f"{_KINDS[found.kind]}{_FORMS.get(artefact.form, '')}, {size_text(artefact.size)}"
     if found.system:
         yield "system", plain(found.system)
+    if artefact.disk and artefact.disk.table:
+        yield "table", f"{artefact.disk.table} {artefact.disk.uuid}"
     if image:
         yield from _documents(image)
-    tar_size = sum(layer.tar_size for layer in found.layers)
-    yield (
-        "sizes",
-        (
-            f"{size_text(sum(layer.stored.blob.size for layer in found.layers))} stored, {size_text(tar_size)} as tar,"
-            f" {size_text(found.file_size)} in files, {size_text(found.tree.hidden)} hidden by upper layers"
-        ),
-    )
+    yield "sizes", _sizes(found)
     yield "entries", str(len(found.tree.nodes))
+
+
+def _sizes(found: Inspection) -> str:
+    files, hidden = size_text(found.file_size), size_text(found.tree.hidden)
+    if found.artefact.disk:
+        return f"{size_text(found.artefact.disk.size)} disk, {files} in files, {hidden} hidden by mounts"
+    stored = size_text(sum(layer.stored.blob.size for layer in found.layers))
+    tar_size = size_text(sum(layer.tar_size for layer in found.layers))
+    return f"{stored} stored, {tar_size} as tar, {files} in files, {hidden} hidden by upper layers"
+
+
+def _partitions(found: Inspection) -> Iterator[tuple[str, ...]]:
+    yield "", "begins", "size", "type", "label", "file system", "its label", "its UUID", "at"
+    disk = found.artefact.disk
+    for partition, mount in zip(disk.partitions if disk else (), found.mounts, strict=True):
+        entry = partition.entry
+        yield (
+            str(entry.number or "disk"),
+            size_text(entry.offset),
+            size_text(entry.size),
+            TITLES.get(entry.type, entry.type),
+            plain(entry.label),
+            plain(partition.file_system),
+            plain(partition.label),
+            plain(partition.uuid),
+            "" if mount is None else _path(mount),
+        )
 
 
 def _documents(image: StoredImage) -> Iterator[tuple[str, str]]:

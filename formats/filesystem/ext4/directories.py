@@ -23,10 +23,10 @@ from formats.filesystem.ext4.name_hash import HALF_MD4, half_md4
 from formats.filesystem.ext4.structures import BLOCK
 from layers.errors import EntryError
 
-_ENTRY = struct.Struct("<IHBB")
+ENTRY = struct.Struct("<IHBB")
 _CHECKSUM = struct.Struct("<I")
-_TAIL_TYPE = 0xDE
-_TAIL = _ENTRY.size + _CHECKSUM.size
+TAIL_TYPE = 0xDE
+_TAIL = ENTRY.size + _CHECKSUM.size
 FOLDER = 2  # file_type
 
 _TREE_INFO = struct.Struct("<IBBBB")  # reserved, hash version, its own length, levels, flags
@@ -95,8 +95,8 @@ def build(
 
 
 def _entry(name: bytes, inode: int, kind: int) -> bytes:
-    length = (_ENTRY.size + len(name) + 3) & ~3
-    return (_ENTRY.pack(inode, length, len(name), kind) + name).ljust(length, b"\0")
+    length = (ENTRY.size + len(name) + 3) & ~3
+    return (ENTRY.pack(inode, length, len(name), kind) + name).ljust(length, b"\0")
 
 
 def _filled(entries: Sequence[bytes], room: int) -> Iterator[list[bytes]]:
@@ -120,7 +120,7 @@ def _leaf(entries: Sequence[bytes], room: int, checksum: int | None) -> bytes:
     data += bytes(room - len(data))
     if checksum is None:
         return bytes(data)
-    tail = _ENTRY.pack(0, _TAIL, 0, _TAIL_TYPE) + _CHECKSUM.pack(stored(crc32c(bytes(data), checksum)))
+    tail = ENTRY.pack(0, _TAIL, 0, TAIL_TYPE) + _CHECKSUM.pack(stored(crc32c(bytes(data), checksum)))
     return bytes(data) + tail
 
 
@@ -145,12 +145,12 @@ def _indexed(leaves: list[bytes], hashes: Sequence[int], dots: Sequence[bytes], 
     root = bytearray(b"".join(dots))
     struct.pack_into("<H", root, len(dots[0]) + 4, BLOCK - len(dots[0]))
     in_root = (BLOCK - len(root) - _TREE_INFO.size - tail) // _PAIR.size
-    in_inner = (BLOCK - _ENTRY.size - tail) // _PAIR.size
+    in_inner = (BLOCK - ENTRY.size - tail) // _PAIR.size
     inner = 0 if len(leaves) <= in_root else -(-len(leaves) // in_inner)
     if inner > in_root:
         raise EntryError(f"a folder has more names than the {in_root * in_inner} blocks of a directory hold")
     pairs = [(hash_, 1 + inner + place) for place, hash_ in enumerate(hashes)]
-    unused = _ENTRY.pack(0, BLOCK, 0, 0)
+    unused = ENTRY.pack(0, BLOCK, 0, 0)
     parts = [pairs[start : start + in_inner] for start in range(0, len(pairs), in_inner)] if inner else []
     tops = [(part[0][0], 1 + place) for place, part in enumerate(parts)] or pairs
     info = _TREE_INFO.pack(0, HALF_MD4, _TREE_INFO.size, 1 if inner else 0, 0)

@@ -19,12 +19,12 @@ from layers.errors import EntryError
 #: Most inodes that share a block: EXT4_XATTR_REFCOUNT_MAX.
 MOST_SHARED = 1024
 
-_MAGIC = 0xEA020000
-_IN_INODE = struct.Struct("<I")
-_HEADER = struct.Struct("<IIIII12s")  # magic, inodes, blocks, hash, checksum, reserved
-_ENTRY = struct.Struct("<BBHIII")
+MAGIC = 0xEA020000
+IN_INODE = struct.Struct("<I")
+HEADER = struct.Struct("<IIIII12s")  # magic, inodes, blocks, hash, checksum, reserved
+ENTRY = struct.Struct("<BBHIII")
 _END = 4
-_PREFIXES = (
+PREFIXES = (
     (b"user.", 1),
     (b"system.posix_acl_access", 2),
     (b"system.posix_acl_default", 3),
@@ -33,16 +33,17 @@ _PREFIXES = (
     (b"system.", 7),
     (b"gnu.", 10),
 )
-_ACLS = (2, 3)
+ACLS = (2, 3)
 
-_ACL_VERSION = struct.Struct("<I")
-_ACL_ENTRY = struct.Struct("<HHI")  # tag, permissions, identifier
-_ACL_SHORT = struct.Struct("<HH")
-_XATTR_ACL = 2  # versions: acl(5) as an attribute, and ext4's
-_EXT4_ACL = 1
-_NAMED = (0x02, 0x08)  # tags of a user and of a group
+ACL_VERSION = struct.Struct("<I")
+ACL_ENTRY = struct.Struct("<HHI")  # tag, permissions, identifier
+ACL_SHORT = struct.Struct("<HH")
+XATTR_ACL = 2  # versions: acl(5) as an attribute, and ext4's
+EXT4_ACL = 1
+NAMED = (0x02, 0x08)  # tags of a user and of a group
 _UNNAMED = (0x01, 0x04, 0x10, 0x20)  # owner, owning group, mask, others
 
+_NOBODY = 0xFFFFFFFF  # the identifier of entries that have none
 _MASK = 0xFFFFFFFF
 
 
@@ -69,13 +70,13 @@ class Attribute:
         Raises:
             EntryError: ext4 has no place for such a name, or a control list is none.
         """
-        known = next(((beginning, number) for beginning, number in _PREFIXES if name.startswith(beginning)), None)
+        known = next(((beginning, number) for beginning, number in PREFIXES if name.startswith(beginning)), None)
         if known is None:
             raise EntryError(f"ext4 has no extended attributes like {name!r}")
         rest, prefix = name.removeprefix(known[0]), known[1]
-        if bool(rest) == (prefix in _ACLS) or len(rest) > 255 or b"\0" in rest:
+        if bool(rest) == (prefix in ACLS) or len(rest) > 255 or b"\0" in rest:
             raise EntryError(f"{name!r} is no name of an extended attribute")
-        return cls(prefix, len(rest), rest, _acl(name, value) if prefix in _ACLS else value)
+        return cls(prefix, len(rest), rest, _acl(name, value) if prefix in ACLS else value)
 
     def hash(self) -> int:
         """Of name and value: what entries of a block have."""
@@ -95,8 +96,8 @@ def in_inode(attributes: Sequence[Attribute], room: int) -> bytes | None:
         attributes: in order.
         room: bytes.
     """
-    body = _body(attributes, 0, room - _IN_INODE.size, [0] * len(attributes))
-    return body and _IN_INODE.pack(_MAGIC) + body
+    body = _body(attributes, 0, room - IN_INODE.size, [0] * len(attributes))
+    return body and IN_INODE.pack(MAGIC) + body
 
 
 def block(attributes: Sequence[Attribute], inodes: int, checksum: int = 0) -> bytes | None:
@@ -108,13 +109,13 @@ def block(attributes: Sequence[Attribute], inodes: int, checksum: int = 0) -> by
         checksum: of the number of the block, 8 bytes, and the block as it is without a checksum.
     """
     hashes = [attribute.hash() for attribute in attributes]
-    body = _body(attributes, _HEADER.size, BLOCK - _HEADER.size, hashes)
+    body = _body(attributes, HEADER.size, BLOCK - HEADER.size, hashes)
     if body is None:
         return None
     together = 0
     for value in hashes:
         together = (together << 16 ^ together >> 16 ^ value) & _MASK
-    return _HEADER.pack(_MAGIC, inodes, 1, together if all(hashes) else 0, checksum, b"") + body
+    return HEADER.pack(MAGIC, inodes, 1, together if all(hashes) else 0, checksum, b"") + body
 
 
 def _body(attributes: Sequence[Attribute], start: int, room: int, hashes: Sequence[int]) -> bytes | None:
@@ -123,7 +124,7 @@ def _body(attributes: Sequence[Attribute], start: int, room: int, hashes: Sequen
         padded = attribute.value.ljust(len(attribute.value) + 3 & ~3, b"\0")
         values[:0] = padded
         offset = start + room - len(values) if padded else 0
-        entries += _ENTRY.pack(attribute.length, attribute.prefix, offset & 0xFFFF, 0, len(attribute.value), value_hash)
+        entries += ENTRY.pack(attribute.length, attribute.prefix, offset & 0xFFFF, 0, len(attribute.value), value_hash)
         entries += attribute.name.ljust(attribute.length + 3 & ~3, b"\0")
         if len(entries) + _END + len(values) > room:
             return None
@@ -132,14 +133,50 @@ def _body(attributes: Sequence[Attribute], start: int, room: int, hashes: Sequen
 
 def _acl(name: bytes, value: bytes) -> bytes:
     """A control list in ext4's shape."""
-    if len(value) % _ACL_ENTRY.size != _ACL_VERSION.size or _ACL_VERSION.unpack_from(value)[0] != _XATTR_ACL:
+    if len(value) % ACL_ENTRY.size != ACL_VERSION.size or ACL_VERSION.unpack_from(value)[0] != XATTR_ACL:
         raise EntryError(f"{name.decode()} has a value that is no access control list")
-    result = _ACL_VERSION.pack(_EXT4_ACL)
-    for tag, permissions, identifier in _ACL_ENTRY.iter_unpack(value[_ACL_VERSION.size :]):
-        if tag in _NAMED:
-            result += _ACL_ENTRY.pack(tag, permissions, identifier)
+    result = ACL_VERSION.pack(EXT4_ACL)
+    for tag, permissions, identifier in ACL_ENTRY.iter_unpack(value[ACL_VERSION.size :]):
+        if tag in NAMED:
+            result += ACL_ENTRY.pack(tag, permissions, identifier)
         elif tag in _UNNAMED:
-            result += _ACL_SHORT.pack(tag, permissions)
+            result += ACL_SHORT.pack(tag, permissions)
         else:
             raise EntryError(f"{name.decode()} has an entry of the unknown kind {tag}")
+    return result
+
+
+def parsed(prefix: int, rest: bytes, value: bytes) -> tuple[bytes, bytes]:
+    """An attribute as xattr(7) has it, of what stands in a volume.
+
+    Args:
+        prefix: number of the beginning of its name.
+        rest: of its name.
+        value: as it stands there.
+
+    Raises:
+        ValueError: with the rest of a sentence: there is no such prefix, or a control list is none.
+    """
+    beginning = next((beginning for beginning, number in PREFIXES if number == prefix), None)
+    if beginning is None or bool(rest) == (prefix in ACLS):
+        raise ValueError(f"has a name with the prefix {prefix}")
+    return beginning + rest, _parsed_acl(value) if prefix in ACLS else value
+
+
+def _parsed_acl(value: bytes) -> bytes:
+    """A control list in the shape of an attribute."""
+    if value[: ACL_VERSION.size] != ACL_VERSION.pack(EXT4_ACL):
+        raise ValueError("is no access control list")
+    result, position = ACL_VERSION.pack(XATTR_ACL), ACL_VERSION.size
+    while position < len(value):
+        if position + ACL_SHORT.size > len(value):
+            raise ValueError("is no access control list")
+        tag, permissions = ACL_SHORT.unpack_from(value, position)
+        identifier, size = _NOBODY, ACL_SHORT.size
+        if tag in NAMED:
+            if position + ACL_ENTRY.size > len(value):
+                raise ValueError("is no access control list")
+            identifier, size = ACL_ENTRY.unpack_from(value, position)[2], ACL_ENTRY.size
+        result += ACL_ENTRY.pack(tag, permissions, identifier)
+        position += size
     return result

@@ -11,15 +11,15 @@ from formats.structure import Structure
 SHORT_BYTES = 11
 LONGEST = 255  # UTF-16 code units
 
-_BASE, _EXTENSION = 8, 3
+BASE, _EXTENSION = 8, 3
 _SHORT_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789$%'-_@~`!(){}^#&")
 _FORBIDDEN = frozenset('"*/:<>?\\|') | {chr(code) for code in (*range(32), 127)}
 _FORBIDDEN_IN_LABELS = _FORBIDDEN | frozenset("+,.;=[]")
 _MOST_DIGITS = 6
 
-_LONG = Structure("<", "order:B first:10s attributes:B type:B checksum:B second:12s cluster:H third:4s")
-_LONG_ATTRIBUTES = 0x0F
-_LAST = 0x40
+LONG = Structure("<", "order:B first:10s attributes:B type:B checksum:B second:12s cluster:H third:4s")
+LONG_ATTRIBUTES = 0x0F
+LAST = 0x40
 _UNITS = 13
 
 
@@ -75,7 +75,7 @@ class ShortNames:
     def _alias(self, name: str) -> bytes:
         base, extension = _parts(name)
         for digits in range(1, _MOST_DIGITS + 1):
-            stem = base[: _BASE - 1 - digits]
+            stem = base[: BASE - 1 - digits]
             key = stem, extension, digits
             for number in range(self._next.get(key, 10 ** (digits - 1)), 10**digits):
                 self._next[key] = number + 1
@@ -90,7 +90,7 @@ def _exact(name: str) -> bytes | None:
     """The short name that differs from the name in case at most."""
     upper = name.upper() if name.isascii() else ""
     base, dot, extension = upper.partition(".")
-    fits = 0 < len(base) <= _BASE and bool(extension) == bool(dot) and len(extension) <= _EXTENSION
+    fits = 0 < len(base) <= BASE and bool(extension) == bool(dot) and len(extension) <= _EXTENSION
     return _padded(base, extension) if fits and _SHORT_CHARACTERS.issuperset(base + extension) else None
 
 
@@ -99,7 +99,7 @@ def _parts(name: str) -> tuple[str, str]:
     base, _, extension = name.lstrip(". ").rpartition(".")
     if not base:
         base, extension = extension, ""
-    return _allowed(base)[:_BASE], _allowed(extension)[:_EXTENSION]
+    return _allowed(base)[:BASE], _allowed(extension)[:_EXTENSION]
 
 
 def _allowed(text: str) -> str:
@@ -108,11 +108,11 @@ def _allowed(text: str) -> str:
 
 
 def _padded(base: str, extension: str) -> bytes:
-    return f"{base:<{_BASE}}{extension:<{_EXTENSION}}".encode("ascii")
+    return f"{base:<{BASE}}{extension:<{_EXTENSION}}".encode("ascii")
 
 
 def _joined(short: bytes) -> str:
-    base, extension = short[:_BASE].rstrip().decode(), short[_BASE:].rstrip().decode()
+    base, extension = short[:BASE].rstrip().decode(), short[BASE:].rstrip().decode()
     return f"{base}.{extension}" if extension else base
 
 
@@ -121,13 +121,19 @@ def _long_entries(name: str, short: bytes) -> bytes:
     count = -(-len(name) // _UNITS)
     if len(name) % _UNITS:
         units = (units + b"\0\0").ljust(count * _UNITS * 2, b"\xff")
-    checksum = 0
-    for byte in short:
-        checksum = ((checksum & 1) << 7) + (checksum >> 1) + byte & 0xFF
     return b"".join(
-        _LONG.pack(
-            order=number + 1 | (_LAST if number == count - 1 else 0), attributes=_LONG_ATTRIBUTES, checksum=checksum,
+        LONG.pack(
+            order=number + 1 | (LAST if number == count - 1 else 0), attributes=LONG_ATTRIBUTES,
+            checksum=checksum(short),
             first=units[number * 26 :][:10], second=units[number * 26 + 10 :][:12], third=units[number * 26 + 22 :][:4],
         )
         for number in reversed(range(count))
     )  # fmt: skip
+
+
+def checksum(short: bytes) -> int:
+    """Of a short name, by which entries of a long one say that they belong to it."""
+    value = 0
+    for byte in short:
+        value = ((value & 1) << 7) + (value >> 1) + byte & 0xFF
+    return value

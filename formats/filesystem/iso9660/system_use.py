@@ -15,8 +15,8 @@ from layers.entry import Device, Meta
 
 _LONGEST = 255  # of an entry
 _COMPONENTS = _LONGEST - 5  # bytes of an entry SL, AL or NM after its flags
-_CONTINUE = 0x01  # flag of SL, AL and NM, and of their components
-_HERE, _ABOVE, _ROOT = 0x02, 0x04, 0x08  # flags of components of SL
+CONTINUE = 0x01  # flag of SL, AL and NM, and of their components
+HERE, ABOVE, ROOT = 0x02, 0x04, 0x08  # flags of components of SL
 _MODIFIED_READ_CHANGED = 0x0E  # times of TF
 
 #: Linux shows no more bytes of a name, and drops the NM entry that would make it longer.
@@ -65,11 +65,11 @@ def name(text: bytes) -> list[bytes]:
 
 def link(target: bytes) -> list[bytes]:
     """SL: the target of a symbolic link: RRIP 4.1.3."""
-    special = {b".": (_HERE, b""), b"..": (_ABOVE, b"")}
+    special = {b".": (HERE, b""), b"..": (ABOVE, b"")}
     parts = target.split(b"/")
     components = [special.get(part, (0, part)) for part in parts]
     if target.startswith(b"/"):
-        components = [(_ROOT, b""), *components[1:]] if target != b"/" else [(_ROOT, b"")]
+        components = [(ROOT, b""), *components[1:]] if target != b"/" else [(ROOT, b"")]
     return _chained(b"SL", _areas(components))
 
 
@@ -94,11 +94,11 @@ def compressed(size: int, block_bits: int) -> bytes:
     return _entry(b"ZF", b"pz" + bytes((4, block_bits)) + both32(size))
 
 
-_NAMESPACES = ((b"system.", 2), (b"user.", 3), (b"isofs.", 4), (b"trusted.", 5), (b"security.", 6))
-_LISTS = (b"system.posix_acl_access", b"system.posix_acl_default")
-_LIST_TYPES = {0x01: 1, 0x02: 10, 0x04: 3, 0x08: 12, 0x10: 5, 0x20: 6}  # tags of Linux to those of AAIP
-_QUALIFIED = 0x08
-_SWITCH_TO_DEFAULT = 0x81
+NAMESPACES = ((b"system.", 2), (b"user.", 3), (b"isofs.", 4), (b"trusted.", 5), (b"security.", 6))
+LISTS = (b"system.posix_acl_access", b"system.posix_acl_default")
+LIST_TYPES = {0x01: 1, 0x02: 10, 0x04: 3, 0x08: 12, 0x10: 5, 0x20: 6}  # tags of Linux to those of AAIP
+QUALIFIED = 0x08
+SWITCH_TO_DEFAULT = 0x81
 
 
 def attributes(xattrs: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
@@ -110,18 +110,18 @@ def attributes(xattrs: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
     xattrs = list(xattrs)
     lists = dict(xattrs)
     components: list[tuple[int, bytes]] = []
-    if any(key in lists for key in _LISTS):
-        access, default = (_access_list(lists[key]) if key in lists else b"" for key in _LISTS)
-        switch = bytes((_SWITCH_TO_DEFAULT,)) if default else b""
+    if any(key in lists for key in LISTS):
+        access, default = (_access_list(lists[key]) if key in lists else b"" for key in LISTS)
+        switch = bytes((SWITCH_TO_DEFAULT,)) if default else b""
         components = [(0, b""), (0, access + switch + default)]
     for key, value in xattrs:
-        if key not in _LISTS:
+        if key not in LISTS:
             components += [(0, _attribute_name(key)), (0, value)]
     return _chained(b"AL", _areas(components)) if components else []
 
 
 def _attribute_name(key: bytes) -> bytes:
-    for prefix, code in _NAMESPACES:
+    for prefix, code in NAMESPACES:
         if key.startswith(prefix):
             return bytes((code,)) + key[len(prefix) :]
     return key
@@ -131,10 +131,10 @@ def _access_list(value: bytes) -> bytes:
     """Section "Specification of binary ACL representation"."""
     found = bytearray()
     for tag, permissions, number in acl_entries(value):
-        code = _LIST_TYPES[tag]
+        code = LIST_TYPES[tag]
         qualifier = number.to_bytes(4).lstrip(b"\0") or b"\0"
         named = code in (10, 12)
-        found.append(code << 4 | permissions | (_QUALIFIED if named else 0))
+        found.append(code << 4 | permissions | (QUALIFIED if named else 0))
         found += bytes((len(qualifier),)) + qualifier if named else b""
     return bytes(found)
 
@@ -146,7 +146,7 @@ def _entry(signature: bytes, data: bytes) -> bytes:
 def _chained(signature: bytes, areas: Sequence[bytes]) -> list[bytes]:
     """Entries of which all but the last say that another follows."""
     last = len(areas) - 1
-    return [_entry(signature, bytes((_CONTINUE if number < last else 0,)) + area) for number, area in enumerate(areas)]
+    return [_entry(signature, bytes((CONTINUE if number < last else 0,)) + area) for number, area in enumerate(areas)]
 
 
 def _areas(components: Iterable[tuple[int, bytes]]) -> list[bytes]:
@@ -160,12 +160,12 @@ def _areas(components: Iterable[tuple[int, bytes]]) -> list[bytes]:
     for flags, rest in components:
         if len(areas[-1]) + 2 + min(len(rest), 1) > _COMPONENTS:
             goes_on = areas[-1][last] == 0
-            areas[-1][last] |= _CONTINUE if goes_on else 0
+            areas[-1][last] |= CONTINUE if goes_on else 0
             areas.append(bytearray(2 if goes_on else 0))
         while True:
             last, room = len(areas[-1]), _COMPONENTS - len(areas[-1]) - 2
             part, rest = rest[:room], rest[room:]
-            areas[-1] += bytes((flags | (_CONTINUE if rest else 0), len(part))) + part
+            areas[-1] += bytes((flags | (CONTINUE if rest else 0), len(part))) + part
             if not rest:
                 break
             areas.append(bytearray())

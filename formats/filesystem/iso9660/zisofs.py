@@ -28,8 +28,8 @@ from layers.pipeline import Buffer, Pipeline
 from layers.reader import Reader
 from layers.tree import Tree
 
-_MAGIC = bytes.fromhex("37e45396c9dbd607")
-_HEADER = struct.Struct("<8sIBBH")
+MAGIC = bytes.fromhex("37e45396c9dbd607")
+HEADER = struct.Struct("<8sIBBH")
 _BATCH = 1 << 20  # bytes that are compressed at once: a multiple of all blocks
 _LARGEST = (1 << 32) - 1
 _BLOCK_BITS = range(15, 18)  # what Linux reads
@@ -265,6 +265,6 @@ class _Work:
             lengths: of its blocks; without, there is only room for them.
         """
         count = -(-size // self._block) + 1
-        ends = accumulate(lengths, initial=_HEADER.size + 4 * count) if lengths else [0] * count
-        header = _HEADER.pack(_MAGIC, size, _HEADER.size // 4, self.block_bits, 0)
+        ends = accumulate(lengths, initial=HEADER.size + 4 * count) if lengths else [0] * count
+        header = HEADER.pack(MAGIC, size, HEADER.size // 4, self.block_bits, 0)
         return header + struct.pack(f"<{count}I", *ends)

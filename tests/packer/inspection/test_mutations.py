@@ -9,12 +9,8 @@ import pytest
 
 from formats.reading.artefact import ArtefactError
 from layers.entry import Entry, Hardlink, Symlink
-from packer.inspection.difference import compare
-from packer.inspection.facts import difference_json, inspection_json
-from packer.inspection.inspection import Inspection, inspect
-from packer.inspection.text import difference_text, files_text, inspection_text
 from tests.support.entries import tar_of
-from tests.support.inspections import file
+from tests.support.inspections import compare_all, file, look
 from tests.support.layers import layout
 
 _ROWS = json.dumps([["bash", "5.2-1", "bash_5.2-1_amd64", 7, "0" * 64, "bash", [0]]])
@@ -50,21 +46,6 @@ def _with_checksums(data: bytes) -> bytes:
     return bytes(mended)
 
 
-def _look(path: Path, executor: ThreadPoolExecutor) -> Inspection:
-    found = inspect(str(path), executor)
-    json.loads(inspection_json(found, files=True))
-    for text in (inspection_text(found, everything=True), *files_text(found)):
-        assert not set(text) & {"\x1b", "\x07", "\r"}
-        text.encode()
-    return found
-
-
-def _compare(one: Inspection, other: Inspection) -> None:
-    difference = compare(one, other)
-    json.loads(difference_json(difference))
-    difference_text(difference, everything=True).encode()
-
-
 @pytest.mark.parametrize("what", ["tarball", "layer", "documents"])
 def test_mutations(tmp_path: Path, what: str) -> None:
     """500 of each; 30,000 were once."""
@@ -73,7 +54,7 @@ def test_mutations(tmp_path: Path, what: str) -> None:
     history = {"history": [{"created_by": "x", "comment": "y", "ocipack.items": json.loads(_ROWS)}]}
     with ThreadPoolExecutor(2) as executor:
         path.write_bytes(whole)
-        unspoilt = _look(path, executor)
+        unspoilt = look(path, executor)
         for _ in range(500):
             if what == "tarball":
                 path.write_bytes(_with_checksums(_spoilt(whole, chance)))
@@ -91,7 +72,7 @@ def test_mutations(tmp_path: Path, what: str) -> None:
                     made.files["index.json"] = _spoilt(made.files["index.json"], chance)
                 made.archive(path)
             try:
-                _compare(unspoilt, _look(path, executor))
+                compare_all(unspoilt, look(path, executor))
             except ArtefactError:
                 refused += 1
     assert 10 < refused < 490
