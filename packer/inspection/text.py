@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from formats.partition.types import TITLES
 from formats.reading.artefact import StoredImage, StoredLayer
 from layers.tar_reader import Kind
+from packer.accounts import PEOPLE
 from packer.inspection.accounts import Password
 from packer.inspection.difference import Difference, EntryChange, ItemChange
 from packer.inspection.inspection import Inspection
@@ -223,7 +224,8 @@ def _users(found: Inspection, *, everything: bool) -> Iterator[tuple[str, ...]]:
     """Those that somebody can be; a system has twenty others."""
     yield "uid", "user", "password", "shell", ""
     for user in found.users:
-        if everything or user.uid == 0 or user.can_log_in or user.password is not Password.LOCKED:
+        is_known = user.uid == 0 or user.uid in PEOPLE  # who may have a key
+        if everything or is_known or user.can_log_in or user.password is not Password.LOCKED:
             warning = "anybody can log in" if user.password is Password.EMPTY and user.can_log_in else ""
             yield str(user.uid), plain(user.name), user.password.value, plain(user.shell), warning
 
