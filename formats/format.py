@@ -95,7 +95,8 @@ class FileArtefact:
     @property
     def summary(self) -> str:
         """See `Artefact`."""
-        return f"{self.digest} ({self.size / (1 << 20):.1f} MiB)"
+        size = f"{self.size / (1 << 20):.1f} MiB"
+        return f"{self.known_digest} ({size})" if self.known_digest else size
 
     @property
     def facts(self) -> Mapping[str, Any]:

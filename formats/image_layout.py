@@ -110,13 +110,20 @@ class ArchiveLayout:
 
     def add_layers(self, workshop: Workshop, requests: Sequence[LayerRequest]) -> list[Layer]:
         """See `Layout`; a layer that is there already is not written twice."""
-        if self._known or not workshop.are_shared(requests):  # of workers, none knows what is there
-            with workshop.streams(requests) as streams:
-                return [self._add_layer(stream) for stream in streams]
+        *of_items, customization = requests
+        sizes = [request.size for request in of_items]
+        workers = 0 if self._known else workshop.workers(sum(sizes), max(sizes, default=0))
+        placed = (
+            self._add_placed(workshop, workers, of_items) if workers else []
+        )  # workers know nothing of each other's
+        with workshop.streams([customization] if placed else requests) as streams:
+            return [*placed, *(self._add_layer(stream) for stream in streams)]
+
+    def _add_placed(self, workshop: Workshop, workers: int, requests: Sequence[LayerRequest]) -> list[Layer]:
         layers: list[Layer] = []
 
         def write(output: PendingFile, start: int, room: int) -> Iterator[tuple[bytes, int, int]]:
-            for placed in write_placed(workshop, requests, output, start, room):
+            for placed in write_placed(workshop, workers, requests, output, start, room):
                 layers.append(placed.layer)
                 path = blob_path(placed.layer.digest)
                 self._known.add(path)

@@ -41,9 +41,10 @@ def write_root(order: Order, codec: Codec, *, upper: Sequence[Entry] = (), root_
     more = {"compression": f"{codec.name} level {codec.level}, {codec.library}"}
     total = sum(item.size for item in order.system.closure)
     with new_output(order.output) as output:
-        if codec.name == "none" and isinstance(output, PendingFile) and workshop.is_shared(total):
+        workers = workshop.workers(total) if codec.name == "none" else 0
+        if workers and isinstance(output, PendingFile):
             with Reader() as reader:
-                parts = shares(order.system, workshop.jobs, upper, reader, verify=workshop.verify)
+                parts = shares(order.system, workers, upper, reader, verify=workshop.verify)
             size = _write_side_by_side(order, parts, output, root_name, total)
             return FileArtefact(order.output, size, more=more)
         workshop.progress.begin("tar", total)

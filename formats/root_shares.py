@@ -63,4 +63,6 @@ def shares(
     hashed = system.hashed_items([entry.path for entry in upper], reader) if verify and reader else {}
     sizes = {item.placed_path: item.nar_size for item in system.closure if isinstance(item, NarItem)}
     parts = cut(tree.units(), sizes, hashed, count)
-    return [RootShare(tree, units, {path: hashed[path] for path, _ in units if path in hashed}) for units in parts]
+    found = [{path: hashed[path] for path, _ in units if path in hashed} for units in parts]
+    found[-1] |= {path: item for path, item in hashed.items() if not any(path in share for share in found)}
+    return [RootShare(tree, units, items) for units, items in zip(parts, found, strict=True)]

@@ -27,11 +27,11 @@ from layers.decompress import compression_of, decompressed
 from layers.digest import Digest, DigestError, is_hex
 from layers.entry import Entry
 from layers.errors import PackError
-from layers.output import Buffer, PendingFile, make_cache
+from layers.output import Buffer, PendingFile, make_cache, sweep
 from layers.pipeline import Inline, Pipeline, ahead
 from layers.progress import Progress
 from layers.reader import Reader
-from layers.workers import Colleague, Crew, can_fork, crew_of
+from layers.workers import MOST_TASKS, Colleague, Crew, can_fork, crew_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,8 @@ Emit = Callable[[Callable[[Buffer], object]], Layer]
 # faster: 16 leave the processors' caches, which costs 3 % of the processors' time.
 _PIECES_AHEAD = 4
 
-# Less than this is made before processes are there to share it: forking one takes some 5 ms.
-_LEAST_SHARED = 32 << 20
+# Bytes that a process has to have: forking one takes some 5 ms, and it lists what it works on by itself.
+_LEAST_SHARED = 16 << 20
 
 _MAGIC_SIZE = 8
 _CHUNK = 1 << 20
@@ -134,6 +134,16 @@ class BlobCache:
             return layer if layer and os.lstat(self.path(layer.digest)).st_size == layer.size else None
         except OSError:
             return None
+
+    @contextlib.contextmanager
+    def swept(self) -> Iterator[None]:
+        """Take away what processes leave behind that are ended, if the block fails; see `layers.output`."""
+        try:
+            yield
+        except BaseException:
+            for folder in (self._blobs, self._layers):
+                sweep(folder)
+            raise
 
     def pending(self) -> PendingFile:
         """A blob to write, for `keep`."""
@@ -214,7 +224,7 @@ class Workshop:
         codec: compresses them.
         epoch: the time of their entries.
         executor: compresses chunks.
-        jobs: how many chunks it compresses at a time.
+        jobs: how many chunks it compresses at a time, and how many processes there are at most.
         progress: is told what is done.
         verify: whether items are compared with what their store has hashed.
     """
@@ -251,7 +261,7 @@ class Workshop:
                 layers.append(known[waiting.popleft()])
                 take(layers[-1])
 
-        with self._beside(todo) as crew:
+        with self.cache.swept(), self._beside(todo) as crew:
             self.progress.begin("layers", sum(request.size for request in todo))
             hand_on()
             if crew:
@@ -281,7 +291,9 @@ class Workshop:
 
     def _beside(self, todo: Sequence[LayerRequest]) -> AbstractContextManager[Crew | None]:
         """Workers that make layers side by side, largest first, and tell the rank of each; or none, if few are due."""
-        if not self.are_shared(todo):
+        sizes = [request.size for request in todo]
+        count = self.workers(sum(sizes), max(sizes, default=0))
+        if not count or len(todo) > MOST_TASKS:
             return contextlib.nullcontext()
         order = sorted(range(len(todo)), key=lambda rank: (-todo[rank].size, rank))
         made: list[Layer] = []
@@ -296,16 +308,17 @@ class Workshop:
                     pipeline.drain()
                 colleague.tell((rank, made.pop()))
 
-        return crew_of(self.jobs, len(todo), work)
+        return crew_of(count, len(todo), work)
 
-    def are_shared(self, todo: Sequence[LayerRequest]) -> bool:
-        """Whether there may be processes, and each has enough to do with layers of its own."""
-        sizes = [request.size for request in todo]
-        return self.is_shared(sum(sizes)) and max(sizes) * self.jobs <= sum(sizes)
+    def workers(self, size: int, largest: int = 1) -> int:
+        """How many processes there may be that have enough to do; 0: one will do.
 
-    def is_shared(self, size: int) -> bool:
-        """Whether there may be processes, and so many bytes are enough for them."""
-        return self.jobs > 1 and size >= _LEAST_SHARED and can_fork()
+        Args:
+            size: bytes that are to be worked on.
+            largest: bytes of the largest part that one of them has to do alone.
+        """
+        count = min(self.jobs, size // _LEAST_SHARED, size // max(1, largest))
+        return count if count > 1 and can_fork() else 0
 
     def described(self, requests: Sequence[LayerRequest]) -> list[Layer]:
         """The layers, in the order of the requests; those that were made once need not be in the cache any more.

@@ -430,6 +430,15 @@ class PendingFolder:
                 os.rename(self.path, self._target)
 
 
+def sweep(folder: str) -> None:
+    """Take away the files of processes that are no more, of those that have names from the beginning.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    _sweep_folder(folder, _second_names(""))
+
+
 def _sweep_folder(folder: str, prefix: str) -> None:
     directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

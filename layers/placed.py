@@ -5,8 +5,8 @@ others how large theirs are, and knows then where its own begin.
 
     | room | layer | room | layer | ...       what stands in the room before a layer, the caller writes
 
-Layers without any file may be equal, as those of two packages that have the same folders and nothing else; one that was
-there before is left out. All others have a path that no other layer has.
+Layers of items without any file may be equal, as those of two packages that have the same folders and nothing else; one
+that was there before is left out. All others have a path that no other item has.
 """
 
 import hashlib
@@ -46,13 +46,14 @@ class _Measured:
 
 
 def write_placed(
-    workshop: Workshop, requests: Sequence[LayerRequest], output: PendingFile, start: int, room: int
+    workshop: Workshop, workers: int, requests: Sequence[LayerRequest], output: PendingFile, start: int, room: int
 ) -> list[Placed]:
     """Write layers.
 
     Args:
         workshop: with what.
-        requests: the layers, in order.
+        workers: how many.
+        requests: the layers, in order; of different items.
         output: nobody has written yet where they go.
         start: of the room before the first of them.
         room: bytes before each layer.
@@ -60,7 +61,7 @@ def write_placed(
     Raises:
         PackError: an entry cannot be read, or the output cannot be written.
     """
-    shares = _shares([request.size for request in requests], workshop.jobs)
+    shares = _shares([request.size for request in requests], workers)
 
     def work(number: int, colleague: Colleague) -> None:
         mine = [_measured(rank, requests[rank], workshop.epoch) for rank in shares[number]]
@@ -71,7 +72,7 @@ def write_placed(
                 layer = _write(requests[measured.rank], output, offset, measured.size, workshop.epoch)
                 colleague.tell((measured.rank, layer))
 
-    with crew(workshop.jobs, work) as made:
+    with crew(workers, work) as made:
         workshop.progress.begin("layers", sum(request.size for request in requests))
         measured = made.gather()
         layers = {one.rank: _layer(one.digest, one.size) for share in measured for one in share if one.digest}

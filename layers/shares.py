@@ -36,7 +36,7 @@ WHOLE = Share()
 
 
 def cut(units: Sequence[Unit], sizes: Mapping[bytes, int], whole: Container[bytes], count: int) -> list[list[Unit]]:
-    """Parts that cost about the same, in the order of the tree: at most `count`, and none that is empty.
+    """Parts that cost about the same, in the order of the tree: at most `count`; none is empty, unless all is.
 
     Args:
         units: of the tree.

@@ -81,9 +81,11 @@ class Tree:
     def below(self, folder: bytes) -> Iterator[Entry]:
         """What is below a folder, sorted."""
         prefix = folder + b"/"
-        entries = self._all()
-        found = sorted((path for path in entries if path.startswith(prefix)), key=tree_order)
-        yield from (entries[path] for path in found)
+        self.get(folder)
+        for unread in [path for path in self._unread if path.startswith(prefix)]:
+            self._look_into(unread)
+        found = sorted((path for path in self._known if path.startswith(prefix)), key=tree_order)
+        yield from (self._known[path] for path in found)
 
     def overlaid(self, upper: Iterable[Entry]) -> "Tree":
         """The tree with entries laid over it; see `overlay`."""

@@ -15,6 +15,7 @@ import select
 import signal
 import struct
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,10 +25,15 @@ from layers.errors import PackError
 
 _LENGTH = struct.Struct("<Q")
 _NUMBER = struct.Struct("<I")
-_MOST_TASKS = (64 << 10) // _NUMBER.size  # that a pipe takes before anybody reads: pipe(7)
+#: Tasks of `crew_of`.
+MOST_TASKS = 1024  # that a pipe takes before anybody reads, if it has only one page: pipe(7)
+_ENDING = 0.05  # seconds that a thread may take which was told to end
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # mallopt(3)
 _KEPT = 32 << 20  # bytes
+
+
+_ALONE = "--jobs 1 works in one process."
 
 
 class WorkerError(PackError):
@@ -51,8 +57,15 @@ Work = Callable[[int, Colleague], None]
 
 
 def can_fork() -> bool:
-    """Whether there may be workers: this process has one thread."""
-    return threading.active_count() == 1
+    """Whether there may be workers: this process has one thread, but for those that are just about to end."""
+    deadline = time.monotonic() + _ENDING
+    for thread in threading.enumerate():
+        with contextlib.suppress(RuntimeError, AssertionError):  # this one, and those that Python did not start
+            thread.join(max(0, deadline - time.monotonic()))
+    try:
+        return len(os.listdir("/proc/self/task")) == 1  # those that Python knows nothing of, too: proc(5)
+    except OSError:
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +82,7 @@ class Crew:
 
     def __init__(self, workers: Sequence[_Worker]) -> None:
         self._workers = workers
+        self._done: set[_Worker] = set()
 
     def gather(self) -> list[Any]:
         """What workers share, in their order; they get the same.
@@ -78,7 +92,10 @@ class Crew:
         """
         values = [self._message(worker) for worker in self._workers]
         for worker in self._workers:
-            _send(worker.orders, values)
+            try:
+                _send(worker.orders, values)
+            except BrokenPipeError:
+                raise _ended() from None
         return values
 
     def results(self) -> Iterator[Any]:
@@ -96,7 +113,7 @@ class Crew:
                 message = self._message(waiting[descriptor])
                 if message is _Done:
                     poll.unregister(descriptor)
-                    del waiting[descriptor]
+                    self._done.add(waiting.pop(descriptor))
                 else:
                     yield message
 
@@ -104,13 +121,27 @@ class Crew:
         try:
             message = _receive(worker.told)
         except EOFError:
-            raise WorkerError(
-                "a process of ocipack was ended by somebody else",
-                hint="Was there too little memory? --jobs 1 works in one process.",
-            ) from None
+            raise _ended() from None
         if isinstance(message, _Failure):
             raise message.error
         return message
+
+    def end(self) -> None:
+        """End those that are still at work, and let go of all."""
+        for worker in self._workers:
+            if worker not in self._done:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(worker.process, signal.SIGKILL)
+        for worker in self._workers:
+            with contextlib.suppress(ChildProcessError):  # a program that waits for all processes has done so
+                os.waitpid(worker.process, 0)
+            os.close(worker.told)
+            os.close(worker.orders)
+
+
+def _ended() -> WorkerError:
+    hint = f"Was there too little memory? {_ALONE}"
+    return WorkerError("a process of ocipack was ended by somebody else", hint=hint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,17 +162,26 @@ def crew(count: int, work: Work) -> Iterator[Crew]:
         work: what each does.
     """
     workers: list[_Worker] = []
+    made, is_frozen = Crew(workers), bool(gc.get_freeze_count())
     gc.freeze()  # what is known already stays as it is: collecting garbage would copy its pages
     try:
-        workers.extend(_started(number, work) for number in range(count))
-        yield Crew(workers)
+        for number in range(count):
+            with _interrupts_wait():  # until it is known who is to be ended
+                workers.append(_started(number, work))
+        yield made
     finally:
-        for worker in workers:
-            os.kill(worker.process, signal.SIGKILL)
-            os.waitpid(worker.process, 0)
-            os.close(worker.told)
-            os.close(worker.orders)
-        gc.unfreeze()
+        made.end()
+        if not is_frozen:
+            gc.unfreeze()
+
+
+@contextlib.contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager
@@ -150,7 +190,7 @@ def crew_of(count: int, tasks: int, work: Callable[[Iterable[int], Colleague], N
 
     Args:
         count: how many workers.
-        tasks: how many there are.
+        tasks: how many there are, at most `MOST_TASKS`.
         work: what each worker does, given the numbers of the tasks that it takes.
     """
     source, target = os.pipe()
@@ -160,8 +200,8 @@ def crew_of(count: int, tasks: int, work: Callable[[Iterable[int], Colleague], N
             yield _NUMBER.unpack(data)[0]
 
     try:
-        os.write(target, b"".join(map(_NUMBER.pack, range(tasks))))
-        os.close(target)
+        with open(target, "wb", buffering=0) as numbered:
+            numbered.write(b"".join(map(_NUMBER.pack, range(tasks))))
         with crew(count, lambda _, colleague: work(numbers(), colleague)) as made:
             yield made
     finally:
@@ -169,8 +209,16 @@ def crew_of(count: int, tasks: int, work: Callable[[Iterable[int], Colleague], N
 
 
 def _started(number: int, work: Work) -> _Worker:
-    parent, (told, telling), (ordered, orders) = os.getpid(), os.pipe(), os.pipe()
-    process = os.fork()
+    parent, ends = os.getpid(), list[int]()
+    try:
+        ends += os.pipe()
+        ends += os.pipe()
+        process = os.fork()
+    except OSError as error:
+        for end in ends:
+            os.close(end)
+        raise WorkerError(f"there can be no more processes: {error.strerror}", hint=_ALONE) from error
+    told, telling, ordered, orders = ends
     if not process:
         _be_worker(number, work, parent, telling, ordered)
     os.close(telling)
@@ -182,6 +230,7 @@ def _be_worker(number: int, work: Work, parent: int, telling: int, ordered: int)
     """The life of a worker; this never returns."""
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # who has forked us ends us
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
         library = ctypes.CDLL(None)
         library.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() == parent:
@@ -189,11 +238,21 @@ def _be_worker(number: int, work: Work, parent: int, telling: int, ordered: int)
             work(number, _Pipes(telling, ordered))
             _send(telling, _Done)
     except BaseException as error:  # raised where results are waited for
-        if not isinstance(error, PackError):
-            error.add_note("".join(traceback.format_exception(error)))
-        _send(telling, _Failure(error))
+        _send(telling, _failure(error))
     finally:
         os._exit(0)
+
+
+def _failure(error: BaseException) -> _Failure:
+    """What is sent of an error; of one that cannot be sent, its words."""
+    told = "".join(traceback.format_exception(error))
+    if not isinstance(error, PackError):
+        error.add_note(told)
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301  # our own
+    except Exception:
+        return _Failure(RuntimeError(told))
+    return _Failure(error)
 
 
 def _keep_memory(library: ctypes.CDLL) -> None:

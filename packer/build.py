@@ -52,7 +52,7 @@ class Settings:
         folder: of os.toml: relative sources start there.
         cache: a folder of this user; made when it is missing.
         epoch: the time of everything that is made, in seconds since 1970.
-        jobs: how many chunks are compressed at a time.
+        jobs: how many chunks are compressed at a time, and how many processes there are at most.
         refresh: fetch lists of packages again.
         verify: compare items with what their store has hashed.
         environment: variables that programs and connections may see: PATH, proxies, certificates.
@@ -240,7 +240,9 @@ def check(productions: Sequence[Production], outputs: Sequence[Output], settings
         ]
         for output in again:
             os.mkdir(os.path.dirname(output.path))
-        _made(productions, again, replace(settings, cache=os.path.join(folder, "cache")))
+        # With another number of processes, which must not matter.
+        jobs = 1 if settings.jobs > 1 else 2
+        _made(productions, again, replace(settings, cache=os.path.join(folder, "cache"), jobs=jobs))
         differing = [
             output.path
             for output, second in zip(outputs, again, strict=True)

@@ -113,8 +113,9 @@ def _write(order: Order, image: Image, plan: DiskPlan, reader: Reader) -> int:
     workshop = order.workshop
     total = sum(item.size for item in order.system.closure)
     with PendingFile(os.path.dirname(order.output) or ".") as output:
-        if image.format == "raw" and workshop.is_shared(total):
-            _write_side_by_side(workshop, plan, output, total)
+        workers = workshop.workers(total) if image.format == "raw" else 0
+        if workers:
+            _write_side_by_side(workshop, workers, plan, output, total)
         else:
             disk = VirtualDisk(plan.size, plan.identity, order.system.epoch)
             workshop.progress.begin(image.format, plan.size)
@@ -127,20 +128,21 @@ def _write(order: Order, image: Image, plan: DiskPlan, reader: Reader) -> int:
     return size
 
 
-def _write_side_by_side(workshop: Workshop, plan: DiskPlan, output: PendingFile, total: int) -> None:
+def _write_side_by_side(workshop: Workshop, workers: int, plan: DiskPlan, output: PendingFile, total: int) -> None:
     """Write a disk as it is, each worker its share of every file system."""
 
     def work(number: int, colleague: Colleague) -> None:
         written = 0
         with Reader() as reader:
-            for piece in nonzero(plan.pieces_of(number, workshop.jobs, reader), reader):
+            for piece in nonzero(plan.pieces_of(number, workers, reader), reader):
                 write_piece(piece, output, piece.offset, reader)
                 written += size_of(piece)
                 if written >= _TOLD:
                     colleague.tell(written)
                     written = 0
+        colleague.tell(written)
 
-    with crew(workshop.jobs, work) as made:
+    with crew(workers, work) as made:
         workshop.progress.begin("raw", total)
         for written in made.results():
             workshop.progress.advance("", written)

@@ -114,8 +114,7 @@ def _make(
         click.echo(report.artefacts_json(list(zip(outputs, artefacts, strict=True)), told))
     else:
         for artefact in artefacts:
-            if common.verbosity:  # a summary has the artefact's digest, which costs a reading of some artefacts
-                progress.tell(artefact.summary)
+            progress.tell(artefact.summary)
             click.echo(artefact.path)
         for file in told:
             click.echo(file.path)

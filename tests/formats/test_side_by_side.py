@@ -1,6 +1,7 @@
 """What several processes make side by side is what one makes."""
 
 import os
+import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -40,7 +41,7 @@ class Forks:
 @pytest.fixture
 def forks(monkeypatch: pytest.MonkeyPatch) -> Forks:
     """Little is enough to be shared."""
-    monkeypatch.setattr(blob, "_LEAST_SHARED", 0)
+    monkeypatch.setattr(blob, "_LEAST_SHARED", 1)
     found, fork = Forks(), os.fork
 
     def counted() -> int:
@@ -156,6 +157,32 @@ def test_the_number_of_processes_changes_no_byte(
         digests.add(Digest.of(path.read_bytes()))
         assert (forks.count == 0) == (jobs == 1)
     assert len(digests) == 1
+
+
+def test_a_customization_that_is_an_items_layer_is_there_once(forks: Forks, tmp_path: Path) -> None:
+    """What os.toml declares wins over what an item has, and may be the same."""
+    digests = set()
+    for jobs in (1, 2):
+        of = system(item("big", {"big": b"1" * 5000}), item("other", {"other": b"2" * 5000}))
+        of = replace(of, customization=(File(b"big", Data(b"1" * 5000), PROGRAM),))
+        docker_of(of, tmp_path / f"{jobs}.tar", jobs, "none")
+        digests.add(Digest.of((tmp_path / f"{jobs}.tar").read_bytes()))
+        names = subprocess.run(["tar", "-tf", tmp_path / f"{jobs}.tar"], check=True, capture_output=True).stdout.split()
+        assert len(names) == len(set(names))
+    assert len(digests) == 1
+    assert forks.count == 2
+
+
+@pytest.mark.parametrize(
+    ("jobs", "size", "largest", "workers"),
+    [(2, 1000, 400, 2), (9, 1000, 400, 2), (9, 1000, 100, 9), (9, 1000, 1, 9), (2, 1000, 900, 0), (1, 1000, 1, 0),
+     (2, 1, 1, 0), (2, 0, 0, 0)],
+)  # fmt: skip
+def test_there_are_as_many_workers_as_have_enough_to_do(
+    jobs: int, size: int, largest: int, workers: int, forks: Forks, tmp_path: Path
+) -> None:
+    with workshop(tmp_path / "cache", jobs=jobs) as made_with:
+        assert made_with.workers(size, largest) == workers
 
 
 @pytest.mark.parametrize("make", [MAKERS[name] for name in ("docker-none", "docker-gzip", "tarball", "efi-raw")])

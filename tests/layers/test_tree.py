@@ -403,6 +403,8 @@ class Shelf:
         (lambda tree: len(tree), [b"a", b"b"]),
         (lambda tree: list(tree), [b"a", b"b"]),
         (lambda tree: list(tree.below(b"store")), [b"a", b"b"]),
+        (lambda tree: list(tree.below(b"store/a")), [b"a"]),
+        (lambda tree: list(tree.below(b"elsewhere")), []),
         (lambda tree: tree.by_path(), [b"a", b"b"]),
     ],
 )

@@ -74,6 +74,46 @@ def test_a_worker_that_somebody_ends_is_told() -> None:
         list(made.results())
 
 
+def test_a_worker_that_is_ended_before_it_gets_what_others_share_is_told() -> None:
+    def work(number: int, colleague: Colleague) -> None:
+        colleague.tell(number)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with crew(1, work) as made:
+        while Path(f"/proc/self/task/{os.getpid()}/children").read_text() and not is_dead_child():
+            time.sleep(0.01)
+        with pytest.raises(WorkerError, match="ended by somebody else"):
+            made.gather()
+
+
+def is_dead_child() -> bool:
+    (process,) = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    return not is_alive(int(process))
+
+
+def test_what_cannot_be_sent_of_an_error_are_its_words() -> None:
+    def work(number: int, colleague: Colleague) -> None:
+        raise ValueError(lambda: None)
+
+    with pytest.raises(RuntimeError, match="raise ValueError"), crew(1, work) as made:
+        list(made.results())
+
+
+def test_whoever_waits_for_all_processes_does_no_harm() -> None:
+    with crew(2, lambda number, colleague: colleague.tell(number)) as made:
+        assert sorted(made.results()) == [0, 1]
+        for _ in range(2):
+            os.wait()
+
+
+def test_a_thread_that_is_about_to_end_is_waited_for() -> None:
+    thread = threading.Timer(60, print)
+    thread.start()
+    assert not can_fork()
+    thread.cancel()
+    assert can_fork()
+
+
 _DIES = """
 import os, signal, sys, time
 from layers.workers import crew
