@@ -15,7 +15,6 @@ import select
 import signal
 import struct
 import threading
-import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ _NUMBER = struct.Struct("<I")
 #: Tasks of `crew_of`.
 MOST_TASKS = 1024  # that a pipe takes before anybody reads, if it has only one page: pipe(7)
 _ENDING = 0.05  # seconds that a thread may take which was told to end
+_LOOKS = 25
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # mallopt(3)
 _KEPT = 32 << 20  # bytes
@@ -58,14 +58,25 @@ Work = Callable[[int, Colleague], None]
 
 def can_fork() -> bool:
     """Whether there may be workers: this process has one thread, but for those that are just about to end."""
-    deadline = time.monotonic() + _ENDING
     for thread in threading.enumerate():
-        with contextlib.suppress(RuntimeError, AssertionError):  # this one, and those that Python did not start
-            thread.join(max(0, deadline - time.monotonic()))
+        if thread is threading.current_thread():
+            continue
+        with contextlib.suppress(RuntimeError, AssertionError):  # of those that Python did not start
+            thread.join(_ENDING)
+        if thread.is_alive():
+            return False
+    return any(_is_alone() for _ in range(_LOOKS))
+
+
+def _is_alone() -> bool:
+    """Whether the system sees no other thread, of those that Python knows nothing of, too: proc(5)."""
     try:
-        return len(os.listdir("/proc/self/task")) == 1  # those that Python knows nothing of, too: proc(5)
+        is_alone = len(os.listdir("/proc/self/task")) == 1
     except OSError:
         return False
+    if not is_alone:  # of a thread that has ended for Python, something may be left for a moment
+        threading.Event().wait(_ENDING / _LOOKS)
+    return is_alone
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ version), and it has 5 to 8 MB; with all drivers of boards up to 30.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from importlib import resources
 from itertools import chain
 
@@ -73,7 +74,7 @@ def initrd(
 
 def _entries(busybox: File, modules: Sequence[Module], reader: Reader) -> Iterator[Entry]:
     """All of it, modules one at a time: compressed ones are in memory as long as they are read."""
-    script = resources.files(__package__).joinpath("init.sh").read_bytes()
+    script = _script()
     there = {module.name for module in modules}
     names = "".join(" ".join([module.name, *filter(there.__contains__, module.depends)]) + "\n" for module in modules)
     yield Directory(b"bin")
@@ -107,3 +108,8 @@ def _busybox(tree: Tree, reader: Reader) -> File:
                 raise InputError(f"/{path.decode()} needs libraries, which an initrd has not", hint=_BUSYBOX_HINT)
             return entry
     raise InputError("the root file system has no busybox, which its initrd is made of", hint=_BUSYBOX_HINT)
+
+
+@cache
+def _script() -> bytes:
+    return resources.files(__package__).joinpath("init.sh").read_bytes()
