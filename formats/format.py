@@ -72,31 +72,28 @@ class FileArtefact:
     Attributes:
         path: where it is.
         size: bytes.
-        known_digest: of the file; None: nobody has hashed it yet.
         more: facts besides these.
     """
 
     path: str
     size: int
-    known_digest: "Digest | None" = None
     more: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def digest(self) -> "Digest":
-        """Of the file, which is read if nobody has hashed it yet.
+        """Of the file, which is read for it.
 
         Raises:
             OSError: it is gone.
         """
         from layers.cache import file_digest
 
-        return self.known_digest or file_digest(self.path)
+        return file_digest(self.path)
 
     @property
     def summary(self) -> str:
         """See `Artefact`."""
-        size = f"{self.size / (1 << 20):.1f} MiB"
-        return f"{self.known_digest} ({size})" if self.known_digest else size
+        return f"{self.size / (1 << 20):.1f} MiB"
 
     @property
     def facts(self) -> Mapping[str, Any]:

@@ -13,7 +13,6 @@ from formats.root_shares import RootShare, shares
 from layers.archive import new_output
 from layers.codec import Codec
 from layers.compressed import CompressedWriter
-from layers.digest import Digest
 from layers.entry import Directory, Entry, Hardlink, Meta, parents
 from layers.errors import ChangedError
 from layers.output import PendingFile, StreamedFile
@@ -46,20 +45,20 @@ def write_root(order: Order, codec: Codec, *, upper: Sequence[Entry] = (), root_
             with Reader() as reader:
                 parts = shares(order.system, workers, upper, reader, verify=workshop.verify)
             size = _write_side_by_side(order, parts, output, root_name, total)
-            return FileArtefact(order.output, size, more=more)
+            return FileArtefact(order.output, size, more)
         workshop.progress.begin("tar", total)
-        digest, size = _write_stream(order, codec, output, upper, root_name)
+        size = _write_stream(order, codec, output, upper, root_name)
     workshop.progress.end()
-    return FileArtefact(order.output, size, digest, more)
+    return FileArtefact(order.output, size, more)
 
 
 def _write_stream(
     order: Order, codec: Codec, output: PendingFile | StreamedFile, upper: Sequence[Entry], root_name: bytes
-) -> tuple[Digest, int]:
-    """Digest and size of the archive."""
-    workshop, found = order.workshop, list[tuple[Digest, int]]()
+) -> int:
+    """Bytes of the archive."""
+    workshop, found = order.workshop, list[int]()
     pipeline = Pipeline(workshop.executor, window=2 * workshop.jobs + 2)
-    compressed = CompressedWriter(codec, output, pipeline, lambda *made: found.append(made))
+    compressed = CompressedWriter(codec, output, pipeline, found.append)
 
     def sink(piece: bytearray) -> None:
         compressed.write(piece)

@@ -14,7 +14,7 @@ import json
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +27,7 @@ from layers.decompress import compression_of, decompressed
 from layers.digest import Digest, DigestError, is_hex
 from layers.entry import Entry
 from layers.errors import PackError
+from layers.hashing import ParallelHash
 from layers.output import Buffer, PendingFile, make_cache, sweep
 from layers.pipeline import Inline, Pipeline, ahead
 from layers.progress import Progress
@@ -403,7 +404,11 @@ class BlobWriter:
     ) -> None:
         self._done = done
         self._input = None if codec.name == "none" else hashlib.sha256()  # what is not compressed is hashed once
-        self._output = CompressedWriter(codec, file, pipeline, self._finish)
+        # A thread of its own hashes: behind chunks that wait to be compressed, hashing would wait for them.
+        inline = isinstance(pipeline.executor, Inline)
+        self._hasher = pipeline.executor if inline else ThreadPoolExecutor(1)
+        self._digest = ParallelHash(self._hasher)
+        self._output = CompressedWriter(codec, file, pipeline, self._finish, self._digest.take)
 
     def write(self, piece: bytearray) -> None:
         """Take the next `CHUNK` bytes of the input; only the last piece may be shorter."""
@@ -415,5 +420,7 @@ class BlobWriter:
         """The input ended."""
         self._output.close()
 
-    def _finish(self, digest: Digest, size: int) -> None:
+    def _finish(self, size: int) -> None:
+        digest = self._digest.digest()
+        self._hasher.shutdown()
         self._done(Digest(self._input.hexdigest()) if self._input else digest, digest, size)

@@ -1,15 +1,12 @@
-"""A stream that is compressed into a file, in parallel, with the file's digest and size out of the same pass."""
+"""A stream that is compressed into a file, in parallel."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 from isal import isal_zlib
 
 from layers.codec import Codec
-from layers.digest import Digest
-from layers.hashing import ParallelHash
-from layers.output import PendingFile, StreamedFile
-from layers.pipeline import Inline, Pipeline
+from layers.output import Buffer, PendingFile, StreamedFile
+from layers.pipeline import Pipeline
 
 
 class CompressedWriter:
@@ -19,7 +16,8 @@ class CompressedWriter:
         codec: how.
         file: takes the compressed bytes.
         pipeline: who compresses, and when.
-        done: called with (digest of the output, size of the output) when all is written, which may be after `close`.
+        done: called with the size of the output when all is written, which may be after `close`.
+        observe: sees what is written; it may keep it.
     """
 
     def __init__(
@@ -27,16 +25,14 @@ class CompressedWriter:
         codec: Codec,
         file: PendingFile | StreamedFile,
         pipeline: Pipeline,
-        done: Callable[[Digest, int], None],
+        done: Callable[[int], None],
+        observe: Callable[[Buffer], object] = lambda _: None,
     ) -> None:
         self._codec = codec
         self._file = file
         self._pipeline = pipeline
         self._done = done
-        # A thread of its own hashes: behind chunks that wait to be compressed, hashing would wait for them.
-        inline = isinstance(pipeline.executor, Inline)
-        self._hasher = pipeline.executor if inline else ThreadPoolExecutor(1)
-        self._digest = ParallelHash(self._hasher)
+        self._observe = observe
         self._checksum = 0
         self._chunk = bytearray()
         self._records = bytearray()
@@ -69,11 +65,9 @@ class CompressedWriter:
 
     def _finish(self) -> None:
         self._emit(self._codec.end(self._checksum, self._read, bytes(self._records)))
-        digest = self._digest.digest()
-        self._hasher.shutdown()
-        self._done(digest, self._written)
+        self._done(self._written)
 
     def _emit(self, data: bytes | bytearray) -> None:
-        self._digest.take(data)
+        self._observe(data)
         self._file.write(data)
         self._written += len(data)
