@@ -22,7 +22,7 @@ from layers.reader import Reader
 
 _SIZE = 16
 _BUFFER = 1 << 20  # bytes: handing work to a thread costs 1 % of hashing them
-_UNDER_WAY = 4  # buffers
+_UNDER_WAY = 16  # buffers: two threads hash, neither at the pace of the other; with 4 of them it took 6 % longer
 _ZEROS = memoryview(bytes(_BUFFER))
 
 _DESCRIPTORS, _TREE, _ALL = "libisofs_sb_checksum_tag_v1", "libisofs_tree_checksum_tag_v1", "libisofs_checksum_tag_v1"
