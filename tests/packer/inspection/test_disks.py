@@ -108,7 +108,7 @@ def test_text_for_people(place: Workplace) -> None:
     for line in (
         r"it\.qcow2 +disk, qcow2, ", r"table +gpt [0-9a-f-]{36}", r"sizes +[0-9.]+ MiB disk, .* hidden by mounts",
         "partitions: 4", r"1 +1\.0 MiB +4\.0 MiB +EFI system +ESP +vfat +ESP +[0-9A-F]{4}-[0-9A-F]{4} +/boot/efi",
-        r"4 .* MiB +Linux.* +root +ext4 +root +[0-9a-f-]{36} +/", "items: 3", "users: 1",
+        r"4 .* MiB +Linux.* +root +ext4 +root +[0-9a-f-]{36} +/", "items: 3", "users: 2",
     ):  # fmt: skip
         assert re.search(f"^{line}$" if "MiB" in line else f"^{line}", answer.out, re.MULTILINE), line
 
