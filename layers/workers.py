@@ -24,14 +24,15 @@ from layers.errors import PackError
 
 _LENGTH = struct.Struct("<Q")
 _NUMBER = struct.Struct("<I")
-#: Tasks of `crew_of`.
-MOST_TASKS = 1024  # that a pipe takes before anybody reads, if it has only one page: pipe(7)
+
+#: Tasks of `crew_of`: numbers that a pipe takes before anybody reads, if it has only one page: pipe(7).
+MOST_TASKS = 1024
+
 _ENDING = 0.05  # seconds that a thread may take which was told to end
 _LOOKS = 25
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # mallopt(3)
 _KEPT = 32 << 20  # bytes
-
 
 _ALONE = "--jobs 1 works in one process."
 

@@ -30,11 +30,7 @@ Placed = tuple[Content, Sequence[Extent]]
 
 
 def file_pieces(
-    tree: Iterable[Entry],
-    place: Callable[[File], Placed | None],
-    block: int,
-    reader: Reader,
-    through: Through,
+    tree: Iterable[Entry], place: Callable[[File], Placed | None], block: int, reader: Reader, through: Through
 ) -> Iterator[Piece]:
     """All contents, in the order of the tree, which must be that of their blocks.
 

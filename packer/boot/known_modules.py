@@ -8,8 +8,6 @@ HEX is the digest of the items that have something in the folder of the modules.
 a link, nothing is kept.
 """
 
-import hashlib
-import json
 import os
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -22,6 +20,7 @@ from layers.digest import Digest, is_hex
 from layers.entry import Directory, Entry, File
 from layers.output import PendingFile, make_cache
 from layers.reader import Reader
+from packer import checked_line
 from packer.boot.modules import Modules, Said, module_folder, read_modules
 
 _FOLDER = "kernel-modules"  # of the cache
@@ -75,23 +74,15 @@ def _key(layout: Layout, folder: bytes) -> Digest | None:
 def _keep(cache: str, key: Digest, modules: Modules) -> None:
     make_cache(cache, _FOLDER)
     rows = {module.path: [module.info, module.symbols] for module in modules.all}
-    line = json.dumps({"format": _FORMAT, "modules": rows}, separators=(",", ":")).encode()
     with PendingFile(os.path.join(cache, _FOLDER)) as file:
-        file.write(line + b"\n" + hashlib.sha256(line).hexdigest().encode())
+        checked_line.write(file, {"format": _FORMAT, "modules": rows})
         file.publish(key.hex, mode=0o600, durable=False)
 
 
 def _load(place: str) -> Mapping[str, Said] | None:
     """What is known; None if it is damaged, or not there."""
-    try:
-        with open(place, "rb") as file:
-            line, _, checksum = file.read(_MOST_BYTES).partition(b"\n")
-    except OSError:
-        return None
-    if hashlib.sha256(line).hexdigest().encode() != checksum:
-        return None
-    facts = json.loads(line)
-    if facts["format"] != _FORMAT:
+    facts = checked_line.read(place, _FORMAT, _MOST_BYTES)
+    if facts is None:
         return None
     return {
         path: Said(tuple((name, value) for name, value in info), tuple(symbols))

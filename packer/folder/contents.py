@@ -9,8 +9,6 @@ digest is kept only when the file's last change, its ctime, which nobody can set
 gets its own time before the first file is read. Nothing here looks at a clock.
 """
 
-import hashlib
-import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
@@ -21,6 +19,7 @@ from layers.errors import ChangedError, PackError
 from layers.output import OutputError, PendingFile, said
 from layers.progress import Progress
 from layers.reader import state
+from packer import checked_line
 from packer.folder.scan import Found
 
 _FORMAT = 1
@@ -99,15 +98,8 @@ def _is_whole(place: str) -> bool:
 
 def _load(place: str) -> dict[_Key, Digest] | None:
     """What is known; None if it is damaged, or not there."""
-    try:
-        with open(place, "rb") as file:
-            line, _, checksum = file.read(_MOST_BYTES).partition(b"\n")
-    except OSError:
-        return None
-    if hashlib.sha256(line).hexdigest().encode() != checksum:
-        return None
-    facts = json.loads(line)
-    if facts["format"] != _FORMAT:
+    facts = checked_line.read(place, _FORMAT, _MOST_BYTES)
+    if facts is None:
         return None
     return {(device, inode, size, mtime, ctime): Digest(hexadecimal)
             for device, inode, size, mtime, ctime, hexadecimal in facts["files"]}  # fmt: skip
@@ -115,8 +107,7 @@ def _load(place: str) -> dict[_Key, Digest] | None:
 
 def _write(digests: dict[_Key, Digest], file: PendingFile) -> None:
     rows = [[*key, digest.hex] for key, digest in sorted(digests.items())[:_MOST_FILES]]
-    line = json.dumps({"format": _FORMAT, "files": rows}, separators=(",", ":")).encode()
-    file.write(line + b"\n" + hashlib.sha256(line).hexdigest().encode())
+    checked_line.write(file, {"format": _FORMAT, "files": rows})
 
 
 def _read(files: Sequence[Found], progress: Progress) -> dict[_Key, Digest]:
