@@ -15,13 +15,14 @@ from formats.boot import Installed, Layout
 from formats.disk import DiskArtefact, Options
 from formats.disk.contents import Content, contents
 from formats.disk.identity import disk_identity, file_system_volume, volumes
-from formats.filesystem import Plan, Through, guessed_size
+from formats.filesystem import Plan, guessed_size
 from formats.filesystem.fat import Fat
 from formats.filesystem.iso9660 import Iso9660
 from formats.filesystem.iso9660.boot import Boot
+from formats.filesystem.iso9660.plan import Iso9660Plan
 from formats.filesystem.iso9660.system_use import LINUX_LONGEST_NAME
 from formats.filesystem.iso9660.zisofs import Packed, Zisofs, worthwhile
-from formats.filesystem.pieces import write_pieces
+from formats.filesystem.pieces import Piece, written
 from formats.format import Order
 from formats.image import image_of
 from layers.archive import STANDARD_OUTPUT
@@ -29,9 +30,12 @@ from layers.entry import Entry, File
 from layers.errors import EntryError, InputError
 from layers.output import PendingFile, Spool
 from layers.pipeline import Pipeline
+from layers.progress import Progress
 from layers.reader import Reader
+from layers.workers import Colleague, crew_of
 
 _ASCII = 0x7F
+_SHARES = 4  # for each worker: who is done early takes another
 
 
 def default_output(stem: str, options: Options) -> str:  # noqa: D103
@@ -66,16 +70,17 @@ def write(order: Order) -> DiskArtefact:
             for volume, part in zip(theirs, others, strict=True)
             if any(isinstance(entry, File) for entry in part.tree)
         ]
-        packed, through = Packed(root.tree, {}), root.through(reader)
+        packed, files = Packed(root.tree, {}), root
         if image.compression:
             spool = stack.enter_context(Spool(order.output))
             pipeline = Pipeline(workshop.executor, 2 * workshop.jobs + 2)
             zisofs = Zisofs(lambda file: worthwhile(file) and file.path not in installed.loaded)
-            packed, through = zisofs.compress(root.tree, spool, pipeline, reader, through), iter
+            packed = zisofs.compress(root.tree, spool, pipeline, reader, root.through(reader))
+            files = Content(packed.tree)
         volume = replace(own, label=own.label.upper())
         prepared = Iso9660(volume, _boot(installed, efi, reader), packed.compressed).prepare(packed.tree, reader)
         plan = prepared.plan(prepared.minimum_size())
-        file_size = _write(order, plan, through, reader)
+        file_size = _write(order, plan, files, reader)
     return DiskArtefact(order.output, plan.size, file_size, {"identity": str(identity)})
 
 
@@ -92,16 +97,50 @@ def _firmware_volume(fat: Fat, part: Content, reader: Reader) -> Plan:
     return prepared.plan(guessed_size(prepared.minimum_size()))
 
 
-def _write(order: Order, plan: Plan, through: Through, reader: Reader) -> int:
+def _write(order: Order, plan: Iso9660Plan, files: Content, reader: Reader) -> int:
     """Write the volume; the answer is the size of the file."""
-    progress = order.workshop.progress
-    progress.begin("iso9660", plan.size)
+    workshop = order.workshop
+    workshop.progress.begin("iso9660", plan.size)
     with PendingFile(os.path.dirname(order.output) or ".") as output:
-        write_pieces(plan.pieces(reader, through), output, 0, plan.size, reader)
+        workers = workshop.workers(sum(item.size for item in order.system.closure))
+        if workers:
+            _write_side_by_side(workshop.progress, workers, plan, files, output)
+        else:
+            _write_pieces(plan.pieces(reader, files.through(reader)), output, reader, workshop.progress)
+        output.extend(plan.size)
         size = os.fstat(output.file.fileno()).st_size
         output.publish(os.path.basename(order.output))
-    progress.end()
+    workshop.progress.end()
     return size
+
+
+def _write_pieces(pieces: Iterable[Piece], output: PendingFile, reader: Reader, progress: Progress) -> None:
+    for size in written(pieces, output, reader):
+        progress.advance("", size)
+
+
+def _write_side_by_side(
+    progress: Progress, workers: int, plan: Iso9660Plan, content: Content, output: PendingFile
+) -> None:
+    """Have workers write the files, a share of them at a time, and meanwhile write all else."""
+    shares = content.shares(workers * _SHARES)
+    digests = [b""] * len(shares)
+
+    def work(numbers: Iterable[int], colleague: Colleague) -> None:
+        with Reader() as reader:
+            for number in numbers:
+                files = plan.files(shares[number], reader, content.through(reader, shares[number]))
+                for size in written(files.pieces(), output, reader):
+                    colleague.tell((number, size, b""))
+                colleague.tell((number, 0, files.digests))
+
+    with crew_of(workers, len(shares), work) as made, Reader() as reader:
+        front = plan.front(reader)
+        _write_pieces(front.pieces(), output, reader, progress)
+        for number, size, found in made.results():
+            progress.advance("", size)
+            digests[number] += found
+        _write_pieces(front.rest(b"".join(digests)), output, reader, progress)
 
 
 def refuse_unreadable(entries: Iterable[Entry]) -> None:
@@ -113,7 +152,7 @@ def refuse_unreadable(entries: Iterable[Entry]) -> None:
     wrong = [
         f"/{os.fsdecode(entry.path)}"
         for entry in entries
-        if len(name := os.path.basename(entry.path)) > LINUX_LONGEST_NAME or (len(name) == 1 and name[0] > _ASCII)
+        if len(name := entry.path.rpartition(b"/")[2]) > LINUX_LONGEST_NAME or (len(name) == 1 and name[0] > _ASCII)
     ]
     if wrong:
         raise EntryError(

@@ -1,5 +1,6 @@
 """A tree in shares: parts of it that are in one piece each, for workers that do the same with a part each."""
 
+from bisect import bisect_left
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -29,6 +30,11 @@ class Share:
         """Whether a path is in this part."""
         order = tree_order(path)
         return self.start <= order and (self.end is None or order < self.end)
+
+    def of(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """Those of a whole tree's entries, in `tree_order`, that are in this part."""
+        start = bisect_left(entries, self.start, key=_order)
+        return entries[start : None if self.end is None else bisect_left(entries, self.end, key=_order)]
 
 
 #: All of a tree.
@@ -74,6 +80,10 @@ def shares(units: Sequence[Unit], whole: Container[bytes], count: int) -> list[S
 
 
 _AFTER_ALL = b"\xff" * 256  # no name of a file is as long
+
+
+def _order(entry: Entry) -> bytes:
+    return tree_order(entry.path)
 
 
 def _size(entry: Entry) -> int:

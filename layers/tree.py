@@ -52,6 +52,8 @@ class Tree:
 
     def units(self) -> list[Unit]:
         """All entries in `tree_order`, without reading any."""
+        if not self._unread:
+            return [(entry.path, entry) for entry in self]
         return [(path, self._known.get(path)) for path in sorted([*self._known, *self._unread], key=tree_order)]
 
     def spread(self, units: Iterable[Unit]) -> Iterator[Entry]:

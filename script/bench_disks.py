@@ -128,6 +128,7 @@ from formats.format import Order
 from formats.image_types import ISO
 from layers.blob import BlobCache, Workshop
 from layers.compress import NoCodec
+from layers.entry import File
 from layers.plan import LayerPlan
 from layers.progress import NoProgress
 from packer.folder.scan import scan
@@ -136,7 +137,9 @@ from tests.support.images import of_item
 
 gc.set_threshold(50_000)  # as packer.__main__ has it
 folder, output, compression = sys.argv[1:]
-system = of_item(make_item("all", *(found.entry for found in scan(folder))))
+entries = [found.entry for found in scan(folder)]
+size = sum(entry.content.size for entry in entries if isinstance(entry, File))
+system = of_item(make_item("all", *entries, size=size))
 with ThreadPoolExecutor(2) as executor:
     workshop = Workshop(BlobCache(output + ".cache"), NoCodec(), 1, executor, 2, NoProgress())
     image = replace(ISO, compression=compression == "zisofs")
@@ -181,7 +184,7 @@ def iso(folder: Path) -> None:
                 runs[name].append(timed(command, environment))
                 output.unlink(missing_ok=True)
         for name in commands:
-            peer = "xorriso, zisofs" if name.startswith("iso9660") else "xorriso"
+            peer = "xorriso, zisofs" if name.startswith("iso9660") else "xorriso --md5"
             tell(name, median(runs[name]), None if name == peer else median(runs[peer]))
 
 

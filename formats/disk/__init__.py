@@ -16,7 +16,7 @@ from formats.container import VirtualDisk
 from formats.container.kinds import CONTAINERS
 from formats.container.nonzero import nonzero
 from formats.disk.plan import DiskPlan, plan_disk
-from formats.filesystem.pieces import Bytes, Piece, size_of, write_piece
+from formats.filesystem.pieces import Bytes, Piece, written
 from formats.format import Order
 from formats.image import Image, image_of
 from layers.archive import STANDARD_OUTPUT
@@ -29,7 +29,6 @@ from layers.reader import Reader
 from layers.workers import Colleague, crew
 
 _MIB = 1 << 20
-_TOLD = 8 * _MIB  # bytes that a worker has written when it tells of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,20 +131,14 @@ def _write_side_by_side(workshop: Workshop, workers: int, plan: DiskPlan, output
     """Write a disk as it is, each worker its share of every file system."""
 
     def work(number: int, colleague: Colleague) -> None:
-        written = 0
         with Reader() as reader:
-            for piece in nonzero(plan.pieces_of(number, workers, reader), reader):
-                write_piece(piece, output, piece.offset, reader)
-                written += size_of(piece)
-                if written >= _TOLD:
-                    colleague.tell(written)
-                    written = 0
-        colleague.tell(written)
+            for size in written(nonzero(plan.pieces_of(number, workers, reader), reader), output, reader):
+                colleague.tell(size)
 
     with crew(workers, work) as made:
         workshop.progress.begin("raw", total)
-        for written in made.results():
-            workshop.progress.advance("", written)
+        for size in made.results():
+            workshop.progress.advance("", size)
     output.extend(plan.size)
 
 

@@ -20,7 +20,7 @@ from layers.entry import FOLDER, Directory, Entry, Hardlink, Meta, parents, tree
 from layers.errors import InputError
 from layers.item import NarItem
 from layers.reader import Reader
-from layers.shares import Share, shares
+from layers.shares import WHOLE, Share, shares
 from layers.tree import Tree, add_parents, overlay
 from layers.verify import verified
 
@@ -41,25 +41,19 @@ class Content:
     root: Meta = FOLDER
     items: Mapping[bytes, NarItem] | None = None
 
-    def through(self, reader: Reader) -> Through:
-        """What the entries of the tree have to pass."""
-        return _through(self.items or {}, reader)
+    def shares(self, count: int) -> list[Share]:
+        """The tree in so many shares, of which the last may be empty; items are whole in one of them."""
+        return shares(self.tree.units(), self.items or {}, count)
 
-    def share(self, number: int, count: int, reader: Reader) -> tuple[Share, Through]:
-        """A share of the tree, and what its entries have to pass; items are whole in one of them.
+    def through(self, reader: Reader, share: Share = WHOLE) -> Through:
+        """What the entries of a share of the tree have to pass.
 
         Args:
-            number: of the share, from 0 on.
-            count: how many there are.
-            reader: as in `through`.
+            reader: reads the contents of these entries.
+            share: of the tree.
         """
-        items = self.items or {}
-        share = shares(self.tree.units(), items, count)[number]
-        return share, _through({path: item for path, item in items.items() if share.has(path)}, reader)
-
-
-def _through(items: Mapping[bytes, NarItem], reader: Reader) -> Through:
-    return (lambda entries: verified(entries, reader, items)) if items else iter
+        items = {path: item for path, item in (self.items or {}).items() if share.has(path)}
+        return (lambda entries: verified(entries, reader, items)) if items else iter
 
 
 def contents(image: Image, system: System, installed: Installed, reader: Reader, *, verify: bool) -> list[Content]:

@@ -234,8 +234,8 @@ def _embedded(code: Embedded, number: int, _count: int, _reader: Reader) -> Iter
 
 def _volume(start: int, plan: Plan, content: Content, number: int, count: int, reader: Reader) -> Iterator[Piece]:
     if count > 1 and isinstance(plan, SharedPlan):
-        share, through = content.share(number, count, reader)
-        pieces = plan.pieces_of(share, reader, through)
+        share = content.shares(count)[number]
+        pieces = plan.pieces_of(share, reader, content.through(reader, share))
     else:
         pieces = iter(()) if number else plan.pieces(reader, content.through(reader))
     return (replace(piece, offset=start + piece.offset) for piece in pieces) if start else pieces

@@ -1,6 +1,6 @@
 """Volumes as a sparse stream: pieces in the order of their offsets, zeros between them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,6 +9,9 @@ from layers.entry import Slice
 if TYPE_CHECKING:
     from layers.output import Buffer, PendingFile
     from layers.reader import Reader
+
+
+_TOLD = 8 << 20  # bytes: rarely enough that telling costs nothing, often enough for a bar
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,28 @@ def write_piece(piece: Piece, output: "PendingFile", place: int, reader: "Reader
     else:
         source = reader.descriptor(piece.content)
         output.copy_at(place, source, piece.content.offset + piece.start, piece.size)
+
+
+def written(pieces: Iterable[Piece], output: "PendingFile", reader: "Reader") -> Iterator[int]:
+    """Write pieces into a file where their offsets say, and tell now and then how many bytes came since the last time.
+
+    Args:
+        pieces: as in `write_piece`.
+        output: as in `write_piece`.
+        reader: from which the pieces come.
+
+    Raises:
+        OutputError: the disk is full.
+        ChangedError: a content was written to meanwhile.
+    """
+    size = 0
+    for piece in pieces:
+        write_piece(piece, output, piece.offset, reader)
+        size += size_of(piece)
+        if size >= _TOLD:
+            yield size
+            size = 0
+    yield size
 
 
 def write_pieces(pieces: Iterable[Piece], output: "PendingFile", offset: int, size: int, reader: "Reader") -> None:

@@ -123,7 +123,10 @@ class _Scanner:
 
 
 def _xattrs(where: str) -> _Attributes:
-    names = [os.fsencode(name) for name in os.listxattr(where, follow_symlinks=False)]
+    found = os.listxattr(where, follow_symlinks=False)
+    if not found:  # as for nearly all
+        return ()
+    names = [os.fsencode(name) for name in found]
     return tuple(
         (name, os.getxattr(where, name, follow_symlinks=False)) for name in sorted(names) if name.startswith(_XATTRS)
     )

@@ -12,7 +12,7 @@ import pytest
 from formats import docker, tarball
 from formats.format import Order
 from formats.image import Image, Partition
-from formats.image_types import EFI_DISK, HURD_DISK
+from formats.image_types import EFI_DISK, HURD_DISK, ISO
 from formats.root_shares import shares
 from formats.system import System
 from layers import blob
@@ -23,8 +23,10 @@ from layers.errors import PackError
 from layers.item import Closure, NarItem, apart
 from layers.plan import plan
 from layers.strategies import strategy
-from layers.tree import overlay
+from layers.tree import Tree, overlay
 from layers.verify import CorruptError
+from tests.oracle.iso9660 import is_sound
+from tests.support.disks import damaged
 from tests.support.entries import ALL_KINDS, make_item, noise
 from tests.support.images import made
 from tests.support.nar_items import nar_item
@@ -120,6 +122,12 @@ def disk_of(of: System, path: Path, jobs: int, image: Image) -> None:
     made(path, of, image, jobs=jobs)
 
 
+def cd_of(of: System, path: Path, jobs: int) -> None:
+    """Without the names that Linux would not read there."""
+    entries = {path: entry for path, entry in of.tree.by_path().items() if len(os.path.basename(path)) <= 253}
+    made(path, replace(of, tree=Tree(entries)), replace(ISO, compression=False), jobs=jobs)
+
+
 #: A root with a partition in it: the store of Nix is in neither of two pieces.
 HOME = Image(
     partitions=(Partition("root", mount_point="/"), Partition("a", None, None, "ext2", mount_point="/a")),
@@ -134,6 +142,7 @@ MAKERS: dict[str, Callable[[System, Path, int], None]] = {
     "tarball-in-a-folder": partial(tarball_of, root_name="some/where"),
     "efi-raw": partial(disk_of, image=EFI_DISK),
     "hurd-raw": partial(disk_of, image=HURD_DISK),
+    "uncompressed-iso9660": cd_of,
     "two file systems": partial(disk_of, image=HOME),
 }
 
@@ -185,7 +194,9 @@ def test_there_are_as_many_workers_as_have_enough_to_do(
         assert made_with.workers(size, largest) == workers
 
 
-@pytest.mark.parametrize("make", [MAKERS[name] for name in ("docker-none", "docker-gzip", "tarball", "efi-raw")])
+@pytest.mark.parametrize(
+    "make", [MAKERS[name] for name in ("docker-none", "docker-gzip", "tarball", "efi-raw", "uncompressed-iso9660")]
+)
 def test_a_corrupt_item_is_noticed_and_nothing_is_left(
     make: Callable[[System, Path, int], None], forks: Forks, tmp_path: Path
 ) -> None:
@@ -203,6 +214,14 @@ def test_a_content_that_is_gone_is_told(forks: Forks, tmp_path: Path) -> None:
     with pytest.raises(PackError, match=r"b vanished|cannot read|is gone"):
         tarball_of(nix_system(items), tmp_path / "image", 2)
     assert forks.count == 2
+
+
+def test_checksums_by_several_processes_are_right(forks: Forks, tmp_path: Path) -> None:
+    cd_of(of_kinds(tmp_path), tmp_path / "image", 2)
+    assert forks.count == 2
+    assert is_sound(tmp_path / "image")
+    with damaged(tmp_path / "image", (tmp_path / "image").read_bytes().index(noise(12 << 20)[5 << 20 :][:100])):
+        assert not is_sound(tmp_path / "image")
 
 
 def test_shares_are_the_root_in_one_piece_each(tmp_path: Path) -> None:

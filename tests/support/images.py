@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from formats import disk
+from formats import disk, iso9660
 from formats.boot import Embedded, Installed, Installer, Layout
 from formats.disk import DiskArtefact
 from formats.format import Order
-from formats.image import Image
+from formats.image import ISO9660, Image
 from formats.system import System
 from layers.blob import BlobCache, Workshop
 from layers.compress import codec
@@ -63,10 +63,11 @@ def of_items(*items: StoreItem) -> System:
 def made(
     path: Path, of: System, image: Image, installer: Installer | None = None, *, jobs: int = 2, verify: bool = True
 ) -> DiskArtefact:
-    """A disk of a system."""
+    """A disk of a system, or a CD."""
     with ThreadPoolExecutor(jobs) as executor, tempfile.TemporaryDirectory() as cache:
         workshop = Workshop(BlobCache(cache), codec("none"), 1, executor, jobs, NoProgress(), verify=verify)
-        return disk.write(Order(of, LayerPlan(()), workshop, str(path), disk.Options("disk", image, installer)))
+        write = iso9660.write if image.format == ISO9660 else disk.write
+        return write(Order(of, LayerPlan(()), workshop, str(path), disk.Options("disk", image, installer)))
 
 
 def partitions(path: Path) -> list[Path]:

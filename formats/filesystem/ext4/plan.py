@@ -100,8 +100,7 @@ class Ext4Plan:
         """See `formats.filesystem.SharedPlan`."""
         made = sorted([*self._groups(), *self._blocks()], key=lambda place: place[0])[share.number :: share.count]
         known = (Bytes(block * BLOCK, make()) for block, make in made)
-        tree = self._nodes.tree if share is WHOLE else [entry for entry in self._nodes.tree if share.has(entry.path)]
-        contents = file_pieces(tree, self._content_places(), BLOCK, reader, through)
+        contents = file_pieces(share.of(list(self._nodes.tree)), self._content_places(), BLOCK, reader, through)
         return heapq.merge(known, contents, key=lambda piece: piece.offset)
 
     def _content_places(self) -> Callable[[File], Placed | None]:

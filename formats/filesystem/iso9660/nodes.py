@@ -201,8 +201,8 @@ class _Surveyor:
         return system_use.posix(kind, entry.meta, node.links, node.serial)
 
     def _attributes(self, node: Node) -> list[bytes]:
+        own = (index_attribute(node.index),) if node.index else ()
         try:
-            own = [index_attribute(node.index)] if node.index else []
-            return system_use.attributes([*node.entry.meta.xattrs, *own])
+            return system_use.attributes(node.entry.meta.xattrs + own)
         except EntryError as error:
             raise EntryError(f"/{os.fsdecode(node.entry.path)}: {error}") from error

@@ -1,17 +1,18 @@
-"""The plan of a volume, and its bytes in the order of their offsets.
+"""The plan of a volume, and its bytes.
 
 Everything has its place before the first byte is written: what comes first does not depend on what comes later, but on
-where it is.
+where it is. Only the checksums of files depend on what is in them.
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain
 
 from formats.filesystem import Through, Volume
 from formats.filesystem.contents import Extent, Placed, file_pieces
 from formats.filesystem.iso9660 import boot
-from formats.filesystem.iso9660.checksums import Places, array_blocks, with_checksums
+from formats.filesystem.iso9660.checksums import FileChecksums, FrontChecksums, Places, array_blocks
 from formats.filesystem.iso9660.nodes import Nodes
 from formats.filesystem.iso9660.records import Folder
 from formats.filesystem.iso9660.structures import (
@@ -34,6 +35,7 @@ from formats.filesystem.iso9660.volume_date import UNKNOWN, VolumeDate
 from formats.filesystem.pieces import Bytes, Copy, Piece
 from layers.entry import File
 from layers.reader import Reader
+from layers.shares import WHOLE, Share
 
 # Linux reads ahead, beyond the end of a CD that was written in one track: mkisofs(8), `-pad`.
 _PADDING_BLOCKS = 150
@@ -66,12 +68,12 @@ class Iso9660Plan:
         self._tree_tag = self._take(1 if checksums else 0)
         self._boot = boot.Placed(started, self._end) if started else None
         self._end = self._boot.end if self._boot else self._end
-        for node in nodes.files.values():
-            node.first = self._take(blocks(node.size))
-        self._array = self._end
+        self._array = self._take(array_blocks(len(nodes.files)) if checksums else 0)
+        self._last_tag = self._take(1 if checksums else 0)
         if checksums:
             nodes.place_checksums(self._array)
-            self._take(array_blocks(len(nodes.files)) + 1)
+        for node in nodes.files.values():
+            node.first = self._take(blocks(node.size))
         self._take(_PADDING_BLOCKS)
 
     def _take(self, count: int) -> int:
@@ -85,20 +87,40 @@ class Iso9660Plan:
         return self._end * BLOCK
 
     def pieces(self, reader: Reader, through: Through = iter) -> Iterator[Piece]:
-        """See `formats.filesystem.Plan`."""
+        """See `formats.filesystem.Plan`; what `Front.rest` has comes last, wherever it is."""
+        front, files = self.front(reader), self.files(WHOLE, reader, through)
+        yield from front.pieces()
+        yield from files.pieces()
+        yield from front.rest(files.digests)
+
+    def front(self, reader: Reader) -> "Front":
+        """All but the contents of files.
+
+        Args:
+            reader: reads what starts a computer.
+        """
         disk = list(self._boot.disk(self._volume, self.size)) if self._boot else []
         start = [piece for piece in disk if piece.offset < SYSTEM_BLOCKS * BLOCK]
-        contents = file_pieces(self._nodes.tree, self._place, BLOCK, reader, through)
-        stream: Iterator[Piece] = chain(
-            start, self._descriptors(), self._path_tables(), self._folders(), self._boot_images(reader), contents
-        )
-        if self._checksums:
-            files = [(node.first * BLOCK, node.first * BLOCK + node.size) for node in self._nodes.files.values()]
-            places = Places(self._descriptors_tag, self._tree_tag, self._array, files)
-            yield from with_checksums(stream, places, reader)
-        else:
-            yield from stream
-        yield from disk[len(start) :]
+        pieces = chain(start, self._descriptors(), self._path_tables(), self._folders(), self._boot_images(reader))
+        places = Places(self._descriptors_tag, self._tree_tag, self._array, self._last_tag)
+        checksums = FrontChecksums(places) if self._checksums else None
+        return Front(pieces, disk[len(start) :], checksums, reader)
+
+    def files(self, share: Share, reader: Reader, through: Through = iter) -> "Files":
+        """The contents of the files of a share.
+
+        Args:
+            share: of the tree.
+            reader: as in `pieces`.
+            through: sees the entries of the share pass.
+        """
+        tree = share.of(list(self._nodes.tree))
+        pieces = file_pieces(tree, self._place, BLOCK, reader, through)
+        if not self._checksums:
+            return Files(pieces, None, reader)
+        nodes = [self._nodes.files[entry.path] for entry in tree if isinstance(entry, File)]
+        spans = [(node.first * BLOCK, node.first * BLOCK + node.size) for node in nodes]
+        return Files(pieces, FileChecksums(spans), reader)
 
     def _place(self, file: File) -> Placed | None:
         node = self._nodes.files[file.path]
@@ -142,6 +164,46 @@ class Iso9660Plan:
         if self._boot.boot.efi:
             for piece in self._boot.boot.efi.pieces(reader):
                 yield moved(piece, self._boot.efi * BLOCK)
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """All of a volume but the contents of files; made by `Iso9660Plan.front`."""
+
+    _pieces: Iterable[Piece]
+    _end: Sequence[Bytes]
+    _checksums: FrontChecksums | None
+    _reader: Reader
+
+    def pieces(self) -> Iterator[Piece]:
+        """What stands before the files, in the order of its offsets."""
+        return self._checksums.passed(self._pieces, self._reader) if self._checksums else iter(self._pieces)
+
+    def rest(self, digests: bytes) -> Iterator[Piece]:
+        """What is known when the files are written: the array of their checksums; and the end of the volume.
+
+        Args:
+            digests: as `Files.digests`, of all shares in their order.
+        """
+        return chain(self._checksums.array(digests) if self._checksums else (), self._end)
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The contents of files; made by `Iso9660Plan.files`."""
+
+    _pieces: Iterator[Piece]
+    _checksums: FileChecksums | None
+    _reader: Reader
+
+    def pieces(self) -> Iterator[Piece]:
+        """All of them, in the order of their offsets."""
+        return self._checksums.passed(self._pieces, self._reader) if self._checksums else self._pieces
+
+    @property
+    def digests(self) -> bytes:
+        """The checksums of the files, when all pieces have passed; nothing in a volume without checksums."""
+        return bytes(self._checksums.digests) if self._checksums else b""
 
 
 def moved(piece: Piece, offset: int) -> Piece:

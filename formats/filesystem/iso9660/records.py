@@ -65,18 +65,22 @@ class Record:
         node: to what it leads.
         identifier: its name for systems without Rock Ridge.
         inline: system use entries that stand in the record.
+        length: bytes of it; it is there once for each extent.
         continuations: the other ones, each part for a block at most.
     """
 
     node: Node
     identifier: bytes
     inline: bytes
+    length: int
     continuations: Sequence[bytes] = ()
 
     @property
-    def lengths(self) -> list[int]:
+    def lengths(self) -> Sequence[int]:
         """Bytes of the record of each extent."""
-        return [_even(_before_use(self.identifier) + len(self.inline))] * max(1, -(-self.node.size // LARGEST_EXTENT))
+        if self.node.size <= LARGEST_EXTENT:
+            return (self.length,)
+        return (self.length,) * -(-self.node.size // LARGEST_EXTENT)
 
     def packed(self, time: bytes, inline: bytes) -> Iterator[bytes]:
         """The record of each extent.
@@ -85,8 +89,7 @@ class Record:
             time: of it.
             inline: what stands in it, complete.
         """
-        node, identifier = self.node, self.identifier
-        length = _even(_before_use(identifier) + len(inline))
+        node, identifier, length = self.node, self.identifier, self.length
         kind = DIRECTORY if isinstance(node.entry, Directory) else 0
         tail = b"\0\0" + ONE + bytes((len(identifier),)) + identifier + (b"" if len(identifier) % 2 else b"\0") + inline
         for done in range(0, node.size or 1, LARGEST_EXTENT):
@@ -107,15 +110,12 @@ def record(node: Node, identifier: bytes, entries: Sequence[bytes]) -> Record:
     Raises:
         EntryError: they are more than Linux reads; longer ones would be errors there.
     """
-    inline, continuations = split(entries, LONGEST_RECORD - _before_use(identifier))
+    before = _even(RECORD_HEAD + len(identifier))
+    inline, continuations = split(entries, LONGEST_RECORD - before)
     if len(continuations) > MOST_CONTINUATIONS:
         path = os.fsdecode(node.entry.path)
         raise EntryError(f"/{path} has more attributes than the {MOST_CONTINUATIONS * BLOCK} bytes that Linux skips")
-    return Record(node, identifier, inline, continuations)
-
-
-def _before_use(identifier: bytes) -> int:
-    return _even(RECORD_HEAD + len(identifier))
+    return Record(node, identifier, inline, _even(before + len(inline)), continuations)
 
 
 def _even(size: int) -> int:

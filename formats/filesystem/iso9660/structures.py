@@ -1,12 +1,12 @@
 """Structures of ISO 9660 on disk: ECMA-119, 4th edition, each with its section.
 
     block 0           16        17       18         19     ...      ...           ...
-    +----------------+---------+--------+----------+------+--------+-------------+-------+----------+---------
-    | system area:   | primary | boot   | the last | MD5  | path   | directories | MD5   | boot     | files,
-    | MBR and GPT if | volume  | record | of these | of   | tables | with what   | of    | catalog, | MD5 of
-    | it is a disk,  | descrip-| if it  | descrip- | all  | for    | their names | all   | boot     | each and
-    | too            | tor     | boots  | tors     | this | others | did not     | this  | images   | of all
-    +----------------+---------+--------+----------+------+--------+-------------+-------+----------+---------
+    +----------------+---------+--------+----------+------+--------+-------------+-------+----------+---------+-------
+    | system area:   | primary | boot   | the last | MD5  | path   | directories | MD5   | boot     | MD5 of  | files
+    | MBR and GPT if | volume  | record | of these | of   | tables | with what   | of    | catalog, | files,  |
+    | it is a disk,  | descrip-| if it  | descrip- | all  | for    | their names | all   | boot     | and of  |
+    | too            | tor     | boots  | tors     | this | others | did not     | this  | images   | all this|
+    +----------------+---------+--------+----------+------+--------+-------------+-------+----------+---------+-------
 
 Blocks have 2048 bytes. Most numbers stand there twice, little-endian first and then big-endian (7.2.3, 7.3.3).
 """

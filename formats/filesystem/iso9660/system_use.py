@@ -7,7 +7,8 @@ extended attributes, which is made like SL. As libisofs has it, AL is not announ
 not know it skip it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from formats.filesystem.iso9660.structures import BLOCK, both32
 from layers.acl import acl_entries
@@ -47,7 +48,12 @@ def continuation(block: int, offset: int, size: int) -> bytes:
 
 def posix(kind: int, meta: Meta, links: int, serial: int) -> bytes:
     """PX: type, permissions, names, owner and number of a file: RRIP 4.1.1."""
-    return b"PX\x2c\x01" + b"".join(map(both32, (kind | meta.mode, links, meta.uid, meta.gid, serial)))
+    return _owned(kind | meta.mode, links, meta.uid, meta.gid) + both32(serial)
+
+
+@lru_cache(256)  # most files have one of a few
+def _owned(*facts: int) -> bytes:
+    return b"PX\x2c\x01" + b"".join(map(both32, facts))
 
 
 def times(time: bytes) -> bytes:
@@ -107,17 +113,21 @@ def attributes(xattrs: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
     Raises:
         EntryError: what should be an access control list is none.
     """
-    xattrs = list(xattrs)
-    lists = dict(xattrs)
-    components: list[tuple[int, bytes]] = []
-    if any(key in lists for key in LISTS):
-        access, default = (_access_list(lists[key]) if key in lists else b"" for key in LISTS)
-        switch = bytes((SWITCH_TO_DEFAULT,)) if default else b""
-        components = [(0, b""), (0, access + switch + default)]
+    lists: dict[bytes, bytes] = {}
+    named: list[tuple[int, bytes]] = []
     for key, value in xattrs:
-        if key not in LISTS:
-            components += [(0, _attribute_name(key)), (0, value)]
+        if key in LISTS:
+            lists[key] = _access_list(value)
+        else:
+            named += [(0, _attribute_name(key)), (0, value)]
+    components = [*_lists(lists), *named] if lists else named
     return _chained(b"AL", _areas(components)) if components else []
+
+
+def _lists(lists: Mapping[bytes, bytes]) -> list[tuple[int, bytes]]:
+    access, default = (lists.get(key, b"") for key in LISTS)
+    switch = bytes((SWITCH_TO_DEFAULT,)) if default else b""
+    return [(0, b""), (0, access + switch + default)]
 
 
 def _attribute_name(key: bytes) -> bytes:
@@ -149,12 +159,14 @@ def _chained(signature: bytes, areas: Sequence[bytes]) -> list[bytes]:
     return [_entry(signature, bytes((CONTINUE if number < last else 0,)) + area) for number, area in enumerate(areas)]
 
 
-def _areas(components: Iterable[tuple[int, bytes]]) -> list[bytes]:
+def _areas(components: Sequence[tuple[int, bytes]]) -> list[bytes]:
     """Components, each with its flags, cut where an entry is full.
 
     No entry ends with a whole name of SL: libarchive would read it without the slash that follows. The name is said to
     go on then, with nothing, in the next entry.
     """
+    if sum([2 + len(rest) for _, rest in components]) <= _COMPONENTS:  # as most are
+        return [b"".join([bytes((flags, len(rest))) + rest for flags, rest in components])]
     areas = [bytearray()]
     last = 0  # where the last component begins
     for flags, rest in components:

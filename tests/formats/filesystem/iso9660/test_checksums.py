@@ -11,10 +11,11 @@ from formats.filesystem.fat import Fat
 from formats.filesystem.iso9660 import Iso9660
 from formats.filesystem.iso9660.boot import Boot
 from formats.filesystem.iso9660.checksums import place_attribute
-from formats.filesystem.pieces import Bytes
+from formats.filesystem.pieces import size_of
 from layers.digest import Digest
 from layers.entry import Data, Entry, File, Slice
 from layers.reader import Reader
+from layers.shares import WHOLE
 from tests.formats.filesystem.iso9660.trees import TREES
 from tests.oracle import linux
 from tests.oracle.iso9660 import header, is_sound
@@ -121,10 +122,14 @@ def test_pieces_are_in_order_and_all_that_is_read_is_seen(tmp_path: Path, observ
         iso = Iso9660(VOLUME, Boot(noise(5000), efi, noise(440)), checksums=checksums)
         plan = iso.prepare(tree_of(entries), reader).plan(40 * MIB)
         reader.observe(seen.extend if observed else None)
+        front, files = plan.front(reader), plan.files(WHOLE, reader)
         end = 0
-        for piece in plan.pieces(reader):
+        for piece in (*front.pieces(), *files.pieces()):
             assert piece.offset >= end
-            end = piece.offset + (len(piece.data) if isinstance(piece, Bytes) else piece.size)
-        assert end == plan.size
+            end = piece.offset + size_of(piece)
+        *array, table = front.rest(files.digests)
+        assert len(array) == (2 if checksums else 0)
+        assert table.offset > end
+        assert table.offset + size_of(table) == plan.size
     if observed:
         assert seen == b"".join(whole[:size] for size in sizes)
