@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from formats.filesystem import TooSmallError, Volume
 from formats.filesystem.ext4.checksums import Checksums
+from formats.filesystem.ext4.demands import Demands
 from formats.filesystem.ext4.features import EXT4, Feature, Features
 from formats.filesystem.ext4.nodes import Nodes, survey
 from formats.filesystem.ext4.placement import Missing, Placement, place
@@ -70,7 +71,7 @@ class PreparedExt4:
     def __init__(self, options: Ext4, nodes: Nodes, identity: Identity) -> None:
         self._options = options
         self._nodes = nodes
-        self._least = nodes.blocks
+        self._demands = Demands(nodes, options.features)
         self._identity = identity
         self._placed: tuple[int, Placement | Missing] | None = None  # the last one, which takes some time to find
 
@@ -103,7 +104,7 @@ class PreparedExt4:
         if self._placed is None or self._placed[0] != blocks:
             used = self._nodes.last
             inodes = max(blocks * BLOCK // self._options.bytes_per_inode, used + used // 4)
-            self._placed = blocks, place(self._nodes, self._least, blocks, inodes, self._options.features)
+            self._placed = blocks, place(self._nodes, self._demands, blocks, inodes, self._options.features)
         return self._placed[1]
 
     def _fitting(self, blocks: int) -> int:

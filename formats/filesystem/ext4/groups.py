@@ -235,6 +235,11 @@ class Allocator:
         self._free = iter([*free, (max(layout.blocks, ends[-1]), _NO_END)])
         self.frontier, self._end = next(self._free)
 
+    @property
+    def room(self) -> int:
+        """How many free blocks follow each other from the frontier on; there may be more behind what is not free."""
+        return self._end - self.frontier
+
     def take(self, count: int) -> list[Run]:
         """So many blocks, in as few runs as there can be."""
         start = self.frontier

@@ -103,11 +103,6 @@ class Nodes:
         """The highest number of an inode."""
         return FIRST_INODE + len(self.all) - 1
 
-    @property
-    def blocks(self) -> int:
-        """That all of them have, without those that only lead to others."""
-        return sum(count for nodes in (self.small, self.files) for node in nodes for _, count in node.runs)
-
 
 def survey(
     tree: Tree, volume: Volume, features: Features, checksums: Checksums | None, hash_seed: bytes, reader: Reader

@@ -5,14 +5,16 @@ long links, attributes, then files in the order of the tree. So a tree is listed
 written in the order in which they are read.
 """
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from operator import itemgetter
 
-from formats.filesystem.ext4 import block_map, extents
-from formats.filesystem.ext4.extents import BlockTree, Extent, joined
+from formats.filesystem.ext4.demands import Demands
+from formats.filesystem.ext4.extents import joined
 from formats.filesystem.ext4.features import Feature, Features
 from formats.filesystem.ext4.groups import Allocator, Layout, Run, lay_out
+from formats.filesystem.ext4.mapped import Mapped, mapper
 from formats.filesystem.ext4.nodes import Nodes
 from formats.filesystem.ext4.structures import BLOCKS_PER_GROUP, JOURNAL_INODE
 from formats.filesystem.ext4.xattrs import MOST_SHARED, Attribute
@@ -28,38 +30,6 @@ _JOURNALS = (
     (1 << 15, 262144 // 64),
     (1 << 11, 1024),
 )
-
-
-class BlockMapper(Protocol):
-    """`extents` or `block_map`: how inodes find their blocks."""
-
-    def blocks_needed(self, extents: Sequence[Extent], /) -> int:
-        """Of the blocks below an inode, how many there are."""
-
-    def build(self, extents: Sequence[Extent], numbers: Sequence[int], seed: int | None, /) -> BlockTree:
-        """Make them, with checksums if there is a seed."""
-
-
-def mapper(features: Features) -> BlockMapper:
-    """The one that a volume has."""
-    return extents if Feature.EXTENT in features else block_map
-
-
-class Mapped(NamedTuple):
-    """The blocks of an inode; a tuple, because there is one for each file.
-
-    Attributes:
-        extents: its own.
-        below: numbers of those that only lead to others.
-    """
-
-    extents: list[Extent]
-    below: list[int]
-
-    @property
-    def blocks(self) -> int:
-        """All of them."""
-        return sum([extent.length for extent in self.extents]) + len(self.below)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +53,14 @@ class Placement:
 
     Attributes:
         layout: of the groups.
-        mapped: number of an inode -> its blocks; the journal's, too.
+        mapped: the blocks of inodes; the journal's, too.
         attribute_blocks: in order.
         resize_block: of the inode that holds the reserved descriptors; 0 without resize_inode.
         frontier: all free blocks before this one are used.
     """
 
     layout: Layout
-    mapped: dict[int, Mapped]
+    mapped: "Places"
     attribute_blocks: list[AttributeBlock]
     resize_block: int
     frontier: int
@@ -107,33 +77,75 @@ class Missing:
     blocks: int
 
 
-def place(nodes: Nodes, least: int, blocks: int, inodes: int, features: Features) -> Placement | Missing:
+class Places:
+    """Which blocks inodes have. Of nodes that follow each other only the first is kept, until somebody asks for them.
+
+    Args:
+        demands: of the nodes.
+    """
+
+    def __init__(self, demands: Demands) -> None:
+        self._demands = demands
+        self._stretches: list[tuple[int, int]] = []
+        self._apart: dict[int, Mapped] = {}
+
+    def add_stretch(self, position: int, start: int) -> None:
+        """Nodes from this position on follow each other, up to the next that is known."""
+        self._stretches.append((position, start))
+
+    def add(self, number: int, mapped: Mapped) -> None:
+        """The blocks of a single inode."""
+        self._apart[number] = mapped
+
+    def get(self, number: int) -> Mapped | None:
+        """The blocks of an inode, if it has some."""
+        if known := self._apart.get(number):
+            return known
+        position = self._demands.position(number)
+        if position is None:
+            return None
+        first, start = self._stretches[bisect_right(self._stretches, position, key=itemgetter(0)) - 1]
+        starts = self._demands.starts
+        return self._demands.mapped(position, start + starts[position] - starts[first])
+
+    def __getitem__(self, number: int) -> Mapped:
+        found = self.get(number)
+        if found is None:
+            raise KeyError(number)
+        return found
+
+    def leading(self) -> Iterator[tuple[int, Mapped]]:
+        """Inodes with blocks that only lead to others, and their blocks."""
+        for number in sorted({*self._demands.leading(), *self._apart}):
+            if (mapped := self[number]).below:
+                yield number, mapped
+
+
+def place(nodes: Nodes, demands: Demands, blocks: int, inodes: int, features: Features) -> Placement | Missing:
     """Place a tree in a volume.
 
     Args:
         nodes: of the tree.
-        least: `nodes.blocks`, which takes some time to count.
+        demands: of the nodes.
         blocks: of the volume.
         inodes: at least so many, if there is room for them.
         features: of the volume.
     """
     layout = lay_out(blocks, inodes, features)
-    known = least + _besides(nodes, blocks, features)
+    known = demands.own + _besides(nodes, blocks, features)
     if missing := max(layout.missing, known - layout.free, _for_inodes(nodes.last, layout)):
         return Missing(layout.growth(missing))
-    placer = _Placer(layout, features)
+    placer = _Placer(layout, demands, features)
     if Feature.HAS_JOURNAL in features:
         placer.journal()
     resize_block = placer.one() if Feature.RESIZE_INODE in features else 0
-    for node in nodes.small:
-        placer.map(node.number, node.runs)
+    placer.place(0, demands.files)
     attribute_blocks = [
         AttributeBlock(placer.one(), attributes, tuple(numbers[first : first + MOST_SHARED]))
         for attributes, numbers in nodes.shared.items()
         for first in range(0, len(numbers), MOST_SHARED)
     ]
-    for node in nodes.files:
-        placer.map(node.number, node.runs)
+    placer.place(demands.files, len(demands.nodes))
     if missing := placer.allocator.missing:
         return Missing(layout.growth(missing))
     return Placement(layout, placer.mapped, attribute_blocks, resize_block, placer.allocator.frontier)
@@ -157,11 +169,11 @@ def journal_blocks(blocks: int) -> int:
 
 
 class _Placer:
-    def __init__(self, layout: Layout, features: Features) -> None:
-        self._layout = layout
+    def __init__(self, layout: Layout, demands: Demands, features: Features) -> None:
+        self._layout, self._demands = layout, demands
         self._needed = mapper(features).blocks_needed
         self.allocator = Allocator(layout)
-        self.mapped: dict[int, Mapped] = {}
+        self.mapped = Places(demands)
 
     def one(self) -> int:
         ((number, _),) = self.allocator.take(1)
@@ -169,11 +181,22 @@ class _Placer:
 
     def journal(self) -> None:
         if blocks := journal_blocks(self._layout.blocks):
-            self.map(JOURNAL_INODE, [(0, blocks)])
+            self._map(JOURNAL_INODE, [(0, blocks)])
 
-    def map(self, number: int, runs: Sequence[Run]) -> None:
-        places = self.allocator.take(sum([count for _, count in runs])) if runs else []
-        found = joined(runs, places)
-        needed = self._needed(found)
-        below = [self.one() for _ in range(needed)]
-        self.mapped[number] = Mapped(found, below)
+    def place(self, position: int, end: int) -> None:
+        """Place the nodes from one position up to another."""
+        starts = self._demands.starts
+        while position < end:
+            fitting = bisect_right(starts, starts[position] + self.allocator.room, position, end + 1) - 1
+            if fitting > position:
+                ((start, _),) = self.allocator.take(starts[fitting] - starts[position])
+                self.mapped.add_stretch(position, start)
+            if fitting < end:
+                node = self._demands.nodes[fitting]
+                self._map(node.number, node.runs)
+            position = fitting + 1
+
+    def _map(self, number: int, runs: Sequence[Run]) -> None:
+        """Give an inode blocks wherever some are free."""
+        found = joined(runs, self.allocator.take(sum([count for _, count in runs])) if runs else [])
+        self.mapped.add(number, Mapped(found, [self.one() for _ in range(self._needed(found))]))

@@ -16,8 +16,9 @@ from formats.filesystem.ext4 import xattrs
 from formats.filesystem.ext4.checksums import Checksums
 from formats.filesystem.ext4.features import Feature, Features
 from formats.filesystem.ext4.inodes import Inode, InodePacker, device_field
+from formats.filesystem.ext4.mapped import Mapped, mapper
 from formats.filesystem.ext4.nodes import Node, Nodes
-from formats.filesystem.ext4.placement import AttributeBlock, Mapped, Placement, mapper
+from formats.filesystem.ext4.placement import AttributeBlock, Placement
 from formats.filesystem.ext4.structures import (
     BLOCK,
     BLOCKS_PER_GROUP,
@@ -76,7 +77,7 @@ class Ext4Plan:
         self._nodes = nodes
         self._placement = placement
         self._layout = placement.layout
-        self._features = features if JOURNAL_INODE in placement.mapped else features.without(Feature.HAS_JOURNAL)
+        self._features = features if placement.mapped.get(JOURNAL_INODE) else features.without(Feature.HAS_JOURNAL)
         self._identity = identity
         self._reserved = reserved
         self._mapper = mapper(features)
@@ -85,7 +86,7 @@ class Ext4Plan:
         self._packer = InodePacker(features, self._checksums, identity.epoch)
         self._attribute_blocks = {inode: block.number for block in placement.attribute_blocks for inode in block.inodes}
         self._own_blocks: dict[int, Callable[[], bytes]] = {}
-        self._roots = {number: self._map(number, mapped) for number, mapped in placement.mapped.items() if mapped.below}
+        self._roots = {number: self._map(number, mapped) for number, mapped in placement.mapped.leading()}
 
     @property
     def size(self) -> int:
@@ -162,8 +163,7 @@ class Ext4Plan:
     def _inode(self, number: int) -> Inode | None:
         if number == ROOT_INODE or number >= FIRST_INODE:
             return self._node_inode(self._nodes.get(number))
-        if number == JOURNAL_INODE and number in self._placement.mapped:
-            mapped = self._placement.mapped[number]
+        if number == JOURNAL_INODE and (mapped := self._placement.mapped.get(number)):
             size = sum(extent.length for extent in mapped.extents) * BLOCK
             return Inode(_PRIVATE, 0, 0, size, 1, mapped.blocks, self._map_flag, self._root(number, mapped))
         if number == RESIZE_INODE and self._placement.resize_block:

@@ -10,6 +10,7 @@ import pytest
 
 from formats.filesystem import TooSmallError, ext4
 from formats.filesystem.ext4 import Ext4
+from formats.filesystem.ext4.demands import Demands
 from formats.filesystem.ext4.features import EXT2, EXT2_HURD, EXT3, EXT4, Features
 from formats.filesystem.ext4.nodes import Nodes
 from formats.filesystem.ext4.placement import Missing, Placement, place
@@ -126,9 +127,9 @@ def test_the_least_size_is_found_in_a_few_steps(monkeypatch: pytest.MonkeyPatch)
     """Also where it is a little more than a group, and what is too short for another must be left out."""
     steps: list[int] = []
 
-    def counted(nodes: Nodes, least: int, blocks: int, inodes: int, features: Features) -> Placement | Missing:
+    def counted(nodes: Nodes, demands: Demands, blocks: int, inodes: int, features: Features) -> Placement | Missing:
         steps.append(blocks)
-        return place(nodes, least, blocks, inodes, features)
+        return place(nodes, demands, blocks, inodes, features)
 
     monkeypatch.setattr(ext4, "place", counted)
     prepared = Ext4(VOLUME).prepare(tree_of(File(b"%d" % name) for name in range(100_000)), Reader())
