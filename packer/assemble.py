@@ -4,12 +4,13 @@ What wins at a path, from weakest to strongest: an item's entry; what its store 
 accounts, links); what os.toml declares. Below all of it is what a store finds missing in a root.
 """
 
+import os
 from collections.abc import Sequence
 
 from formats.platform import Platform
 from formats.system import Boot, RunConfiguration, System
 from layers.entry import tree_order
-from layers.item import Closure
+from layers.item import Closure, NarItem
 from layers.reader import Reader
 from layers.tree import Tree, add_parents, overlay
 from packer.account_files import PATHS, AccountFiles
@@ -53,7 +54,8 @@ def assemble(
     parts = Parts(closure)
     roots = [store_root(supply, closure, parts) for supply in supplies]
     below = joint_root(roots)
-    declared = declare(declaration.os, below.tree, below.items, folder=folder, file=file, ids=ids)
+    stores = frozenset(os.path.dirname(item.placed_path) for item in closure if isinstance(item, NarItem))
+    declared = declare(declaration.os, below.tree, below.items, folder=folder, file=file, ids=ids, stores=stores)
     below = below.without(declared.removed)
     customization = {**below.made, **placed(below.tree, declared.entries)}
     add_parents(customization, below.tree)

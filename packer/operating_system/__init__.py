@@ -5,6 +5,7 @@ shells and what homes are made from may be among them; then everything else. Wha
 """
 
 from dataclasses import dataclass
+from itertools import chain
 
 from layers.entry import Entry
 from layers.reader import Reader
@@ -42,7 +43,16 @@ class Declared:
     removed: frozenset[bytes]
 
 
-def declare(declared: OperatingSystem, lower: Tree, items: Tree, *, folder: str, file: str, ids: Ids) -> Declared:
+def declare(
+    declared: OperatingSystem,
+    lower: Tree,
+    items: Tree,
+    *,
+    folder: str,
+    file: str,
+    ids: Ids,
+    stores: frozenset[bytes] = frozenset(),
+) -> Declared:
     """What `[os]` asks for.
 
     Args:
@@ -52,13 +62,14 @@ def declare(declared: OperatingSystem, lower: Tree, items: Tree, *, folder: str,
         folder: where relative sources start.
         file: where os.toml is, for messages.
         ids: the numbers that accounts keep.
+        stores: see `Image`.
 
     Raises:
         ConfigError: something does not fit to the image; all mistakes are told.
         PackError: a file of the image cannot be read.
     """
     with Reader() as reader:
-        before = Image(lower, reader, folder)
+        before = Image(lower, reader, folder, stores)
         known = AccountFiles.read(lower, reader)
         accounts = users.accounts(declared.users, declared.groups, known.accounts, ids, before)
         wanted = files.entries(declared.files, before, accounts, homes.owners(declared.users, accounts))
@@ -68,20 +79,24 @@ def declare(declared: OperatingSystem, lower: Tree, items: Tree, *, folder: str,
         links = services.links(declared.services, image, items)
         has_accounts = bool(declared.users or declared.groups)
         new = [user for user in accounts.users if has_accounts and known.accounts.user(user.name) is None]
-        entries = (
-            *hostname.entries(declared.hostname),
-            *timezone.entries(declared.timezone, image),
-            *locale.entries(declared.locale, image),
-            *keymap.entries(declared.keymap, image),
-            *machine_id.entries(image, declared.init),
-            *mounts.entries(declared.mounts, before),
-            *(known.entries(accounts) if has_accounts else ()),
-            *known.subordinate_entries(new),
-            *homes.entries(new, image),
-            *homes.key_entries(declared.users, accounts, image),
-            *links.made,
-            *wanted,
-        )
+        made = {
+            "os.hostname": hostname.entries(declared.hostname),
+            "os.timezone": timezone.entries(declared.timezone, image),
+            "os.locale": locale.entries(declared.locale, image),
+            "os.keymap": keymap.entries(declared.keymap, image),
+            "os.init": machine_id.entries(image, declared.init),
+            "os.mounts": mounts.entries(declared.mounts, before),
+            "os.users": (
+                *(known.entries(accounts) if has_accounts else ()),
+                *known.subordinate_entries(new),
+                *homes.entries(new, image),
+                *homes.key_entries(declared.users, accounts, image),
+            ),
+            "os.services": links.made,
+        }
+        entries = {key: tuple(of_key) for key, of_key in made.items()}
+        for key, of_key in entries.items():
+            before.refuse_in_items(key, of_key)
     if before.mistakes:
         raise ConfigError(file, tuple(before.mistakes))
-    return Declared(entries, links.removed)
+    return Declared((*chain.from_iterable(entries.values()), *wanted), links.removed)

@@ -32,15 +32,17 @@ def entries(files: Iterable[FileDeclaration], image: Image, accounts: Accounts, 
     found: dict[bytes, tuple[str, Entry]] = {}
     for place, file in enumerate(files):
         declared = _Declared(file, f"os.files[{place}]", image, accounts, homes)
-        for entry in declared.entries():
+        made = list(declared.entries())
+        image.refuse_in_items(declared.key, made)
+        for entry in made:
             path = image.tree.real(entry.path)
             key, before = found.get(path, ("", entry))
             if not (isinstance(entry, Directory) and isinstance(before, Directory)) and key:
                 message = f"/{os.fsdecode(path)} comes from {key} already"
                 image.wrong(declared.key, message, "keep one of them")
             found[path] = (declared.key, entry)
-    made = [entry for _, entry in found.values()]
-    return [*_folders_in_homes(made, image, homes), *made]
+    wanted = [entry for _, entry in found.values()]
+    return [*_folders_in_homes(wanted, image, homes), *wanted]
 
 
 def _folders_in_homes(entries: Iterable[Entry], image: Image, homes: Homes) -> Iterator[Entry]:

@@ -22,12 +22,14 @@ class Image:
         tree: what is in it.
         reader: reads its files.
         folder: of os.toml: relative sources start there.
+        stores: paths of folders with items that are compared with their hashes: of Nix and of Guix.
         mistakes: what was found wrong so far.
     """
 
     tree: Tree
     reader: Reader
     folder: str
+    stores: frozenset[bytes] = frozenset()
     mistakes: list[Mistake] = field(default_factory=list)
 
     def wrong(self, key: str, message: str, hint: str = "") -> None:
@@ -37,6 +39,16 @@ class Image:
     def refused(self, key: str, error: InputError) -> None:
         """Remember what somebody else has found wrong."""
         self.wrong(key, str(error.args[0]), error.hint[:1].lower() + error.hint[1:].removesuffix("."))
+
+    def refuse_in_items(self, key: str, entries: Iterable[Entry]) -> None:
+        """Say of the first entry that would be in an item that it cannot be there."""
+        for entry in entries if self.stores else ():
+            path = self.tree.real(entry.path)
+            if any(path.startswith(store + b"/") for store in self.stores):
+                where = "" if path == entry.path else f", as /{os.fsdecode(path)}"
+                message = f"/{os.fsdecode(entry.path)} would be in the store{where}, where nothing but items can be"
+                self.wrong(key, message, "" if path == entry.path else "leave out the link that leads there")
+                return
 
     def follow(self, path: str | bytes) -> Entry | None:
         """What is at a path, all links followed; nothing if they lead in a circle."""

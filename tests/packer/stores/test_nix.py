@@ -513,6 +513,23 @@ def test_what_os_toml_declares_wins(nix_store: SmallStore, desk: Desk) -> None:
     assert (root / "tmp").stat().st_mode & 0o7777 == 0o755
 
 
+@pytest.mark.parametrize(
+    ("os_table", "said"),
+    [
+        ('files = [{ target = "/bin/x", text = "x" }]', "/bin/x would be in the store, as {top}/bin/x, where nothing"),
+        ('files = [{ target = "/nix/store/x", text = "x" }]', "/nix/store/x would be in the store, where nothing"),
+        ('hostname = "h"', "/etc/hostname would be in the store, as {top}/bin/hostname, where nothing"),
+    ],
+)
+def test_nothing_is_laid_over_items(nix_store: SmallStore, desk: Desk, os_table: str, said: str) -> None:
+    """They would not be what their database says: neither directly, nor through a link."""
+    store = f'root = "{nix_store.root}"\nroots = ["{DEFAULT}"]\nsymlinks = {{ "/bin" = "bin", "/etc" = "bin" }}'
+    answer = desk.pack(store, more=f"[os]\n{os_table}")
+    assert answer.code == 2
+    assert said.format(top=nix_store.top) in answer.err
+    assert not desk.image.exists()
+
+
 @pytest.mark.parametrize("target", ["missing", "bin/missing"])
 def test_symlinks_lead_somewhere(nix_store: SmallStore, desk: Desk, target: str) -> None:
     answer = desk.pack(f'root = "{nix_store.root}"\nroots = ["{DEFAULT}"]\nsymlinks = {{ "/x" = "{target}" }}')
