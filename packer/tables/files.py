@@ -49,8 +49,8 @@ listen = 8080
 '''
 
     target: Annotated[str, forms.PATH] = Field(
-        description="Where it is in the image: an absolute path. `/` is for a `source` folder alone. Nothing can be in a "
-        "store of Nix or Guix, nor below a link into one: its items would not be what their database says.",
+        description="Where it is in the image: an absolute path. `/` is for a `source` folder alone. Nothing can be in "
+        "a store of Nix or Guix, nor below a link into one: its items would not be what their database says.",
         examples=["/etc/motd"],
     )
     source: Annotated[str, forms.NOT_EMPTY] | None = Field(
