@@ -26,7 +26,7 @@ from layers.output import make_cache
 from layers.plan import LayerPlan, plan
 from layers.progress import Progress
 from layers.strategies import strategy
-from packer import image_types, lock, post_build
+from packer import container, image_types, lock, post_build
 from packer.accounts import Ids
 from packer.assemble import assemble, made_ids
 from packer.declaration import Declaration
@@ -139,6 +139,8 @@ def _production(declaration: Declaration, platform: Platform, settings: Settings
     if settings.lock:
         lock.compare(settings.lock, closure, settings.lock_file, platform.name)
     system = _system(declaration, platform, supplies, closure, settings)
+    for finding in container.findings(system):
+        settings.progress.warn(finding)
     layers, previous = declaration.layers, settings.previous
     chosen = previous.strategy(platform, settings.progress) if previous else strategy(layers.strategy)
     planned = plan(closure, chosen, layers.max_layers)
