@@ -6,9 +6,7 @@
     | lzma_decompress.img |  at 8 and 12 of it, the bytes of what follows: compressed 4, decompressed 4
     | LZMA, compressed:   |
     |   kernel.img        |  what of that ELF file is loaded
-    |   module info    12 |  "mimg", offset of the first module 4, bytes of all of this 4
-    |   modules           |  type 4, bytes with these 8, content, zeros to a multiple of 4: ELF files (0), commands that
-    |                     |  are run first (2), the folder with grub.cfg (3)
+    |   list of modules   |  `packer.boot.grub_files`
     +---------------------+
 
 boot.img, the first 440 bytes of the disk, loads diskboot.img. GRUB 2.06 to 2.12, util/mkimage.c, util/setup.c,
@@ -19,11 +17,8 @@ import lzma
 from collections.abc import Iterable
 
 from formats.structure import Structure
-from layers.entry import File
-from layers.errors import InputError, PackError
-from layers.reader import Reader
-from layers.tree import Tree
-from packer.boot.elf import read_elf
+from layers.errors import InputError
+from packer.boot.grub_files import GrubFiles
 
 SECTOR = 512
 _BOOT_CODE = 440
@@ -36,68 +31,10 @@ _SIZES = 8  # of lzma_decompress.img
 
 _BLOCKS = Structure("<", "sector:Q number:H segment:H")
 _COMPRESSED = Structure("<", "compressed:I decompressed:I")
-_INFO = Structure("<", "magic:4s offset:I size:I")
-_MODULE = Structure("<", "type:I size:I")
-_ELF, _CONFIG, _PREFIX = 0, 2, 3
-_ALIGNMENT = 4
+_MACHINE = 3  # EM_386
 _LARGEST = 0x78000  # bytes of the core image: what is between 0x8200 and the memory of the BIOS
 
 _FILTERS = [{"id": lzma.FILTER_LZMA1, "dict_size": 1 << 16, "lc": 3, "lp": 0, "pb": 2}]
-
-
-class GrubFiles:
-    """GRUB's files for a BIOS.
-
-    Args:
-        tree: the root file system.
-        folder: where they are in it: `usr/lib/grub/i386-pc`.
-        reader: reads them.
-    """
-
-    def __init__(self, tree: Tree, folder: bytes, reader: Reader) -> None:
-        self._tree = tree
-        self._folder = folder
-        self._reader = reader
-
-    def read(self, name: str) -> bytes:
-        """A file.
-
-        Raises:
-            InputError: it is not there.
-        """
-        return self._reader.read(self._file(name).content)
-
-    def kernel(self) -> bytes:
-        """What is loaded of GRUB's kernel."""
-        loaded = read_elf(self._file("kernel.img").content, self._reader, "GRUB's kernel.img").loaded
-        if not loaded:
-            raise PackError("GRUB's kernel.img has nothing that is loaded")
-        return self._reader.read(loaded[0])
-
-    def with_needed(self, modules: Iterable[str]) -> list[str]:
-        """Modules with all that they need, each after what it needs (moddep.lst), in grub-mkimage's order."""
-        lines = (line.partition(":") for line in self.read("moddep.lst").decode().splitlines())
-        needed = {name.strip(): others.split() for name, _, others in lines}
-        found: dict[str, None] = {}
-        under_way: set[str] = set()
-
-        def add(name: str) -> None:
-            if name not in under_way:
-                under_way.add(name)
-                for other in reversed(needed.get(name, ())):
-                    add(other)
-                found[name] = None
-
-        for name in modules:
-            add(name)
-        return list(found)
-
-    def _file(self, name: str) -> File:
-        entry = self._tree.follow(self._folder + b"/" + name.encode())
-        if not isinstance(entry, File):
-            place = f"/{self._folder.decode(errors='replace')}"
-            raise InputError(f"{place} has no {name}", hint="Is it a whole package of GRUB, 2.06 or newer?")
-        return entry
 
 
 def core_image(files: GrubFiles, modules: Iterable[str], config: str, prefix: str) -> bytes:
@@ -111,12 +48,10 @@ def core_image(files: GrubFiles, modules: Iterable[str], config: str, prefix: st
 
     Raises:
         InputError: a file is missing.
+        PackError: a file is not what it should be.
     """
-    parts = [_module(_ELF, files.read(f"{name}.mod")) for name in files.with_needed(modules)]
-    parts.append(_module(_CONFIG, config.encode() + b"\0"))
-    parts.append(_module(_PREFIX, prefix.encode() + b"\0"))
-    size = _INFO.size + sum(map(len, parts))
-    raw = files.kernel() + _INFO.pack(magic=b"mimg", offset=_INFO.size, size=size) + b"".join(parts)
+    listed = files.module_list(modules, config, prefix, _MACHINE, 32)
+    raw = files.loaded("kernel.img") + listed
     packed = lzma.compress(raw, lzma.FORMAT_RAW, filters=_FILTERS)
     decompressor = bytearray(files.read("lzma_decompress.img"))
     sizes = _COMPRESSED.pack(compressed=len(packed), decompressed=len(raw))
@@ -124,11 +59,6 @@ def core_image(files: GrubFiles, modules: Iterable[str], config: str, prefix: st
     if len(decompressor) + len(packed) > _LARGEST:
         raise InputError(f"GRUB's core image has more than {_LARGEST} bytes")
     return bytes(decompressor) + packed
-
-
-def _module(kind: int, content: bytes) -> bytes:
-    content += bytes(-len(content) % _ALIGNMENT)
-    return _MODULE.pack(type=kind, size=_MODULE.size + len(content)) + content
 
 
 def on_cd(files: GrubFiles, core: bytes) -> tuple[bytes, bytes]:

@@ -3,12 +3,13 @@
 For a BIOS, a core image with all that a menu needs is in the gap before the first partition, or in a BIOS boot
 partition; it finds the file system with grub.cfg by its UUID. For UEFI there is the program that Debian's packages
 have, with all modules in it; it looks for /EFI/debian/grub.cfg on its own partition, which leads to the other one.
+Where a system has the modules alone, as those of Guix, a program like the core image is made of them.
 """
 
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from formats.boot import Embedded, Installed, Layout, Volume
@@ -17,7 +18,9 @@ from layers.entry import Content, Data, Entry, File
 from layers.errors import InputError
 from layers.reader import Reader
 from packer.boot import firmware
-from packer.boot.grub_core import GrubFiles, core_image, on_cd, on_disk
+from packer.boot.grub_core import core_image, on_cd, on_disk
+from packer.boot.grub_efi import PROCESSORS, efi_image
+from packer.boot.grub_files import GrubFiles
 from packer.boot.kernel import Kernel
 from packer.boot.loaders import systemd_boot
 from packer.boot.places import find, is_on_disk, place
@@ -40,6 +43,13 @@ _MODULES = (
     "echo", "test", "serial", "terminal", "vga_text", "reboot", "halt", "ls", "cat", "minicmd",
 )  # fmt: skip
 
+#: What of these only a BIOS has, and what UEFI firmware has in their place: Linux shows itself on its screen.
+_BIOS_MODULES = ("biosdisk", "vga_text")
+_UEFI_MODULES = ("efi_gop",)
+
+#: What reads the root of an image for CDs.
+_ISO_MODULES = ("iso9660",)
+
 #: What starts the kernel of the Hurd.
 _MULTIBOOT_MODULES = ("multiboot",)
 
@@ -52,10 +62,38 @@ _SERIAL = re.compile(r"console=ttyS(\d)(?:,(\d+))?")
 _SPEED = "115200"
 
 
+@dataclass(frozen=True, slots=True)
+class _Menu:
+    """Where grub.cfg is.
+
+    Attributes:
+        file_system: its UUID.
+        folder: in that.
+    """
+
+    file_system: str
+    folder: str
+
+    @property
+    def core_config(self) -> str:
+        """Commands for a GRUB that has nothing yet but its modules; it reads grub.cfg after them."""
+        return f"search.fs_uuid {self.file_system} root\nset prefix=($root){self.folder}\n"
+
+    @property
+    def lead(self) -> str:
+        """A grub.cfg that leads to it."""
+        search = f"search --no-floppy --fs-uuid --set=root {self.file_system}"
+        return f"{search}\nset prefix=($root){self.folder}\nconfigfile $prefix/grub.cfg\n"
+
+
 def fits(layout: Layout) -> bool:
-    """See `packer.boot.loaders.Loader`."""
+    """See `packer.boot.loaders.Loader`.
+
+    A program that can be copied goes before one that is made: systemd-boot, too.
+    """
     tree = layout.system.tree
-    if firmware.system_partition(layout) and not find(tree, _uefi_programs(layout)):
+    to_make = firmware.system_partition(layout) and not find(tree, _uefi_programs(layout))
+    if to_make and (_uefi_folder(layout) is None or systemd_boot.fits(layout)):
         return False
     return not _needs_bios(layout) or find(tree, [_BIOS_FILES]) is not None
 
@@ -70,41 +108,58 @@ def install(layout: Layout, kernels: Sequence[Kernel], reader: Reader) -> Instal
         )
     kernels, copies = zip(*(_copied(layout, kernel) for kernel in kernels), strict=True)
     holder, path = place(layout, _MENU)
-    prefix, search = path.rpartition("/")[0], holder.file_system_uuid
-    menu = Data(_menu(layout, kernels).encode(errors="surrogateescape"))
-    entries: list[Entry] = [*chain.from_iterable(copies), File(_MENU, menu)]
-    commands = (f"search --no-floppy --fs-uuid --set=root {search}", f"set prefix=($root){prefix}")
-    uefi = _uefi(layout, esp, commands, kernels, reader) if esp else Installed()
+    menu = _Menu(holder.file_system_uuid, path.rpartition("/")[0])
+    text = Data(_menu(layout, kernels).encode(errors="surrogateescape"))
+    entries: list[Entry] = [*chain.from_iterable(copies), File(_MENU, text)]
+    uefi = _uefi(layout, esp, menu, kernels, reader) if esp else Installed()
     entries += uefi.entries
     variables = uefi.efi_variables
     if not _needs_bios(layout):
         return Installed(tuple(entries), efi_variables=variables)
-    config = f"search.fs_uuid {search} root\nset prefix=($root){prefix}\n"
-    modules = _MODULES + (_MULTIBOOT_MODULES if any(kernel.modules for kernel in kernels) else ())
+    modules = _modules(layout, kernels)
     if _is_iso(layout):
         files = _bios_files(layout, reader)
-        code, image = on_cd(files, core_image(files, (*modules, "iso9660"), config, ""))
+        code, image = on_cd(files, core_image(files, modules, menu.core_config, ""))
         return Installed(tuple(entries), code, el_torito=Data(image), efi_variables=variables)
-    code, embedded = _bios(layout, config, modules, reader)
+    code, embedded = _bios(layout, menu.core_config, modules, reader)
     return Installed(tuple(entries), code, (embedded,), efi_variables=variables)
 
 
-def _uefi(layout: Layout, esp: Volume, commands: Sequence[str], kernels: Sequence[Kernel], reader: Reader) -> Installed:
-    """What UEFI firmware starts. Where an image for CDs has no GRUB for it, that is systemd-boot.
+def _modules(layout: Layout, kernels: Sequence[Kernel]) -> tuple[str, ...]:
+    """What a BIOS's GRUB has in it."""
+    more = _MULTIBOOT_MODULES if any(kernel.modules for kernel in kernels) else ()
+    return (*_MODULES, *more, *(_ISO_MODULES if _is_iso(layout) else ()))
 
-    A system of Guix has neither as a file that could be copied: a BIOS alone starts its CDs.
+
+def _uefi(layout: Layout, esp: Volume, menu: _Menu, kernels: Sequence[Kernel], reader: Reader) -> Installed:
+    """What UEFI firmware starts: a program that can be copied, systemd-boot on an image for CDs, one that is made.
+
+    An image for CDs of a store that has none of them is started by a BIOS alone.
     """
-    if _is_iso(layout) and not find(layout.system.tree, _uefi_programs(layout)):
+    found, folder = find(layout.system.tree, _uefi_programs(layout)), _uefi_folder(layout)
+    if _is_iso(layout) and not found:
         if systemd_boot.fits(layout):
             return systemd_boot.install(layout, kernels, reader)
-        if b"/store/" in kernels[0].file.path:
+        if folder is None and b"/store/" in kernels[0].file.path:
             return Installed()
     program = firmware.default_path(esp, firmware.processor(layout))
-    lead = Data("\n".join((*commands, "configfile $prefix/grub.cfg", "")).encode())
+    variables = firmware.starts(esp, program, "GRUB")
+    if folder is not None and not found:
+        made = Data(_made(layout, folder, menu, kernels, reader))
+        return Installed((File(program, made),), efi_variables=variables)
+    lead = Data(menu.lead.encode())
     entries = [File(program, _uefi_program(layout)), File(firmware.inside(esp, _UEFI_MENU), lead)]
     if _is_iso(layout):  # on a CD, GRUB looks for it in the root
         entries.append(File(_UEFI_MENU.encode(), lead))
-    return Installed(tuple(entries), efi_variables=firmware.starts(esp, program, "GRUB"))
+    return Installed(tuple(entries), efi_variables=variables)
+
+
+def _made(layout: Layout, folder: bytes, menu: _Menu, kernels: Sequence[Kernel], reader: Reader) -> bytes:
+    """GRUB for UEFI firmware, of its modules."""
+    files = GrubFiles(layout.system.tree, folder, reader)
+    modules = (name for name in _modules(layout, kernels) if name not in _BIOS_MODULES)
+    name, _ = _UEFI[firmware.processor(layout)]
+    return efi_image(files, name, (*modules, *_UEFI_MODULES), menu.core_config, "")
 
 
 def _copied(layout: Layout, kernel: Kernel) -> tuple[Kernel, list[File]]:
@@ -130,8 +185,10 @@ def _uefi_program(layout: Layout) -> Content:
     if processor not in _UEFI:
         raise InputError(f"there is no GRUB for UEFI on {processor}", hint="Take systemd-boot.")
     name, package = _UEFI[processor]
-    hint = f"Debian: add the package {package} to store.packages. Other stores have none: take systemd-boot."
-    raise InputError(f"the system has no GRUB for UEFI: /usr/lib/grub/{name}/monolithic", hint=hint)
+    hint = (
+        f"Debian: add the package {package} to store.packages. Other stores: have it among the items, or systemd-boot."
+    )
+    raise InputError(f"the system has no GRUB for UEFI: /usr/lib/grub/{name}", hint=hint)
 
 
 def _uefi_programs(layout: Layout) -> list[str]:
@@ -139,6 +196,13 @@ def _uefi_programs(layout: Layout) -> list[str]:
     if processor not in _UEFI:
         return []
     return [f"lib/grub/{_UEFI[processor][0]}/monolithic/grub{processor}.efi"]
+
+
+def _uefi_folder(layout: Layout) -> bytes | None:
+    """The folder with the modules that a program is made of."""
+    name, _ = _UEFI.get(firmware.processor(layout), ("", ""))
+    found = find(layout.system.tree, [f"lib/grub/{name}/kernel.img"]) if name in PROCESSORS else None
+    return found.rpartition(b"/")[0] if found else None
 
 
 def _needs_bios(layout: Layout) -> bool:

@@ -12,7 +12,8 @@ from layers.entry import Data, File
 from layers.errors import InputError
 from layers.reader import Reader
 from layers.tree import Tree
-from packer.boot.grub_core import GrubFiles, core_image, on_disk
+from packer.boot.grub_core import core_image, on_disk
+from packer.boot.grub_files import GrubFiles
 
 FOLDER = b"usr/lib/grub/i386-pc"
 CONFIG = "search.fs_uuid 1234 root\nset prefix=($root)/boot/grub\n"
