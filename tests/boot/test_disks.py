@@ -224,6 +224,28 @@ def test_a_system_of_guix_starts(bootable_debian: System, tmp_path: Path) -> Non
         assert registered == f"sha256:{nar_hash(copy / path[1:])}"
 
 
+@pytest.mark.parametrize(
+    ("image", "processor", "firmware", "expected"),
+    [(replace(EFI, efi_variables=True), "x86_64-efi", UEFI, "UEFI 64"), (EFI32, "i386-efi", UEFI32, "UEFI 32")],
+    ids=["efi", "efi32"],
+)
+def test_a_system_of_guix_starts_by_a_grub_that_is_made(
+    image: Image, processor: str, firmware: Firmware, expected: str, bootable_debian: System, tmp_path: Path
+) -> None:
+    """Its items have nothing that UEFI firmware could start, and nothing for a BIOS."""
+    system = guix_system(tmp_path, guix_items(bootable_debian, processor))
+    disk = tmp_path / "disk"
+    write_bootable(disk, image, system)
+    if image.efi_variables:
+        firmware = replace(firmware, variables=disk.with_suffix(".fd"))
+    serial = started(tmp_path, Drive(disk), firmware=firmware)
+    if image.efi_variables:
+        assert 'BdsDxe: starting Boot0000 "GRUB" from HD(1,GPT,' in serial
+    found = said(serial)
+    assert (found["firmware"], found["root"]) == (expected, "ext4")
+    assert f" gnu.system={system.closure.roots[0]} " in found["arguments"]
+
+
 def test_a_system_of_guix_starts_with_the_store_of_its_host(bootable_debian: System, tmp_path: Path) -> None:
     """Which has it on a disk of its own, of which GRUB reads nothing."""
     system = guix_system(tmp_path, guix_items(bootable_debian))

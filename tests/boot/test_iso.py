@@ -20,6 +20,7 @@ from tests.boot.test_disks import said
 from tests.oracle.iso9660 import identity, is_sound
 from tests.oracle.qemu import BIOS, UEFI, Cd, Drive, Firmware, started
 from tests.support.bootable import system_of, write_iso
+from tests.support.small_debian import grub_files
 from tests.support.small_debian import init as script_of
 from tests.support.volumes import tree_of
 
@@ -63,7 +64,7 @@ class Files:
     kernel: File
     busybox: File
     systemd_boot: File
-    grub: list[Entry]
+    grub: list[File]
     initrd: bytes
 
 
@@ -79,11 +80,11 @@ def files(bootable_debian: System) -> Files:
     with Reader() as reader:
         modules = read_modules(tree, kernel.path.partition(b"-")[2].decode(), reader)
         made = initrd(modules, tree, reader, file_system="iso9660", volatile=True, epoch=1)
-    return Files(kernel, busybox, systemd_boot, list(tree.below(b"usr/lib/grub/i386-pc")), made)
+    return Files(kernel, busybox, systemd_boot, grub_files(tree), made)
 
 
 def of_store(item: bytes, profile: bytes, files: Files, init: bytes, entries: Iterable[Entry]) -> System:
-    """A system whose root is an item, with GRUB for a BIOS and a program to start."""
+    """A system whose root is an item, with GRUB's modules and a program to start."""
     grub = (replace(entry, path=item + entry.path.removeprefix(b"usr")) for entry in files.grub)
     script = script_of("#!/bin/busybox sh", "b=/bin/busybox")
     return system_of(
@@ -118,8 +119,13 @@ def test_a_system_of_nix_starts_by_systemd_boot(files: Files, tmp_path: Path) ->
     assert f"init=/{item.decode()}/init root=UUID={identity(path)['UUID']} console=ttyS0" in found["arguments"]
 
 
-def test_a_system_of_guix_starts(files: Files, tmp_path: Path) -> None:
-    """From a disk under a BIOS, the one firmware for which its GRUB is a file."""
+@pytest.mark.parametrize(
+    ("firmware", "cd", "expected"),
+    [(BIOS, "", "BIOS"), (UEFI, "scsi", "UEFI 64"), (UEFI, "", "UEFI 64")],
+    ids=["bios-disk", "uefi-cd", "uefi-disk"],
+)
+def test_a_system_of_guix_starts(firmware: Firmware, cd: str, expected: str, files: Files, tmp_path: Path) -> None:
+    """By GRUB, which is made of its modules for either firmware."""
     item = b"gnu/store/00000000000000000000000000000000-system"
     script = resources.files("packer.boot").joinpath("init.sh").read_text()
     for ours, theirs in AS_GUIX.items():
@@ -139,6 +145,6 @@ def test_a_system_of_guix_starts(files: Files, tmp_path: Path) -> None:
     path = tmp_path / "image.iso"
     write_iso(path, ISO, of_store(item, b"var/guix/profiles/system", files, b"boot", entries))
     assert is_sound(path)
-    found = said(started(tmp_path, Drive(path)))
-    assert (found["firmware"], found["root"]) == ("BIOS", "overlay")
+    found = said(started(tmp_path, Cd(path, cd) if cd else Drive(path), firmware=firmware))
+    assert (found["firmware"], found["root"]) == (expected, "overlay")
     assert f"root={identity(path)['UUID']} gnu.system=/{item.decode()}" in found["arguments"]

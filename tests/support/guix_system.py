@@ -1,4 +1,4 @@
-"""A system of Guix that boots: items with Debian's kernel, GRUB for a BIOS, an initrd, and what boots of our own."""
+"""A system of Guix that boots: items with Debian's kernel, GRUB's modules, an initrd, and what boots of our own."""
 
 from importlib import resources
 from pathlib import Path
@@ -44,20 +44,22 @@ roots = ["{top}"]
 """
 
 
-def guix_items(debian: System) -> list[NarItem]:
+def guix_items(debian: System, firmware: str = "i386-pc") -> list[NarItem]:
     """The items, each after those that it needs.
 
     Args:
         debian: a system with a kernel and its modules, busybox, and GRUB.
+        firmware: for which GRUB is, as that calls it.
     """
     files = boot_files(debian)
     script = init(f"#!{BUSYBOX}/bin/busybox sh", f"b={BUSYBOX}/bin/busybox")
-    grub = [_file(f"lib/grub/i386-pc/{name}", files.grub[name]) for name in sorted(files.grub)]
+    folder = f"lib/grub/{firmware}"
+    grub = [_file(f"lib/grub/{path}", files.grub[path]) for path in sorted(files.grub) if path.startswith(firmware)]
     return [
         folder_item(BUSYBOX, _folder("bin"), _file("bin/busybox", files.busybox, _PROGRAM)),
         folder_item(LINUX, _file("bzImage", files.kernel)),
         folder_item(INITRD, _file("initrd.cpio", files.initrd + _init())),
-        folder_item(GRUB, *map(_folder, ("lib", "lib/grub", "lib/grub/i386-pc")), *grub),
+        folder_item(GRUB, *map(_folder, ("lib", "lib/grub", folder)), *grub),
         folder_item(
             SYSTEM,
             _file("boot", script.encode(), _PROGRAM),

@@ -8,6 +8,7 @@ from formats.system import System
 from layers.entry import File
 from layers.progress import NoProgress
 from layers.reader import Reader
+from layers.tree import Tree
 from packer.boot.initrd import initrd
 from packer.boot.modules import read_modules
 from packer.build import Settings, produce
@@ -97,7 +98,7 @@ class BootFiles:
 
     Attributes:
         kernel, initrd, busybox, systemd_boot: contents of files.
-        grub: those of GRUB for a BIOS, by their names.
+        grub: those of GRUB without a program that could be copied, by their paths below `lib/grub`.
     """
 
     kernel: bytes
@@ -105,6 +106,12 @@ class BootFiles:
     busybox: bytes
     systemd_boot: bytes
     grub: dict[str, bytes]
+
+
+def grub_files(tree: Tree) -> list[File]:
+    """GRUB's modules, kernels and lists, as a package has them that is no Debian's."""
+    below = (entry for entry in tree.below(b"usr/lib/grub") if isinstance(entry, File))
+    return [entry for entry in below if b"/monolithic/" not in entry.path]
 
 
 def boot_files(debian: System) -> BootFiles:
@@ -125,7 +132,6 @@ def boot_files(debian: System) -> BootFiles:
             busybox=content(b"usr/bin/busybox"),
             systemd_boot=content(b"usr/lib/systemd/boot/efi/systemd-bootx64.efi"),
             grub={
-                os.fsdecode(os.path.basename(entry.path)): content(entry.path)
-                for entry in tree.below(b"usr/lib/grub/i386-pc")
+                entry.path.removeprefix(b"usr/lib/grub/").decode(): content(entry.path) for entry in grub_files(tree)
             },
         )
