@@ -121,8 +121,8 @@ def link(program: ElfObject, start: int, page: int) -> Linked:
     symbols = program.symbols()
     targets = [_target(symbol, places) for symbol in symbols]
     entry = next((target for symbol, target in zip(symbols, targets, strict=True) if symbol.name == _ENTRY), None)
-    if entry is None:
-        raise ElfError(f"{program.origin} has no symbol {_ENTRY.decode()}")
+    if entry is None or not start <= entry < boundary:
+        raise ElfError(f"{program.origin} has no symbol {_ENTRY.decode()} in its code")
     addresses = sorted(_filled(program, places, targets, memory, start))
     return Linked(bytes(memory[: boundary - start]), bytes(memory[boundary - start :]), entry, tuple(addresses))
 

@@ -114,10 +114,11 @@ def _told(serial: str) -> dict[str, str]:
     ("image", "platform", "machine", "processor"),
     [
         (SMALL_EFI, "aarch64-linux", "arm64 with UEFI", "aarch64"),
+        (replace(SMALL_EFI, boot_loader="grub"), "aarch64-linux", "arm64 with UEFI", "aarch64"),
         (SMALL_EFI, "riscv64-linux", "riscv64 with U-Boot", "riscv64"),
         (THIRD_OF_GPT, "riscv64-linux", "riscv64 with U-Boot", "riscv64"),
     ],
-    ids=["arm64-efi", "riscv64-efi", "riscv64-u-boot"],
+    ids=["arm64-efi", "arm64-grub", "riscv64-efi", "riscv64-u-boot"],
 )
 def test_a_disk_starts(
     image: Image, platform: str, machine: str, processor: str, systems: Systems, tmp_path: Path

@@ -24,6 +24,7 @@ KINDS = {
     "uncompressed-iso9660": "x86_64-linux",
     "pine64-raw": "aarch64-linux",
     "hurd-raw": "i586-gnu",
+    "efi32-raw": "x86_64-linux",  # with a GRUB that is made
 }
 
 #: How a build differs from the first, which has a warm cache and two processors: environment, umask, options.
@@ -87,6 +88,8 @@ def _system(root: Path) -> None:
     shutil.copy("/bin/busybox", root / "usr/bin/busybox")
     (root / "lib").symlink_to("usr/lib")
     shutil.copytree("/usr/lib/grub/i386-pc", root / "usr/lib/grub/i386-pc")
+    modules = shutil.ignore_patterns("monolithic")
+    shutil.copytree("/usr/lib/grub/i386-efi", root / "usr/lib/grub/i386-efi", ignore=modules)
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,8 @@ from pathlib import Path
 import pytest
 
 from formats.system import System
-from layers.entry import Data, File
-from layers.errors import InputError
+from layers.entry import File
 from layers.reader import Reader
-from layers.tree import Tree
 from packer.boot.grub_core import core_image, on_disk
 from packer.boot.grub_files import GrubFiles
 
@@ -76,16 +74,3 @@ def test_it_finds_its_other_sectors(bootable_debian: System, theirs: Path) -> No
     assert boot[:0x5C] + boot[0x64:0x66] + boot[0x68:] == original[:0x5C] + original[0x64:0x66] + original[0x68:]
     assert second[0x1F4:0x200] == (35).to_bytes(8, "little") + (3).to_bytes(2, "little") + (0x820).to_bytes(2, "little")
     assert second[512:] == core + bytes(511)
-
-
-def test_a_missing_file_is_named() -> None:
-    tree = Tree({FOLDER + b"/moddep.lst": File(FOLDER + b"/moddep.lst", Data(b"a: b\nb:\n"))})
-    with Reader() as reader, pytest.raises(InputError, match=r"/usr/lib/grub/i386-pc has no b\.mod"):
-        core_image(GrubFiles(tree, FOLDER, reader), ["a"], "", "")
-
-
-def test_modules_come_after_what_they_need() -> None:
-    lines = b"a: b c\nb: d\nc: d a\nd:\ne:\n"
-    tree = Tree({FOLDER + b"/moddep.lst": File(FOLDER + b"/moddep.lst", Data(lines))})
-    with Reader() as reader:
-        assert GrubFiles(tree, FOLDER, reader).with_needed(["a", "e", "d"]) == ["d", "c", "b", "a", "e"]

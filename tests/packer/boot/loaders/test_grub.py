@@ -13,6 +13,7 @@ from layers.entry import Data, File
 from layers.errors import InputError
 from layers.item import Closure
 from layers.reader import Reader
+from layers.tree import Tree
 from packer.boot.kernel import Kernel
 from packer.boot.loaders import grub
 from tests.support.bootable import layout_of, system_of
@@ -107,6 +108,47 @@ def test_kernels_on_another_partition_have_paths_of_it(bootable_debian: System) 
         f"search --no-floppy --fs-uuid --set=root {boot}\nset prefix=($root)/grub\nconfigfile $prefix/grub.cfg\n"
     )
     subprocess.run(["grub-script-check"], input=made["boot/EFI/debian/grub.cfg"], check=True)
+
+
+def without(system: System, *names: bytes) -> System:
+    """The system without what has one of these names in its path."""
+    entries = {path: entry for path, entry in system.tree.by_path().items() if not any(name in path for name in names)}
+    return replace(system, tree=Tree(entries))
+
+
+@pytest.mark.parametrize(
+    ("image", "program"),
+    [
+        (EFI, "boot/efi/EFI/BOOT/BOOTX64.EFI"),
+        (EFI32, "boot/efi/EFI/BOOT/BOOTIA32.EFI"),
+        (ISO, "boot/efi/EFI/BOOT/BOOTX64.EFI"),
+    ],
+    ids=["efi", "efi32", "iso"],
+)
+def test_without_a_program_that_could_be_copied_one_is_made(
+    image: Image, program: str, bootable_debian: System
+) -> None:
+    modules = without(bootable_debian, b"/monolithic", b"/systemd/boot")
+    layout = layout_of(image, modules)
+    root = next(each for each in layout.volumes if each.partition.mount_point == "/").file_system_uuid
+    made = installed(image, modules)
+    found = files(made)
+    assert set(found) == {program, "boot/grub/grub.cfg"}
+    assert found[program].startswith(b"MZ")
+    assert f"search.fs_uuid {root} root\nset prefix=($root)/boot/grub\n\0".encode() in found[program]
+    assert made.efi_variables
+    assert grub.fits(layout)
+    assert files(installed(image, modules)) == found
+
+
+def test_what_can_be_copied_goes_before_what_is_made(bootable_debian: System) -> None:
+    assert files(installed(EFI, bootable_debian))["boot/efi/EFI/BOOT/BOOTX64.EFI"] == b"a file of the image"
+    systemd_boot = without(bootable_debian, b"/monolithic")
+    assert not grub.fits(layout_of(EFI, systemd_boot))
+    assert "boot/efi/EFI/systemd/systemd-bootx64.efi" in files(installed(ISO, systemd_boot))
+    assert grub.fits(layout_of(MBR, systemd_boot))
+    neither = without(systemd_boot, b"x86_64-efi/kernel.img", b"/systemd/boot")
+    assert not grub.fits(layout_of(EFI, neither))
 
 
 ITEMS = [nar_item(f"/nix/store/{digit * 32}-x") for digit in "01"]
