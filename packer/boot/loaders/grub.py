@@ -63,7 +63,7 @@ _SPEED = "115200"
 
 
 @dataclass(frozen=True, slots=True)
-class _Menu:
+class _MenuPlace:
     """Where grub.cfg is.
 
     Attributes:
@@ -108,7 +108,7 @@ def install(layout: Layout, kernels: Sequence[Kernel], reader: Reader) -> Instal
         )
     kernels, copies = zip(*(_copied(layout, kernel) for kernel in kernels), strict=True)
     holder, path = place(layout, _MENU)
-    menu = _Menu(holder.file_system_uuid, path.rpartition("/")[0])
+    menu = _MenuPlace(holder.file_system_uuid, path.rpartition("/")[0])
     text = Data(_menu(layout, kernels).encode(errors="surrogateescape"))
     entries: list[Entry] = [*chain.from_iterable(copies), File(_MENU, text)]
     uefi = _uefi(layout, esp, menu, kernels, reader) if esp else Installed()
@@ -131,7 +131,7 @@ def _modules(layout: Layout, kernels: Sequence[Kernel]) -> tuple[str, ...]:
     return (*_MODULES, *more, *(_ISO_MODULES if _is_iso(layout) else ()))
 
 
-def _uefi(layout: Layout, esp: Volume, menu: _Menu, kernels: Sequence[Kernel], reader: Reader) -> Installed:
+def _uefi(layout: Layout, esp: Volume, menu: _MenuPlace, kernels: Sequence[Kernel], reader: Reader) -> Installed:
     """What UEFI firmware starts: a program that can be copied, systemd-boot on an image for CDs, one that is made.
 
     An image for CDs of a store that has none of them is started by a BIOS alone.
@@ -154,7 +154,7 @@ def _uefi(layout: Layout, esp: Volume, menu: _Menu, kernels: Sequence[Kernel], r
     return Installed(tuple(entries), efi_variables=variables)
 
 
-def _made(layout: Layout, folder: bytes, menu: _Menu, kernels: Sequence[Kernel], reader: Reader) -> bytes:
+def _made(layout: Layout, folder: bytes, menu: _MenuPlace, kernels: Sequence[Kernel], reader: Reader) -> bytes:
     """GRUB for UEFI firmware, of its modules."""
     files = GrubFiles(layout.system.tree, folder, reader)
     modules = (name for name in _modules(layout, kernels) if name not in _BIOS_MODULES)
