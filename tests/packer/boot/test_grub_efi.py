@@ -24,7 +24,7 @@ CONFIG = "search.fs_uuid 1234 root\nset prefix=($root)/boot/grub\n"
 MODULES = ["part_gpt", "part_msdos", "ext2", "fat", "normal", "linux", "serial", "search_fs_uuid", "efi_gop"]
 PAGE = 4096
 
-#: Processor, suite of Debian, its package: GRUB 2.06 and 2.12.
+#: Processor -> platform and package of Debian: bookworm's has GRUB 2.06, trixie's 2.12.
 KINDS = {
     "x86_64-efi": ("x86_64-linux", "grub-efi-amd64-bin"),
     "i386-efi": ("x86_64-linux", "grub-efi-ia32-bin"),
