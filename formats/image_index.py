@@ -14,10 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from formats.container_image import INDEX, MANIFEST, ContainerImage, Json, canonical_json, descriptor, layer_facts
+from formats.repository import registry_and_repository
 from layers.digest import Digest
-
-#: Where docker looks for a repository that names no registry: the containerd image store wants it spelled out.
-_DOCKER_DEFAULT = ("docker.io", "library")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +97,11 @@ def joint_index(described: Sequence[Mapping[str, Any]], annotations: Sequence[Ma
 
 
 def _entry_point(image: ContainerImage, described: Json) -> bytes:
+    whole = "/".join(registry_and_repository(image.repository))  # the image store of containerd wants it spelled out
     named = {
         "annotations": {
             "org.opencontainers.image.ref.name": image.tag,
-            "io.containerd.image.name": f"{_docker_name(image.repository)}:{image.tag}",
+            "io.containerd.image.name": f"{whole}:{image.tag}",
         }
     }
     return canonical_json({"schemaVersion": 2, "mediaType": INDEX, "manifests": [described | named]})
-
-
-def _docker_name(repository: str) -> str:
-    domain, library = _DOCKER_DEFAULT
-    return f"{domain}/{repository}" if "/" in repository else f"{domain}/{library}/{repository}"

@@ -2,6 +2,10 @@ r"""Repository names and tags that every registry and runtime takes.
 
 The grammar is the distribution project's (reference/reference.go): components of `[a-z0-9]+`, joined by one `.`, one
 or two `_`, or any number of `-`; components joined by `/`; 255 characters in all. Tags: `[\w][\w.-]{0,127}`.
+
+Defaults are its, too (normalize.go), and docker, podman and skopeo share them: the part before the first slash is a
+registry if it has a dot, a colon or a capital, or is `localhost`; otherwise the registry is docker.io, where a name of
+one component is below `library/`.
 """
 
 import re
@@ -18,6 +22,10 @@ _TAG_FOREIGN = re.compile(r"[^A-Za-z0-9_.-]+")
 
 DEFAULT_TAG = "latest"
 
+#: The registry of names that have none.
+DOCKER = "docker.io"
+_DOCKER_NAMES = (DOCKER, "index.docker.io", "registry-1.docker.io")
+
 
 def repository_name(name: str) -> str:
     """The canonical repository name of a name: always valid, and itself when it is valid already.
@@ -30,6 +38,16 @@ def repository_name(name: str) -> str:
     components = [_component(part) for part in _FOREIGN.sub("-", plain).split("/")]
     joined = "/".join(part for part in components if part)[:_LONGEST].rstrip("._-/")
     return joined.ljust(_SHORTEST, _PADDING)
+
+
+def registry_and_repository(name: str) -> tuple[str, str]:
+    """Where a name without a tag leads: the registry, with its port if it has one, and the repository in it."""
+    first, slash, rest = name.partition("/")
+    if not slash or not (set(".:[") & set(first) or first == "localhost" or first != first.lower()):
+        first, rest = DOCKER, name
+    if first in _DOCKER_NAMES:
+        return DOCKER, rest if "/" in rest else f"library/{rest}"
+    return first, rest
 
 
 def _component(text: str) -> str:

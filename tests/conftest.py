@@ -10,7 +10,7 @@ from hypothesis import settings
 
 from formats.system import System
 from tests.oracle.linux import Linux, unpacked_linux
-from tests.oracle.runtimes import Docker, Podman, docker_daemon
+from tests.oracle.runtimes import Containerd, Docker, Podman, containerd_daemon, docker_daemon
 from tests.support.nix_store import SmallStore, small_store
 from tests.support.server import Server
 from tests.support.server import server as packed_server
@@ -28,6 +28,13 @@ os.umask(0o022)
 def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
     """A docker daemon for the whole run."""
     with docker_daemon(tmp_path_factory.mktemp("docker")) as daemon:
+        yield daemon
+
+
+@pytest.fixture(scope="session")
+def containerd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containerd]:
+    """A containerd for the whole run."""
+    with containerd_daemon(tmp_path_factory.mktemp("containerd")) as daemon:
         yield daemon
 
 

@@ -1,15 +1,13 @@
 r"""What people call an image in a registry: `[REGISTRY[:PORT]/]REPOSITORY[:TAG][@DIGEST]`.
 
-The grammar and the defaults are the distribution project's (reference/reference.go, normalize.go), which docker,
-podman and skopeo share: the part before the first slash is a registry if it has a dot, a colon or a capital, or is
-`localhost`; otherwise the registry is docker.io, where a name of one component is below `library/`.
+The grammar is the distribution project's (reference/reference.go), and so are the defaults: see `formats.repository`.
 """
 
 import ipaddress
 import re
 from dataclasses import dataclass
 
-from formats.repository import DEFAULT_TAG
+from formats.repository import DEFAULT_TAG, DOCKER, registry_and_repository
 from layers.digest import Digest, DigestError
 from layers.errors import InputError
 
@@ -22,8 +20,6 @@ _LONGEST_REPOSITORY = 255
 _LONGEST = 1024
 
 _SCHEME = "docker://"  # as skopeo and podman write it
-_DOCKER = "docker.io"
-_DOCKER_NAMES = (_DOCKER, "index.docker.io", "registry-1.docker.io")
 _DOCKER_HOST = "registry-1.docker.io"
 _LARGEST_PORT = 65535
 
@@ -66,14 +62,14 @@ class Reference:
         path = name[:colon] if colon >= 0 else name
         if colon >= 0 and not _TAG.fullmatch(tag):
             raise ReferenceError(f"{text!r}: {tag!r} is not a tag", hint=_EXAMPLE)
-        registry, repository = _split(path)
+        registry, repository = registry_and_repository(path)
         _check(text, registry, repository)
         return cls(registry, repository, tag if tag or at else DEFAULT_TAG, _digest(text, digest) if at else None)
 
     @property
     def host(self) -> str:
         """Where the registry answers, with its port if it has one."""
-        return _DOCKER_HOST if self.registry == _DOCKER else self.registry
+        return _DOCKER_HOST if self.registry == DOCKER else self.registry
 
     @property
     def name(self) -> str:
@@ -100,16 +96,6 @@ class Reference:
 
     def __str__(self) -> str:
         return f"{self.name}{f':{self.tag}' if self.tag else ''}{f'@{self.digest}' if self.digest else ''}"
-
-
-def _split(path: str) -> tuple[str, str]:
-    """Registry and repository of a name without tag and digest."""
-    first, slash, rest = path.partition("/")
-    if not slash or not (set(".:[") & set(first) or first == "localhost" or first != first.lower()):
-        first, rest = _DOCKER, path
-    if first in _DOCKER_NAMES:
-        return _DOCKER, rest if "/" in rest else f"library/{rest}"
-    return first, rest
 
 
 def _check(text: str, registry: str, repository: str) -> None:

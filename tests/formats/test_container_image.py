@@ -187,7 +187,13 @@ def test_what_another_item_replaces_is_not_in_the_layer_and_is_in_its_key(tmp_pa
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("hello", "docker.io/library/hello:1.0"), ("team/app", "docker.io/team/app:1.0")],
+    [
+        ("hello", "docker.io/library/hello:1.0"),
+        ("team/app", "docker.io/team/app:1.0"),
+        ("docker.io/hello", "docker.io/library/hello:1.0"),
+        ("ghcr.io/team/app", "ghcr.io/team/app:1.0"),
+        ("localhost/app", "localhost/app:1.0"),
+    ],
 )
 def test_the_containerd_store_is_told_the_whole_name(tmp_path: Path, name: str, expected: str) -> None:
     index = json.loads(ImageIndex.of([_image(tmp_path, system(*_ITEMS, name=name))]).entry_point)

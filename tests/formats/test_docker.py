@@ -15,7 +15,7 @@ from formats.system import RunConfiguration
 from layers.output import OutputError
 from layers.plan import plan
 from layers.strategies import strategy
-from tests.oracle.runtimes import Docker, Podman, output, skopeo_copy, umoci_unpack
+from tests.oracle.runtimes import Containerd, Docker, Podman, output, skopeo_copy, umoci_unpack
 from tests.support.systems import item, system, workshop
 
 _BUSYBOX = Path("/bin/busybox")
@@ -58,6 +58,26 @@ def test_podman_loads_and_runs_it(tmp_path: Path, podman: Podman, compression: s
     artefact = _write(tmp_path, compression, max_layers=5)
     reference = podman.load(Path(artefact.path))
     assert podman.run(reference) == "hello\nleaf\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "whole"),
+    [
+        ("hello", "docker.io/library/hello:1.0"),
+        ("team/hello", "docker.io/team/hello:1.0"),
+        ("ghcr.io/team/hello", "ghcr.io/team/hello:1.0"),
+        ("localhost/hello", "localhost/hello:1.0"),
+    ],
+)
+def test_containerd_and_podman_call_it_what_os_toml_does(
+    tmp_path: Path, containerd: Containerd, podman: Podman, name: str, whole: str
+) -> None:
+    of = system(item("leaf", {"leaf": b"1"}), name=name)
+    with workshop(tmp_path / "cache") as made_with:
+        path = tmp_path / "image.tar"
+        docker_format.write(Order(of, plan(of.closure, strategy("size"), 100), made_with, str(path)))
+    assert containerd.names(path) == [whole]
+    assert podman.load(path) == whole
 
 
 @pytest.mark.parametrize("transport", ["docker-archive:{path}", "oci-archive:{path}:1.0"])

@@ -78,7 +78,46 @@ def _wait_for(socket: Path, daemon: subprocess.Popen[bytes], log: Path) -> None:
             return
         assert daemon.poll() is None, log.read_text()
         time.sleep(0.1)
-    raise AssertionError("dockerd did not start: " + log.read_text())
+    raise AssertionError("the daemon did not start: " + log.read_text())
+
+
+@dataclass(frozen=True)
+class Containerd:
+    """A containerd of our own, without whatever runs containers."""
+
+    socket: Path
+
+    def names(self, archive: Path) -> list[str]:
+        """What it calls the images of an archive; it forgets them again."""
+        self._images("import", "--no-unpack", archive)
+        names = self._images("ls", "-q").split()
+        self._images("rm", "--sync", *names)
+        return names
+
+    def _images(self, *arguments: str | Path) -> str:
+        return output("ctr", "--address", self.socket, "images", *arguments)
+
+
+@contextlib.contextmanager
+def containerd_daemon(folder: Path) -> Iterator[Containerd]:
+    """Start the daemon; it is ended by its own process id."""
+    configuration = folder / "config.toml"
+    configuration.write_text('version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n')
+    socket = folder / "containerd.sock"
+    with (folder / "log").open("wb") as log:
+        daemon = subprocess.Popen(
+            [
+                "containerd", "--config", configuration, "--address", socket,
+                "--root", folder / "root", "--state", folder / "state",
+            ],
+            stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            _wait_for(socket, daemon, folder / "log")
+            yield Containerd(socket)
+        finally:
+            daemon.send_signal(signal.SIGTERM)
+            daemon.wait(30)
 
 
 @dataclass(frozen=True)
