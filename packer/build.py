@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from formats.format import INDEXED, Artefact, Order, format_module, write
 from formats.platform import Platform
-from formats.repository import repository_name, tag
+from formats.repository import file_name, repository_name, tag
 from formats.system import System
 from layers.blob import BlobCache, Workshop
 from layers.codec import Codec
@@ -267,7 +267,7 @@ def outputs(declaration: Declaration, types: Iterable[str], settings: Settings, 
     Raises:
         InputError: there is no such type, it is not for a platform, or a file that its table names cannot be used.
     """
-    name = repository_name(declaration.name).replace("/", "-")
+    name = file_name(repository_name(declaration.name))
     stem = f"{name}-{tag(declaration.version)}" if declaration.version else name
     made = []
     for kind in map(declaration.kind, types):

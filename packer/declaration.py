@@ -60,7 +60,7 @@ licenses = "Apache-2.0"
 
     name: Annotated[str, forms.LINE] = Field(
         description="What people call it. The repository's name is made from it: lower case, what is not allowed "
-        "there replaced.",
+        "there replaced. A registry may come first, with its port: `localhost:5000/hello`.",
         examples=["hello"],
     )
     version: Annotated[str, forms.TAG.or_empty()] = Field(

@@ -7,12 +7,10 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
-from formats.repository import DEFAULT_TAG, DOCKER, registry_and_repository
+from formats.repository import DEFAULT_TAG, DOCKER, is_registry, registry_and_repository
 from layers.digest import Digest, DigestError
 from layers.errors import InputError
 
-_LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
-_REGISTRY = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{1,5}})?")
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
@@ -21,7 +19,6 @@ _LONGEST = 1024
 
 _SCHEME = "docker://"  # as skopeo and podman write it
 _DOCKER_HOST = "registry-1.docker.io"
-_LARGEST_PORT = 65535
 
 _EXAMPLE = "An example is registry.example.org/team/app:1.0."
 
@@ -99,7 +96,7 @@ class Reference:
 
 
 def _check(text: str, registry: str, repository: str) -> None:
-    if not _REGISTRY.fullmatch(registry) or int(registry.rpartition("]")[2].partition(":")[2] or 1) > _LARGEST_PORT:
+    if not is_registry(registry):
         raise ReferenceError(f"{text!r}: {registry!r} is not a registry's host and port", hint=_EXAMPLE)
     if not _REPOSITORY.fullmatch(repository) or len(repository) > _LONGEST_REPOSITORY:
         hint = "Repositories are written in lower case." if repository != repository.lower() else _EXAMPLE

@@ -193,6 +193,7 @@ def test_what_another_item_replaces_is_not_in_the_layer_and_is_in_its_key(tmp_pa
         ("docker.io/hello", "docker.io/library/hello:1.0"),
         ("ghcr.io/team/app", "ghcr.io/team/app:1.0"),
         ("localhost/app", "localhost/app:1.0"),
+        ("localhost:5000/app", "localhost:5000/app:1.0"),
     ],
 )
 def test_the_containerd_store_is_told_the_whole_name(tmp_path: Path, name: str, expected: str) -> None:

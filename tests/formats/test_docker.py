@@ -67,6 +67,7 @@ def test_podman_loads_and_runs_it(tmp_path: Path, podman: Podman, compression: s
         ("team/hello", "docker.io/team/hello:1.0"),
         ("ghcr.io/team/hello", "ghcr.io/team/hello:1.0"),
         ("localhost/hello", "localhost/hello:1.0"),
+        ("localhost:5000/hello", "localhost:5000/hello:1.0"),
     ],
 )
 def test_containerd_and_podman_call_it_what_os_toml_does(

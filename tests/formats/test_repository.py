@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from formats.repository import repository_name, tag
+from formats.repository import file_name, repository_name, tag
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_GRAMMAR = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
+_LABEL = "[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+_REGISTRY = rf"{_LABEL}(?:\.{_LABEL})*:[0-9]+"
+_GRAMMAR = re.compile(rf"(?:{_REGISTRY}/)?{_COMPONENT}(?:/{_COMPONENT})*")
 
 
 @pytest.mark.parametrize(
@@ -32,13 +34,36 @@ _GRAMMAR = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
         ("/team//app/", "team/app"),
         ("x" * 300, "x" * 255),
         ("x" * 254 + "-y", "x" * 254),
+        ("ghcr.io/team/App", "ghcr.io/team/app"),
+        ("Localhost:5000/Team App", "localhost:5000/team-app"),
+        ("registry.example.org:443/a/b", "registry.example.org:443/a/b"),
+        ("[::1]:5000/a", "1-5000/a"),
+        ("x" * 250 + ":80/ab", "x" * 250 + ":80/a"),
+        ("x" * 251 + ":80/ab", "x" * 251 + "-80"),
+        ("host:5000/" + "x" * 300, "host:5000/" + "x" * 245),
+        ("localhost:99999/a", "localhost-99999/a"),
+        ("localhost:/a", "localhost/a"),
+        ("localhost:5000", "localhost-5000"),
+        ("localhost:5000/日本", "localhost-5000"),
+        ("a/localhost:5000/b", "a/localhost-5000/b"),
+        ("-x.org:80/a", "x.org-80/a"),
+        ("x" * 300 + ":80/a", "x" * 255),
+        ("hello:1.0", "hello-1.0"),
     ],
 )
 def test_names(name: str, expected: str) -> None:
     assert repository_name(name) == expected
 
 
-@given(st.text(max_size=400) | st.text(alphabet="ab._-/", max_size=400))
+@pytest.mark.parametrize(
+    ("repository", "expected"),
+    [("hello", "hello"), ("team/a.b_c", "team-a.b_c"), ("a.b:1/c", "a.b-1-c")],
+)
+def test_file_names(repository: str, expected: str) -> None:
+    assert file_name(repository) == expected
+
+
+@given(st.text(max_size=400) | st.text(alphabet="ab1:[]._-/", max_size=400))
 def test_every_name_is_canonical(name: str) -> None:
     found = repository_name(name)
     assert _GRAMMAR.fullmatch(found)

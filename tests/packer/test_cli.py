@@ -42,6 +42,13 @@ def test_json_describes_the_artefact(shared: Workplace) -> None:
     assert len(artefact["layers"]) == 4
 
 
+def test_a_registry_in_the_name_keeps_its_port(shared: Workplace) -> None:
+    shared.declare(name="localhost:5000/Team/sample")
+    (artefact,) = json.loads(shared.run("docker", "--json").out)["artefacts"]
+    assert artefact["reference"] == "localhost:5000/team/sample:1.0"
+    assert Path(artefact["path"]).name == "localhost-5000-team-sample-1.0.docker.tar"
+
+
 def test_several_types_at_once_are_one_image(shared: Workplace) -> None:
     shared.declare()
     artefacts = json.loads(shared.run("docker", "oci", "os.toml", "--json").out)["artefacts"]
