@@ -175,7 +175,7 @@ def _customization_request(order: Order) -> LayerRequest:
 
 def _config(order: Order, layers: Sequence[Layer], items: Items | None) -> Json:
     system = order.system
-    created = _time(system.epoch)
+    created = _created(system)
     groups = order.plan.groups
     comments = [*(layer_items.comment(group.items, group.reason) for group in groups), "customization"]
     history: list[Json] = [{"created": created, "created_by": "ocipack", "comment": comment} for comment in comments]
@@ -233,7 +233,7 @@ def _manifest(system: System, config: bytes, layers: Sequence[Layer], items: Ite
 def annotations(system: System) -> dict[str, str]:
     """What is known about a system, under the specification's keys; the user's own win."""
     known = {
-        "org.opencontainers.image.created": _time(system.epoch),
+        "org.opencontainers.image.created": _created(system),
         "org.opencontainers.image.title": system.name,
         "org.opencontainers.image.version": system.version,
     }
@@ -245,5 +245,6 @@ def descriptor(media_type: str, document: bytes) -> Json:
     return {"mediaType": media_type, "digest": str(Digest.of(document)), "size": len(document)}
 
 
-def _time(epoch: int) -> str:
-    return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _created(system: System) -> str:
+    seconds = system.epoch if system.created is None else system.created
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -61,6 +61,7 @@ class System:
         boot: how a machine starts it.
         run: how it is run as a container.
         annotations: what is known about the whole, by OCI's keys (image-spec, annotations.md).
+        created: when an image of it was made, in seconds since 1970; None for the time of everything in it.
     """
 
     name: str
@@ -75,6 +76,7 @@ class System:
     boot: Boot = field(default_factory=Boot)
     run: RunConfiguration = field(default_factory=RunConfiguration)
     annotations: Mapping[str, str] = field(default_factory=dict)
+    created: int | None = None
 
     def item_entries(self, item: StoreItem) -> Iterator[Entry]:
         """An item's entries where they land, without those that another item replaces."""

@@ -73,6 +73,7 @@ def assemble(
         boot=Boot(declaration.os.init or "", declaration.os.kernel_arguments),
         run=_run_configuration(declaration),
         annotations=declaration.oci_annotations,
+        created=declaration.container.created,
     )
 
 

@@ -4,6 +4,7 @@ A form is put into `typing.Annotated`. Patterns stay in what Python's `re` and E
 schemas use the latter (JSON Schema Validation 2020-12, 6.3.3).
 """
 
+import datetime
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -19,9 +20,16 @@ from layers.errors import EntryError, InputError
 from packer.authorized_keys import authorized_key
 from packer.document import quoted
 from packer.record import again, mistake, refusal
+from packer.surroundings import LATEST
 
 _UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _SIZE = rf"[0-9]{{1,18}}(?:\.[0-9]{{1,9}})? ?(?:{'|'.join(_UNITS)})"
+_HOUR = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
+_DATE_TIME = (  # RFC 3339, 5.6
+    rf"[1-9][0-9]{{3}}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])[Tt ]{_HOUR}:[0-5][0-9](?:\.[0-9]+)?"
+    rf"(?:[Zz]|[+-]{_HOUR})"
+)
+_EPOCH = datetime.datetime.fromtimestamp(0, datetime.UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +145,44 @@ class Size:
         number, unit = re.fullmatch(r"([0-9.]+) ?(\D+)", value).groups()  # type: ignore[union-attr]
         whole, _, fraction = number.partition(".")
         return int(whole) * _UNITS[unit] + math.ceil(int(fraction or 0) * _UNITS[unit] / 10 ** len(fraction))
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A point in time, in seconds since 1970; texts of RFC 3339 and date-times of TOML become that, less fractions."""
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Pydantic's hook: how a value is checked."""
+        return core_schema.no_info_plain_validator_function(self._checked)
+
+    def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Pydantic's hook: what the JSON schema says."""
+        text = {"type": "string", "format": "date-time", "pattern": f"^(?:{_DATE_TIME})$"}
+        return {"anyOf": [text, {"type": "integer", "minimum": 0, "maximum": LATEST}]}
+
+    def _checked(self, value: object) -> object:
+        if value is None:
+            return value
+        seconds = value if isinstance(value, int) and not isinstance(value, bool) else self._seconds(value)
+        if not 0 <= seconds <= LATEST:
+            raise mistake("must be from 1970 to 9999")
+        return seconds
+
+    def _seconds(self, value: object) -> int:
+        hint = "write 2025-05-20T09:30:00Z, or a number of seconds since 1970"
+        if isinstance(value, str):
+            try:
+                whole = re.fullmatch(_DATE_TIME, value) and datetime.datetime.fromisoformat(value.upper())
+            except ValueError:  # the 30th of February
+                whole = None
+            if not whole:
+                raise mistake(f"{quoted(value)} is no date with a time and an offset from UTC", hint=hint)
+            value = whole
+        if not isinstance(value, datetime.date | datetime.time):
+            raise PydanticKnownError("string_type")
+        if not isinstance(value, datetime.datetime) or not value.tzinfo:
+            raise mistake(f"{value} is no date with a time and an offset from UTC", hint=hint)
+        return (value - _EPOCH) // datetime.timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)

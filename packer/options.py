@@ -42,6 +42,7 @@ class Common:
         runtime: that the artefacts are for, of `packer.runtimes`.
         previous: the image whose layers are kept.
         compression: codec, and a level after a colon.
+        created: what `[container]` says otherwise.
         jobs: how many chunks are compressed at a time.
         refresh: fetch lists of packages again.
         verify: compare items with what their store has hashed.
@@ -55,6 +56,7 @@ class Common:
     runtime: str | None = None
     previous: str | None = None
     compression: str | None = None
+    created: str | None = None
     jobs: int = 1
     refresh: bool = False
     verify: bool = True
@@ -87,10 +89,22 @@ def closure_options(command: Command) -> Command:
     )
 
 
+def image_options(command: Command) -> Command:
+    """Add the options of every command that makes images of containers."""
+    return _with(
+        command,
+        click.option(
+            "--created",
+            metavar="TIME",
+            help="When the image was made: 2025-05-20T09:30:00Z, or seconds since 1970. Its layers stay the same.",
+        ),
+    )
+
+
 def output_options(command: Command) -> Command:
     """Add the options of every command that makes artefacts."""
     return _with(
-        closure_options(command),
+        image_options(closure_options(command)),
         click.option(
             "-o",
             "--output",
@@ -207,6 +221,7 @@ def common_options(file: str, options: Mapping[str, Any], processors: int) -> Co
         runtime=options["runtime"],
         previous=options["previous"],
         compression=options["compression"],
+        created=options.get("created"),
         jobs=options["jobs"] or processors,
         refresh=options["refresh"],
         verify=not options["no_verify"],
@@ -234,7 +249,7 @@ def changed(
     layers = {"max-layers": common.max_layers, "force": bool(force) or None, "strategy": common.strategy}
     changes: dict[str, dict[str, Any]] = {
         table: {key: value for key, value in keys.items() if value is not None}
-        for table, keys in {"layers": layers, **said}.items()
+        for table, keys in {"layers": layers, "container": {"created": _number(common.created)}, **said}.items()
     }
     if common.compression:
         for table in {_table(declaration, name) for name in names} - _OF_ONE_COMPRESSION:
@@ -258,6 +273,11 @@ def changed(
 def _table(declaration: "Declaration", name: str) -> str:
     """The table that says how a type is made; what is pushed is layers."""
     return "layers" if name == REGISTRY else declaration.kind(name).table or "layers"
+
+
+def _number(text: str | None) -> str | int | None:
+    """A number, if it is one that a table may have."""
+    return int(text) if text and re.fullmatch("[0-9]{1,18}", text) else text
 
 
 def _compression(text: str) -> dict[str, Any]:

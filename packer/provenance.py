@@ -4,7 +4,7 @@
     buildDefinition         os.toml and os.lock by their digests, what they say that names no place, every item
     runDetails              ocipack, Python and the codec, with their versions
 
-No time is in it, and no address: the same build tells the same.
+No time is in it that nobody gave, and no address: the same build tells the same.
 """
 
 import os
@@ -87,10 +87,12 @@ def _parameters(build: Build) -> Json:
     declaration, codec = build.declaration, build.production.codec
     platform, previous = build.production.system.platform, build.settings.previous
     before = previous.digests.get(platform.specifier) if previous else None
+    created = declaration.container.created
     return {
         "name": declaration.name,
         "version": declaration.version,
         "platform": platform.name,
+        **({} if created is None else {"created": created}),
         "stores": [store.type for store in declaration.store],
         "layers": {
             **({"previous": before} if before else {"strategy": declaration.layers.strategy}),

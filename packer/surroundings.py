@@ -10,7 +10,7 @@ _PASSED_ON = (
     *("PATH", "http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR"),
 )
-_LATEST = 253402300799  # the last second of the year 9999, the last that RFC 3339 can write
+LATEST = 253402300799  # the last second of the year 9999, the last that RFC 3339 can write
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Surroundings:
             InputError: it is no time.
         """
         text = self.variables.get("SOURCE_DATE_EPOCH", "1")
-        if not (text.isascii() and text.isdecimal() and int(text[:20]) <= _LATEST):
+        if not (text.isascii() and text.isdecimal() and int(text[:20]) <= LATEST):
             raise InputError(
                 f"SOURCE_DATE_EPOCH is {text!r}, which is no time",
                 hint="It is a number of seconds since 1970, or is not set.",

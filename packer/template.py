@@ -41,6 +41,7 @@ env = { LANG = "C.UTF-8" }
 # volumes = ["/srv/data"]
 # stop-signal = "SIGTERM"
 # labels = { "com.example.team" = "web" }
+# created = 2025-05-20T09:30:00Z
 
 [layers]
 # Layers are shared between images and versions; docker runs up to 125 of them.

@@ -50,6 +50,7 @@ def build(surroundings: Surroundings, /, file: str, **options: Any) -> None:
 
 def _build(surroundings: Surroundings, file: str, options: dict[str, Any], names: Sequence[str] = ()) -> None:
     """Make artefacts of some types; without any, of those that os.toml names."""
+    from formats.format import INDEXED
     from packer import image_types
     from packer.config import load
     from packer.console import ConsoleProgress
@@ -67,6 +68,8 @@ def _build(surroundings: Surroundings, file: str, options: dict[str, Any], names
         for key in ("partition-table", "container"):
             if said["disk"][key]:
                 raise click.UsageError(f"--{key} is for the type disk, and those that inherit from it")
+    if common.created is not None and not any(declaration.kind(name).format in INDEXED for name in names):
+        raise click.UsageError("--created is for images of containers, of which none is to be made")
     declaration = changed(declaration, common, names, said)
     with ConsoleProgress(common.verbosity) as progress:
         _make(surroundings, declaration, names, common, options, progress)

@@ -7,7 +7,7 @@ import click
 
 from packer.commands.registries import access
 from packer.commands.settings import DECLARATION, declared, settings
-from packer.options import closure_options, common_options, registry_options
+from packer.options import closure_options, common_options, image_options, registry_options
 from packer.surroundings import Surroundings
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 )
 @registry_options
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+@image_options
 @closure_options
 @click.pass_obj
 def push(surroundings: Surroundings, /, arguments: tuple[str, ...], as_json: bool, **options: Any) -> None:

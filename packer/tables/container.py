@@ -28,6 +28,7 @@ volumes = ["/var/lib/nginx"]
 user = "www-data"
 stop-signal = "SIGQUIT"
 labels = { "com.example.team" = "web" }
+created = 2025-05-20T09:30:00Z
 """
 
     entrypoint: tuple[str, ...] = Field(default=(), description="The program that is run, with its first arguments.")
@@ -58,4 +59,10 @@ labels = { "com.example.team" = "web" }
     annotations: Mapping[Annotated[str, forms.KEY], str] = Field(
         default_factory=dict,
         description="Annotations of the image's manifest, beside those that come from the keys at the top.",
+    )
+    created: Annotated[int | None, forms.Moment()] = Field(
+        default=None,
+        description="When the image was made, for people who look at it: a date-time with its offset from UTC (RFC"
+        " 3339), with or without quotes, or seconds since 1970. It changes no file, so that layers stay the same."
+        " Without it, the time of all files: `SOURCE_DATE_EPOCH`, or 1.",
     )

@@ -129,6 +129,15 @@ def test_all_times_are_the_epoch(tmp_path: Path) -> None:
     assert times | {manifest["annotations"]["org.opencontainers.image.created"]} == {"1970-01-01T00:00:01Z"}
 
 
+def test_when_it_was_made_is_told_apart_from_the_times_of_files(tmp_path: Path) -> None:
+    before, after = (_image(tmp_path, system(*_ITEMS, created=created)) for created in (None, 1_747_733_400))
+    config, manifest = json.loads(after.config), json.loads(after.manifest)
+    times = {config["created"], *(entry["created"] for entry in config["history"])}
+    assert times | {manifest["annotations"]["org.opencontainers.image.created"]} == {"2025-05-20T09:30:00Z"}
+    assert after.layers == before.layers
+    assert after.config != before.config
+
+
 def test_annotations_of_the_user_win(tmp_path: Path) -> None:
     of = system(*_ITEMS, annotations={"org.opencontainers.image.title": "Other", "org.example.key": "value"})
     annotations = json.loads(_image(tmp_path, of).manifest)["annotations"]

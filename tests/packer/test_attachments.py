@@ -82,6 +82,13 @@ def test_provenance_names_no_place_and_no_time(place: Workplace, registry: Regis
         assert secret.encode() not in statement
 
 
+def test_when_an_image_was_made_is_told_if_somebody_said_it(place: Workplace, registry: Registry) -> None:
+    place.declare('[sbom]\nattach = ["provenance"]\n[container]\ncreated = 2025-05-20T09:30:00Z')
+    pushed = _pushed(place, f"{registry.address}/created:1")
+    (statement,) = _attached(registry, "created", pushed["digest"]).values()
+    assert json.loads(statement)["predicate"]["buildDefinition"]["externalParameters"]["created"] == 1747733400
+
+
 def test_the_lock_is_told_of(place: Workplace, registry: Registry) -> None:
     place.declare('[sbom]\nattach = ["provenance"]')
     assert place.run("lock").code == 0

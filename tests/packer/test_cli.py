@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from formats.image_types import TYPES
+from tests.oracle.runtimes import output
 from tests.support.command_line import OCIPACK, Workplace, workplace
 
 
@@ -246,6 +247,10 @@ def test_all_mistakes_come_at_once(shared: Workplace) -> None:
         (("docker", "--compression", "gzip:x"), "gzip:x"),
         (("docker", "--strategy", "best"), "best"),
         (("docker", "a.toml", "b.toml"), "one os.toml at a time"),
+        (("docker", "--created", "yesterday"), "command line: created: 'yesterday' is no date"),
+        (("docker", "--created", ""), "command line: created: '' is no date"),
+        (("docker", "--created", "9" * 5000), "is no date"),
+        (("tarball", "--created", "1"), "--created is for images of containers"),
         (("docker", "oci", "-o", "x"), "--output goes with one type only"),
         (("docker", "tarball", "--compression", "xz"), "there is no compression 'xz' (there are: none, gzip, zstd)"),
         (("docker", "--root-name", "x"), "an option is for tarball"),
@@ -281,6 +286,23 @@ def test_the_epoch_is_the_time_of_everything(shared: Workplace) -> None:
     for layer in layers:
         with tarfile.open(fileobj=io.BytesIO(_member(shared.folder / "dated.tar", layer))) as entries:
             assert {member.mtime for member in entries} == {1700000000}
+
+
+def test_another_time_is_the_same_layers(shared: Workplace) -> None:
+    shared.declare("[container]\ncreated = 2001-02-03T04:05:06Z")
+    said = {"first": (), "second": ("--created", "2025-05-20T09:30:00Z"), "third": ("--created", "1747733400")}
+    made = {}
+    for name, options in said.items():
+        (made[name],) = json.loads(shared.run("docker", "--json", "-o", f"{name}.tar", *options).out)["artefacts"]
+    assert made["first"]["layers"] == made["second"]["layers"]
+    assert made["first"]["image-id"] != made["second"]["image-id"] == made["third"]["image-id"]
+    created = [
+        json.loads(output("skopeo", "inspect", f"docker-archive:{shared.folder}/{name}.tar"))["Created"]
+        for name in said
+    ]
+    assert created == ["2001-02-03T04:05:06Z", "2025-05-20T09:30:00Z", "2025-05-20T09:30:00Z"]
+    with tarfile.open(shared.folder / "second.tar") as archive:
+        assert {member.mtime for member in archive} == {1}
 
 
 def test_a_foreign_package_that_shadows_ours_is_named(shared: Workplace, tmp_path: Path) -> None:

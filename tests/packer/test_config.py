@@ -124,6 +124,37 @@ def test_everything() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("created", "seconds"),
+    [
+        ("1747733400", 1747733400),
+        ("0", 0),
+        ("2025-05-20T09:30:00Z", 1747733400),
+        ("2025-05-20 11:30:00.75+02:00", 1747733400),
+        ("'2025-05-20T09:30:00Z'", 1747733400),
+        ("'2025-05-20t04:30:00.123456789-05:00'", 1747733400),
+        ("'1970-01-01 01:00:00z'", 3600),
+        ("'9999-12-31T23:59:59.9Z'", 253402300799),
+    ],
+)
+def test_a_moment_can_be_said_in_several_ways(created: str, seconds: int) -> None:
+    declaration = declared(f"[container]\ncreated = {created}\n")
+    assert declaration.container.created == seconds
+    assert override(declaration.container, {"user": "x"}, "command line").created == seconds
+
+
+@pytest.mark.parametrize(
+    "created", ["'1969-12-31T23:59:59Z'", "'1970-01-01T00:00:00+00:01'", "'9999-12-31T23:59:59-00:01'"]
+)
+def test_a_moment_that_no_image_can_have(created: str) -> None:
+    assert told(f"[container]\ncreated = {created}\n") == ["container.created: must be from 1970 to 9999"]
+
+
+def test_a_day_that_is_in_no_calendar() -> None:
+    day = "2025-02-30T00:00:00Z"
+    assert told(f"[container]\ncreated = '{day}'\n") == [f"container.created: '{day}' {NO_MOMENT}"]
+
+
 AT_THE_TOP = [
     ('nmae = "x"', "nmae: there is no such key (did you mean 'name'?)"),
     ("licences = 1979-05-27", "licences: there is no such key (did you mean 'licenses'?)"),
@@ -148,6 +179,9 @@ def test_mistakes_at_the_top(head: str, line: str) -> None:
 
 PATH = "is not an absolute path without '.', '..', '//' or a '/' at its end"
 PORT = "is not a port: 1 to 65535, with /tcp or /udp if need be"
+NO_MOMENT = (
+    "is no date with a time and an offset from UTC (write 2025-05-20T09:30:00Z, or a number of seconds since 1970)"
+)
 HOST = "is not a host name: letters, digits and '-', in parts of up to 63 joined by '.', 64 in all"
 ORIGIN = "does not say what the file is made from (add one of source, text, symlink, directory)"
 TOO_MANY = (
@@ -437,6 +471,17 @@ IN_TABLES = [
         "user = 'a b'",
         "container.user: 'a b' is not a user: a name or number, with ':' and a group if need be",
     ),
+    ("[container]", "created = '2025-05-20'", f"container.created: '2025-05-20' {NO_MOMENT}"),
+    ("[container]", "created = '2025-05-20T09:30:00'", f"container.created: '2025-05-20T09:30:00' {NO_MOMENT}"),
+    ("[container]", "created = '2025-13-20T09:30:00Z'", f"container.created: '2025-13-20T09:30:00Z' {NO_MOMENT}"),
+    ("[container]", "created = '2025-05-20T09:30:60Z'", f"container.created: '2025-05-20T09:30:60Z' {NO_MOMENT}"),
+    ("[container]", "created = 2025-05-20T09:30:00", f"container.created: 2025-05-20 09:30:00 {NO_MOMENT}"),
+    ("[container]", "created = 2025-05-20", f"container.created: 2025-05-20 {NO_MOMENT}"),
+    ("[container]", "created = 09:30:00", f"container.created: 09:30:00 {NO_MOMENT}"),
+    ("[container]", "created = ''", f"container.created: '' {NO_MOMENT}"),
+    ("[container]", "created = -1", "container.created: must be from 1970 to 9999"),
+    ("[container]", "created = 253402300800", "container.created: must be from 1970 to 9999"),
+    ("[container]", "created = 1.5", "container.created: must be a string, not a decimal number (put it into quotes)"),
     ("[container.env]", "A = 1", "container.env.A: must be a string, not an integer (put it into quotes)"),
     (
         "[container.env]",

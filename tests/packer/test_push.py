@@ -93,6 +93,16 @@ def test_blobs_of_another_repository_are_not_sent(place: Workplace, registry: Re
     assert len(_titles(pushed, "mounted")) == 5
 
 
+def test_another_time_sends_no_layer(place: Workplace, registry: Registry) -> None:
+    place.declare()
+    reference = f"{registry.address}/created:1"
+    _pushed(place.run("push", "--json", reference))
+    pushed = _pushed(place.run("push", "--json", "--created", "2025-05-20T09:30:00Z", reference))
+    assert _titles(pushed, "sent") == {"configuration"}
+    inspected = json.loads(output("skopeo", "inspect", "--tls-verify=false", f"docker://{reference}"))
+    assert inspected["Created"] == "2025-05-20T09:30:00Z"
+
+
 def test_what_is_told(place: Workplace, registry: Registry) -> None:
     place.declare()
     first = place.run("push", "-v", f"{registry.address}/told:1").err.splitlines()

@@ -36,6 +36,8 @@ RIGHT = [
     '[layers]\ncompression = { codec = "none", level = 0 }',
     '[container]\nports = [1, "65535/udp"]\nuser = 0\nstop-signal = 15\nworkdir = "/"\nenv = { "a.b" = "" }',
     '[container]\nuser = "a:b"\nstop-signal = "SIGRTMAX-1"\nworkdir = ""',
+    '[container]\ncreated = "2025-05-20 11:30:00.5+02:00"',
+    "[container]\ncreated = 1747733400",
     '[os]\nfiles = [{ target = "/", source = "x" }, { target = "/a/..b/.c", text = "", directory = false }]',
     '[os]\nhostname = "a-b.c"\nfiles = [{ target = "/a", directory = true, user = 0, group = "_x$", mode = "755" }]',
     '[os]\nservices = ["a@b.service"]\nusers = [{ name = "a", comment = "", authorized-keys = [{ source = "x" }] }]',

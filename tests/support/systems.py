@@ -40,6 +40,7 @@ def system(
     platform: str = "x86_64-linux",
     run: RunConfiguration | None = None,
     annotations: Mapping[str, str] | None = None,
+    created: int | None = None,
 ) -> System:
     """A system of items with one file of its own."""
     closure = Closure(items)
@@ -57,6 +58,7 @@ def system(
         customization=customization,
         run=run or RunConfiguration(),
         annotations=annotations or {},
+        created=created,
     )
 
 
