@@ -18,7 +18,6 @@ from formats import layer_items
 from formats.format import Order
 from formats.identity import item_facts, stream_digest
 from formats.platform import Platform
-from formats.repository import repository_name, tag
 from formats.system import RunConfiguration, System
 from layers.blob import Layer, LayerRequest, layer_key
 from layers.digest import Digest
@@ -137,8 +136,8 @@ def container_image(order: Order, layers: Sequence[Layer]) -> ContainerImage:
     config = canonical_json(_config(order, layers, items))
     compression = f"{codec.name} level {codec.level}, {codec.library}"
     manifest = canonical_json(_manifest(system, config, layers, items, compression))
-    repository, version = repository_name(system.name), tag(system.version)
-    return ContainerImage(repository, version, system.platform, config, manifest, tuple(layers))
+    named = system.image_name
+    return ContainerImage(named.repository, named.tag, system.platform, config, manifest, tuple(layers))
 
 
 def canonical_json(value: object) -> bytes:

@@ -11,6 +11,7 @@ one component is below `library/`.
 
 import re
 import unicodedata
+from dataclasses import dataclass
 
 _SHORTEST, _LONGEST = 2, 255
 LONGEST_TAG = 128
@@ -31,6 +32,23 @@ _LARGEST_PORT = 65535
 #: The registry of names that have none.
 DOCKER = "docker.io"
 _DOCKER_NAMES = (DOCKER, "index.docker.io", "registry-1.docker.io")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageName:
+    """What an image is called.
+
+    Attributes:
+        repository: canonical; empty if nobody said it.
+        tag: empty if nobody said it.
+    """
+
+    repository: str = ""
+    tag: str = ""
+
+    def whole(self, name: str, version: str) -> "ImageName":
+        """The same with what a name and a version give for what nobody said."""
+        return ImageName(self.repository or repository_name(name), self.tag or tag(version))
 
 
 def repository_name(name: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from formats.platform import Platform
+from formats.repository import ImageName
 from layers.entry import Entry, parents
 from layers.item import Closure, NarItem, StoreItem, apart
 from layers.reader import Reader
@@ -62,6 +63,7 @@ class System:
         run: how it is run as a container.
         annotations: what is known about the whole, by OCI's keys (image-spec, annotations.md).
         created: when an image of it was made, in seconds since 1970; None for the time of everything in it.
+        called: what an image of it is called, if not by its name and version.
     """
 
     name: str
@@ -77,6 +79,12 @@ class System:
     run: RunConfiguration = field(default_factory=RunConfiguration)
     annotations: Mapping[str, str] = field(default_factory=dict)
     created: int | None = None
+    called: ImageName = field(default_factory=ImageName)
+
+    @property
+    def image_name(self) -> ImageName:
+        """What an image of it is called."""
+        return self.called.whole(self.name, self.version)
 
     def item_entries(self, item: StoreItem) -> Iterator[Entry]:
         """An item's entries where they land, without those that another item replaces."""

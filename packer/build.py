@@ -10,12 +10,12 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from formats.format import INDEXED, Artefact, Order, format_module, write
 from formats.platform import Platform
-from formats.repository import file_name, repository_name, tag
+from formats.repository import ImageName, file_name
 from formats.system import System
 from layers.blob import BlobCache, Workshop
 from layers.codec import Codec
@@ -61,6 +61,7 @@ class Settings:
         lock_file: where the lock is, for messages.
         file: where os.toml is, for messages.
         previous: the image whose layers are kept; it changes the bytes of an artefact, too.
+        called: what images are called, if not what os.toml says; archives and layouts name them, images do not.
     """
 
     folder: str
@@ -75,6 +76,7 @@ class Settings:
     lock_file: str = ""
     file: str = "os.toml"
     previous: "Previous | None" = None
+    called: ImageName = field(default_factory=ImageName)
 
     @property
     def ids(self) -> Ids:
@@ -138,7 +140,7 @@ def _production(declaration: Declaration, platform: Platform, settings: Settings
     closure = joined(supplies)
     if settings.lock:
         lock.compare(settings.lock, closure, settings.lock_file, platform.name)
-    system = _system(declaration, platform, supplies, closure, settings)
+    system = replace(_system(declaration, platform, supplies, closure, settings), called=settings.called)
     for finding in container.findings(system):
         settings.progress.warn(finding)
     layers, previous = declaration.layers, settings.previous
@@ -262,25 +264,32 @@ def check(productions: Sequence[Production], outputs: Sequence[Output], settings
 def outputs(declaration: Declaration, types: Iterable[str], settings: Settings, folder: str) -> list[Output]:
     """The artefacts of some types, where they go when nothing else is said: NAME-VERSION.FORMAT in a folder.
 
-    Of formats that cannot hold several platforms there is one for each: NAME-VERSION-PLATFORM.FORMAT.
+    Those of images are named as the images are. Of formats that cannot hold several platforms there is one for each:
+    NAME-VERSION-PLATFORM.FORMAT.
 
     Raises:
         InputError: there is no such type, it is not for a platform, or a file that its table names cannot be used.
     """
-    name = file_name(repository_name(declaration.name))
-    stem = f"{name}-{tag(declaration.version)}" if declaration.version else name
     made = []
     for kind in map(declaration.kind, types):
         _check_platforms(kind, declaration)
         options = image_types.options(declaration, kind.name, settings.folder)
         after = image_types.post_build(declaration, kind.name)
-        in_one = kind.format in INDEXED or len(declaration.target_platforms) == 1
+        is_image = kind.format in INDEXED
+        stem = _stem(declaration, settings.called if is_image else ImageName())
+        in_one = is_image or len(declaration.target_platforms) == 1
         for platform in [""] if in_one else declaration.platforms:
             whose = f"{stem}-{platform}" if platform else stem
             own = f"{whose}-{kind.name}" if kind.name != kind.base.name and kind.format != "disk" else whose
             path = os.path.join(folder, format_module(kind.format).default_output(own, options))
             made.append(Output(kind.name, path, options, platform, kind.format, after))
     return made
+
+
+def _stem(declaration: Declaration, called: ImageName) -> str:
+    named = called.whole(declaration.name, declaration.version)
+    name = file_name(named.repository)
+    return f"{name}-{named.tag}" if declaration.version or called.tag else name
 
 
 def _check_platforms(kind: Kind, declaration: Declaration) -> None:

@@ -13,6 +13,7 @@ from layers.errors import InputError
 from packer.runtimes import REGISTRY, RUNTIMES, require
 
 if TYPE_CHECKING:
+    from formats.repository import ImageName
     from packer.declaration import Declaration
 
 Command = Callable[..., Any]
@@ -20,6 +21,9 @@ Command = Callable[..., Any]
 #: Seconds without progress after which a registry is given up.
 TIMEOUT = 120
 
+
+#: What messages call it.
+_ORIGIN = "command line"
 
 #: Tables of formats whose compression nobody chooses.
 _OF_ONE_COMPRESSION = {"wsl2", "disk"}
@@ -111,6 +115,8 @@ def output_options(command: Command) -> Command:
             metavar="PATH",
             help="The artefact (NAME-VERSION.TYPE in this folder); - is standard output.",
         ),
+        click.option("--name", metavar="NAME", help="Call images this, and not what name of os.toml gives."),
+        click.option("--tag", metavar="TAG", help="The tag of images (version of os.toml). They stay what they are."),
         click.option("--check", is_flag=True, help="Build twice, the second time without the cache, and compare."),
         click.option("--json", "as_json", is_flag=True, help="Answer in JSON."),
         click.option(
@@ -229,6 +235,29 @@ def common_options(file: str, options: Mapping[str, Any], processors: int) -> Co
     )
 
 
+def image_name(options: Mapping[str, Any]) -> "ImageName":
+    """What images are to be called, as far as the command line says it.
+
+    Raises:
+        ConfigError: it is no name or no tag.
+    """
+    from formats.repository import ImageName, repository_name
+    from packer import forms
+    from packer.document import quoted
+    from packer.mistakes import ConfigError, Mistake
+
+    name, tag = options["name"], options["tag"]
+    mistakes = []
+    if name is not None and repository_name(name) != name:
+        hint = f"{repository_name(name)} is one"
+        mistakes.append(Mistake("name", f"{quoted(name)} is not the name of a repository", hint))
+    if tag is not None and not re.fullmatch(forms.TAG.pattern, tag):
+        mistakes.append(Mistake("tag", f"{quoted(tag)} is not {forms.TAG.wanted}"))
+    if mistakes:
+        raise ConfigError(_ORIGIN, tuple(mistakes))
+    return ImageName(name or "", tag or "")
+
+
 def changed(
     declaration: "Declaration", common: Common, names: Iterable[str], said: Mapping[str, Mapping[str, Any]]
 ) -> "Declaration":
@@ -255,7 +284,7 @@ def changed(
         for table in {_table(declaration, name) for name in names} - _OF_ONE_COMPRESSION:
             changes.setdefault(table, {})["compression"] = _compression(common.compression)
     tables: dict[str, Any] = {
-        table: override(getattr(declaration, table), keys, "command line") for table, keys in changes.items() if keys
+        table: override(getattr(declaration, table), keys, _ORIGIN) for table, keys in changes.items() if keys
     }
     types = {name: kind for name, kind in declaration.types.items() if name in names}
     for name, kind in types.items():  # what the command line says is stronger than what a type says

@@ -11,7 +11,7 @@ from formats.image_types import TYPES
 from layers.archive import STANDARD_OUTPUT
 from layers.errors import InputError
 from packer.commands.settings import DECLARATION, settings
-from packer.options import Common, changed, common_options, output_options, split_arguments
+from packer.options import Common, changed, common_options, image_name, output_options, split_arguments
 from packer.surroundings import Surroundings
 
 if TYPE_CHECKING:
@@ -68,8 +68,10 @@ def _build(surroundings: Surroundings, file: str, options: dict[str, Any], names
         for key in ("partition-table", "container"):
             if said["disk"][key]:
                 raise click.UsageError(f"--{key} is for the type disk, and those that inherit from it")
-    if common.created is not None and not any(declaration.kind(name).format in INDEXED for name in names):
-        raise click.UsageError("--created is for images of containers, of which none is to be made")
+    if not any(declaration.kind(name).format in INDEXED for name in names):
+        for key in ("created", "name", "tag"):
+            if options[key] is not None:
+                raise click.UsageError(f"--{key} is for images of containers, of which none is to be made")
     declaration = changed(declaration, common, names, said)
     with ConsoleProgress(common.verbosity) as progress:
         _make(surroundings, declaration, names, common, options, progress)
@@ -105,7 +107,8 @@ def _make(
         raise click.UsageError("--output goes with one type only")
     if output == STANDARD_OUTPUT and (check or as_json):
         raise click.UsageError("an archive on standard output goes neither with --check nor with --json")
-    work = settings(common, options, surroundings, progress)
+    called = image_name(options)
+    work = replace(settings(common, options, surroundings, progress), called=called)
     outputs = _outputs(surroundings, declaration, names, output, work)
     told = sbom.files([surroundings.path(path) for path in options["sboms"]], len(declaration.target_platforms))
     productions = build.produce(declaration, work)

@@ -18,7 +18,6 @@ from packageurl import PackageURL
 
 from formats.container_image import ImageArtefact, canonical_json
 from formats.identifiers import derived_uuid
-from formats.repository import repository_name, tag
 from formats.system import System
 from layers.blob import Layer
 from layers.digest import Digest
@@ -161,8 +160,8 @@ def _places(plan: LayerPlan, layers: Sequence[Layer]) -> dict[str, Place]:
 
 
 def _image_purl(system: System, digest: Digest) -> str:
-    name = repository_name(system.name).rpartition("/")[2]
-    qualifiers = {"arch": system.platform.architecture, "tag": tag(system.version)}
+    name = system.image_name.repository.rpartition("/")[2]
+    qualifiers = {"arch": system.platform.architecture, "tag": system.image_name.tag}
     return PackageURL("oci", None, name, str(digest), qualifiers).to_string()
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from formats.repository import file_name, repository_name, tag
+from formats.repository import ImageName, file_name, repository_name, tag
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _LABEL = "[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
@@ -77,6 +77,18 @@ def test_every_name_is_canonical(name: str) -> None:
 )
 def test_tags(version: str, expected: str) -> None:
     assert tag(version) == expected
+
+
+@pytest.mark.parametrize(
+    ("said", "whole"),
+    [
+        (ImageName(), ImageName("my-app", "1.0")),
+        (ImageName(tag="2.0"), ImageName("my-app", "2.0")),
+        (ImageName("ghcr.io/a"), ImageName("ghcr.io/a", "1.0")),
+    ],
+)
+def test_names_and_versions_say_what_nobody_else_does(said: ImageName, whole: ImageName) -> None:
+    assert said.whole("My App", "1.0") == whole
 
 
 @given(st.text(max_size=200))

@@ -50,6 +50,26 @@ def test_a_registry_in_the_name_keeps_its_port(shared: Workplace) -> None:
     assert Path(artefact["path"]).name == "localhost-5000-team-sample-1.0.docker.tar"
 
 
+def test_the_same_image_can_be_called_something_else(shared: Workplace) -> None:
+    shared.declare()
+    (plain,) = json.loads(shared.run("docker", "--json").out)["artefacts"]
+    options = ("--name", "localhost:5000/team/other", "--tag", "2.0-rc1")
+    docker, oci, tarball = json.loads(
+        shared.run("docker", "oci", "tarball", *options, "--json", "--sbom", "other.spdx.json").out
+    )["artefacts"]
+    assert docker["reference"] == oci["reference"] == "localhost:5000/team/other:2.0-rc1"
+    assert docker["digest"] == oci["digest"] == plain["digest"]
+    names = [Path(artefact["path"]).name for artefact in (docker, oci, tarball)]
+    assert names == [
+        "localhost-5000-team-other-2.0-rc1.docker.tar", "localhost-5000-team-other-2.0-rc1.oci", "sample-1.0.tar.gz",
+    ]  # fmt: skip
+    (listed,) = json.loads(output("skopeo", "list-tags", f"docker-archive:{docker['path']}"))["Tags"]
+    assert listed == docker["reference"]
+    seen = json.loads(output("skopeo", "inspect", f"oci:{oci['path']}:2.0-rc1"))
+    assert seen["Digest"] == plain["digest"]
+    assert "tag=2.0-rc1" in (shared.folder / "other.spdx.json").read_text()
+
+
 def test_several_types_at_once_are_one_image(shared: Workplace) -> None:
     shared.declare()
     artefacts = json.loads(shared.run("docker", "oci", "os.toml", "--json").out)["artefacts"]
@@ -247,6 +267,15 @@ def test_all_mistakes_come_at_once(shared: Workplace) -> None:
         (("docker", "--compression", "gzip:x"), "gzip:x"),
         (("docker", "--strategy", "best"), "best"),
         (("docker", "a.toml", "b.toml"), "one os.toml at a time"),
+        (("docker", "--tag", "feature/x"), "command line: tag: 'feature/x' is not a tag"),
+        (("docker", "--tag", ""), "command line: tag: '' is not a tag"),
+        (
+            ("oci", "--name", "Team/App:1"),
+            "command line: name: 'Team/App:1' is not the name of a repository (team/app-1 is one)",
+        ),
+        (("oci", "--name", "A", "--tag", "-"), "(aa is one)\ncommand line: tag: '-' is not a tag"),
+        (("tarball", "--tag", "1"), "--tag is for images of containers"),
+        (("wsl2", "--name", "x"), "--name is for images of containers"),
         (("docker", "--created", "yesterday"), "command line: created: 'yesterday' is no date"),
         (("docker", "--created", ""), "command line: created: '' is no date"),
         (("docker", "--created", "9" * 5000), "is no date"),
