@@ -18,7 +18,7 @@ from formats import layer_items
 from formats.format import Order
 from formats.identity import item_facts, stream_digest
 from formats.platform import Platform
-from formats.system import RunConfiguration, System
+from formats.system import Healthcheck, RunConfiguration, System
 from layers.blob import Layer, LayerRequest, layer_key
 from layers.digest import Digest
 from layers.entry import File
@@ -206,6 +206,20 @@ def _run_config(run: RunConfiguration) -> Json:
             "ExposedPorts": {port: {} for port in run.ports},
             "Volumes": {volume: {} for volume in run.volumes},
             "StopSignal": run.stop_signal,
+            "Healthcheck": _healthcheck(run.healthcheck) if run.healthcheck else {},
+        }
+    )
+
+
+def _healthcheck(check: Healthcheck) -> Json:
+    return _without_empty(
+        {
+            "Test": list(check.test),
+            "Interval": check.interval,
+            "Timeout": check.timeout,
+            "StartPeriod": check.start_period,
+            "StartInterval": check.start_interval,
+            "Retries": check.retries,
         }
     )
 

@@ -18,8 +18,26 @@ from layers.verify import verified
 
 
 @dataclass(frozen=True, slots=True)
+class Healthcheck:
+    """How a runtime finds out whether the program still works (docker's image specification 1.2, `Healthcheck`).
+
+    Attributes:
+        test: `CMD` and a program with its arguments, `CMD-SHELL` and a text for the shell, or `NONE`.
+        interval, timeout, start_period, start_interval: in nanoseconds; 0 is the runtime's own.
+        retries: checks in a row that fail; 0 is the runtime's own.
+    """
+
+    test: tuple[str, ...]
+    interval: int = 0
+    timeout: int = 0
+    start_period: int = 0
+    start_interval: int = 0
+    retries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class RunConfiguration:
-    """What a container runtime does with the system (image-spec, config.md, `config`)."""
+    """What a container runtime does with the system (image-spec, config.md, `config`); `healthcheck` is docker's."""
 
     entrypoint: tuple[str, ...] = ()
     cmd: tuple[str, ...] = ()
@@ -30,6 +48,7 @@ class RunConfiguration:
     ports: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
     stop_signal: str = ""
+    healthcheck: Healthcheck | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,4 +102,5 @@ def _run_configuration(declaration: Declaration) -> RunConfiguration:
         ports=container.ports,
         volumes=container.volumes,
         stop_signal=container.stop_signal,
+        healthcheck=container.healthcheck.made() if container.healthcheck else None,
     )

@@ -298,6 +298,10 @@ CONTAINER_USER = Form(
     "a user: a name or number, with ':' and a group if need be",
     numbers=range((1 << 32) - 1),
 )
+DURATION = Form(
+    r"(?=.*[1-9])(?:[0-9]{1,5}h)?(?:[0-9]{1,7}m)?(?:[0-9]{1,9}(?:\.[0-9]{1,3})?s)?(?:[0-9]{1,12}ms)?",
+    "a duration, such as 30s, 1m30s or 500ms",
+)
 PORT = Form(rf"{_PORT}(?:/(?:tcp|udp))?", "a port: 1 to 65535, with /tcp or /udp if need be", numbers=range(1, 65536))
 SIGNAL = Form(
     rf"SIG(?:{'|'.join(_SIGNALS.split())}|RTMIN(?:\+[0-9]{{1,2}})?|RTMAX(?:-[0-9]{{1,2}})?)|[1-9]|[1-5][0-9]|6[0-4]",

@@ -10,6 +10,7 @@ from packer.tables.container import Container
 from packer.tables.disk import Disk
 from packer.tables.files import FileDeclaration
 from packer.tables.groups import GroupDeclaration
+from packer.tables.healthcheck import Healthcheck
 from packer.tables.layers import Layers
 from packer.tables.mounts import Mount
 from packer.tables.operating_system import OperatingSystem
@@ -52,7 +53,7 @@ def text() -> str:
 def _examples() -> dict[str, str]:
     """Examples by the names that the schema has for records."""
     of_os = (OperatingSystem, UserDeclaration, AuthorizedKey, GroupDeclaration, Services, Mount, FileDeclaration)
-    of_formats = (Container, Layers, LayerCompression, Tarball, Compression, Wsl2, Sbom)
+    of_formats = (Container, Healthcheck, Layers, LayerCompression, Tarball, Compression, Wsl2, Sbom)
     of_disks = (Disk, DiskPartition, TypeDeclaration)
     fixed: tuple[type[Any], ...] = (Declaration, *of_os, *of_formats, *of_disks)
     return {record.__name__: record.EXAMPLE for record in (*fixed, *map(store_record, stores.NAMES))}

@@ -41,6 +41,7 @@ env = { LANG = "C.UTF-8" }
 # volumes = ["/srv/data"]
 # stop-signal = "SIGTERM"
 # labels = { "com.example.team" = "web" }
+# healthcheck = { test = ["CMD", "/bin/true"], interval = "30s" }
 # created = 2025-05-20T09:30:00Z
 
 [layers]

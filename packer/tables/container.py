@@ -8,6 +8,7 @@ from pydantic.dataclasses import dataclass
 
 from packer import forms
 from packer.record import Record
+from packer.tables.healthcheck import Healthcheck
 
 
 def _text(value: object) -> object:
@@ -55,6 +56,9 @@ created = 2025-05-20T09:30:00Z
     )
     stop_signal: Annotated[str, forms.SIGNAL.or_empty(), BeforeValidator(_text)] = Field(
         default="", description="The signal that ends the program: a name or number; SIGTERM without it."
+    )
+    healthcheck: Healthcheck | None = Field(
+        default=None, description="How a runtime finds out whether the program still works."
     )
     annotations: Mapping[Annotated[str, forms.KEY], str] = Field(
         default_factory=dict,

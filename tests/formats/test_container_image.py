@@ -12,7 +12,7 @@ from formats.format import Order
 from formats.image_index import ImageIndex
 from formats.image_layout import LAYOUT
 from formats.platform import PLATFORMS
-from formats.system import RunConfiguration, System
+from formats.system import Healthcheck, RunConfiguration, System
 from layers.digest import Digest
 from layers.entry import Data, File, Meta
 from layers.item import NarItem
@@ -36,6 +36,7 @@ _RUN = RunConfiguration(
     ports=("80/tcp", "53/udp"),
     volumes=("/data",),
     stop_signal="SIGQUIT",
+    healthcheck=Healthcheck(("CMD", "/bin/check"), 30 * 10**9, 10**9, 90 * 10**9, 5 * 10**8, 3),
 )
 
 
@@ -85,7 +86,20 @@ def test_the_configuration_says_how_it_runs(tmp_path: Path) -> None:
         "ExposedPorts": {"80/tcp": {}, "53/udp": {}},
         "Volumes": {"/data": {}},
         "StopSignal": "SIGQUIT",
+        "Healthcheck": {
+            "Test": ["CMD", "/bin/check"],
+            "Interval": 30_000_000_000,
+            "Timeout": 1_000_000_000,
+            "StartPeriod": 90_000_000_000,
+            "StartInterval": 500_000_000,
+            "Retries": 3,
+        },
     }
+
+
+def test_what_a_healthcheck_leaves_to_the_runtime_is_not_said(tmp_path: Path) -> None:
+    run = RunConfiguration(healthcheck=Healthcheck(("NONE",)))
+    assert _config(tmp_path, system(*_ITEMS, run=run))["config"] == {"Healthcheck": {"Test": ["NONE"]}}
 
 
 @pytest.mark.parametrize(

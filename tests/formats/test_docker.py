@@ -3,6 +3,7 @@
 import json
 import os
 import tarfile
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from formats import docker as docker_format
 from formats import oci
 from formats.container_image import ImageArtefact, layer_requests
 from formats.format import Order
-from formats.system import RunConfiguration
+from formats.system import Healthcheck, RunConfiguration
 from layers.output import OutputError
 from layers.plan import plan
 from layers.strategies import strategy
@@ -39,6 +40,37 @@ def test_docker_loads_and_runs_it(tmp_path: Path, docker: Docker, compression: s
     assert reference == "sample:1.0"
     assert docker.inspect(reference)["Id"] == str(artefact.image_id)
     assert docker.run(reference) == "hello\nleaf\n"
+
+
+def _write_checked(tmp_path: Path) -> Path:
+    """An archive whose program is well as long as a file is there."""
+    check = Healthcheck(("CMD", "/bin/busybox", "test", "-e", "/etc-motd"), 10**9, 5 * 10**9, retries=3)
+    run = RunConfiguration(cmd=("/bin/busybox", "sleep", "60"), healthcheck=check, stop_signal="SIGKILL")
+    of = system(item("busybox", {"bin/busybox": _BUSYBOX.read_bytes()}), name="checked", run=run)
+    with workshop(tmp_path / "cache") as made_with:
+        path = tmp_path / "image.tar"
+        docker_format.write(Order(of, plan(of.closure, strategy("size"), 100), made_with, str(path)))
+    return path
+
+
+def test_docker_looks_after_the_health_of_what_it_runs(tmp_path: Path, docker: Docker) -> None:
+    reference = docker.load(_write_checked(tmp_path))
+    container = docker.command("run", "-d", "--rm", "--network", "none", reference).strip()
+    try:
+        for _ in range(100):
+            health = json.loads(docker.command("inspect", "--format", "{{json .State.Health}}", container))
+            if health["Status"] != "starting":
+                break
+            time.sleep(0.1)
+        assert health["Status"] == "healthy", health
+    finally:
+        docker.command("stop", container)
+
+
+def test_podman_reads_a_healthcheck_from_dockers_format(tmp_path: Path, podman: Podman) -> None:
+    name = podman.command("pull", "-q", f"docker-archive:{_write_checked(tmp_path)}").strip()
+    found = json.loads(podman.command("image", "inspect", "--format", "{{json .HealthCheck}}", name))
+    assert (found["Test"][0], found["Interval"], found["Retries"]) == ("CMD", 10**9, 3)
 
 
 def test_docker_runs_as_many_layers_as_we_allow(tmp_path: Path, docker: Docker) -> None:

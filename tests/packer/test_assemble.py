@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from formats.system import Boot, System
+from formats.system import Boot, Healthcheck, System
 from layers.digest import Digest
 from layers.entry import Data, Directory, Entry, File, Meta, Symlink
 from layers.errors import ConflictError
@@ -190,3 +190,10 @@ def test_the_very_same_thing_may_be_made_by_two_stores() -> None:
 def test_two_stores_with_one_item() -> None:
     with pytest.raises(OverlapError, match=r"item0 is in store\[0\] \(shelf\) and in store\[1\] \(shelf\)"):
         _system(Shelf(items=((_file(b"a"),),)), Shelf(items=((_file(b"b"),),)))
+
+
+def test_a_healthcheck_is_told_in_nanoseconds() -> None:
+    table = "[container.healthcheck]\ntest = 'true'\ntimeout = '1.5s'\nstart-period = '2m'\nretries = 4"
+    checked, plain = (_system(Shelf(items=()), table=of).run.healthcheck for of in (table, ""))
+    assert checked == Healthcheck(("CMD-SHELL", "true"), timeout=1_500_000_000, start_period=120 * 10**9, retries=4)
+    assert plain is None

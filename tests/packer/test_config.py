@@ -10,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from formats.platform import PLATFORMS
+from formats.system import Healthcheck
 from layers.compress import LEVELS, codec
 from layers.errors import InputError
 from layers.plan import DEFAULT_MAX_LAYERS
@@ -155,6 +156,51 @@ def test_a_day_that_is_in_no_calendar() -> None:
     assert told(f"[container]\ncreated = '{day}'\n") == [f"container.created: '{day}' {NO_MOMENT}"]
 
 
+@pytest.mark.parametrize(
+    ("test", "words"),
+    [
+        ("'exit 0'", ("CMD-SHELL", "exit 0")),
+        ("['CMD-SHELL', 'exit 0']", ("CMD-SHELL", "exit 0")),
+        ("['CMD', '/bin/a', '']", ("CMD", "/bin/a", "")),
+        ("['NONE']", ("NONE",)),
+    ],
+)
+def test_tests_of_a_healthcheck(test: str, words: tuple[str, ...]) -> None:
+    check = declared(f"[container.healthcheck]\ntest = {test}\n").container.healthcheck
+    assert check
+    assert check.made() == Healthcheck(words)
+
+
+@pytest.mark.parametrize(
+    ("test", "said"),
+    [
+        ("['CMD']", "must have a program behind CMD"),
+        ("['CMD', '']", "must not be empty"),
+        ("['CMD-SHELL', 'a', 'b']", "must have one string behind CMD-SHELL"),
+        ("['NONE', 'a']", "must have nothing behind NONE"),
+    ],
+)
+def test_tests_that_are_too_long_or_too_short(test: str, said: str) -> None:
+    assert told(f"[container.healthcheck]\ntest = {test}\n") == [f"container.healthcheck.test: {said}"]
+
+
+@pytest.mark.parametrize(
+    ("duration", "nanoseconds"),
+    [
+        ("1ms", 10**6),
+        ("0.5s", 5 * 10**8),
+        ("30s", 30 * 10**9),
+        ("1m30s", 90 * 10**9),
+        ("1h2m3.25s4ms", 3_723_254_000_000),
+        ("99999h9999999m999999999s999999999999ms", 2_959_996_338_999_000_000),
+    ],
+)
+def test_durations(duration: str, nanoseconds: int) -> None:
+    check = declared(f"[container.healthcheck]\ntest = 'true'\ninterval = '{duration}'").container.healthcheck
+    assert check
+    assert check.made().interval == nanoseconds < 1 << 63
+
+
 AT_THE_TOP = [
     ('nmae = "x"', "nmae: there is no such key (did you mean 'name'?)"),
     ("licences = 1979-05-27", "licences: there is no such key (did you mean 'licenses'?)"),
@@ -179,6 +225,7 @@ def test_mistakes_at_the_top(head: str, line: str) -> None:
 
 PATH = "is not an absolute path without '.', '..', '//' or a '/' at its end"
 PORT = "is not a port: 1 to 65535, with /tcp or /udp if need be"
+NO_DURATION = "is not a duration, such as 30s, 1m30s or 500ms"
 NO_MOMENT = (
     "is no date with a time and an offset from UTC (write 2025-05-20T09:30:00Z, or a number of seconds since 1970)"
 )
@@ -470,6 +517,39 @@ IN_TABLES = [
         "[container]",
         "user = 'a b'",
         "container.user: 'a b' is not a user: a name or number, with ':' and a group if need be",
+    ),
+    (
+        "[container.healthcheck]",
+        "test = ['CMD', 1]",
+        "container.healthcheck.test[1]: must be a string, not an integer (put it into quotes)",
+    ),
+    ("[container]", "healthcheck = 'true'", "container.healthcheck: must be a table, not a string"),
+    *(
+        ("[container.healthcheck]", f"test = {test}", f"container.healthcheck.test: {said}")
+        for test, said in [
+            ("''", "must not be empty"),
+            ("[]", "must not be empty"),
+            ("3", "must be an array, not an integer"),
+            (
+                "['curl', 'x']",
+                (
+                    "'curl' is none of CMD, CMD-SHELL, NONE"
+                    ' (write ["CMD", "program", "argument"], or a string for the shell)'
+                ),
+            ),
+        ]
+    ),
+    *(
+        ("[container.healthcheck]", f"test = 'true'\n{line}", f"container.healthcheck.{said}")
+        for line, said in [
+            ("interval = 30", "interval: must be a string, not an integer (put it into quotes)"),
+            ("interval = '30'", f"interval: '30' {NO_DURATION}"),
+            ("timeout = '0s'", f"timeout: '0s' {NO_DURATION}"),
+            ("timeout = '0.0001s'", f"timeout: '0.0001s' {NO_DURATION}"),
+            ("start-period = '1m1h'", f"start-period: '1m1h' {NO_DURATION}"),
+            ("start-interval = ''", "start-interval: must not be empty"),
+            ("retries = 0", "retries: must be at least 1"),
+        ]
     ),
     ("[container]", "created = '2025-05-20'", f"container.created: '2025-05-20' {NO_MOMENT}"),
     ("[container]", "created = '2025-05-20T09:30:00'", f"container.created: '2025-05-20T09:30:00' {NO_MOMENT}"),

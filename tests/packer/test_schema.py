@@ -38,6 +38,8 @@ RIGHT = [
     '[container]\nuser = "a:b"\nstop-signal = "SIGRTMAX-1"\nworkdir = ""',
     '[container]\ncreated = "2025-05-20 11:30:00.5+02:00"',
     "[container]\ncreated = 1747733400",
+    '[container.healthcheck]\ntest = "true"\ninterval = "1m30s"\nretries = 1',
+    '[container.healthcheck]\ntest = ["CMD", "a", "b"]\nstart-interval = "0.5s"',
     '[os]\nfiles = [{ target = "/", source = "x" }, { target = "/a/..b/.c", text = "", directory = false }]',
     '[os]\nhostname = "a-b.c"\nfiles = [{ target = "/a", directory = true, user = 0, group = "_x$", mode = "755" }]',
     '[os]\nservices = ["a@b.service"]\nusers = [{ name = "a", comment = "", authorized-keys = [{ source = "x" }] }]',
