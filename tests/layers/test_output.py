@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from layers.output import OutputError, PendingFile, PendingFolder
+from layers.errors import ChangedError
+from layers.output import OutputError, PendingFile, PendingFolder, StreamedFile
 from tests.support.entries import noise
 from tests.support.processes import REPOSITORY, as_nobody, memory_disk, needs_root, public_folder, python
 
@@ -226,8 +227,12 @@ def test_a_full_disk_is_named_and_left_as_it_was(tmp_path: Path) -> None:
 def test_a_disk_that_is_full_while_a_file_is_copied_is_named(tmp_path: Path) -> None:
     (tmp_path / "host").write_bytes(noise(2 << 20))
     with memory_disk(tmp_path / "disk", "size=1m") as disk:
-        with pytest.raises(OutputError, match="No space left on device"), PendingFile(str(disk)) as file:
-            file.copy(str(tmp_path / "host"), 0, 2 << 20)
+        with (
+            open(tmp_path / "host", "rb") as host,
+            pytest.raises(OutputError, match="No space left on device"),
+            PendingFile(str(disk)) as file,
+        ):
+            file.copy(host.fileno(), 0, 2 << 20)
         assert names(disk) == []
 
 
@@ -255,9 +260,9 @@ def test_the_mode_does_not_depend_on_the_umask(mask: int, mode: int, tmp_path: P
 def test_a_range_of_a_file_is_copied(size: int, offset: int, tmp_path: Path) -> None:
     data = noise(3_000_100)
     (tmp_path / "host").write_bytes(data)
-    with PendingFile(str(tmp_path)) as file:
+    with PendingFile(str(tmp_path)) as file, open(tmp_path / "host", "rb") as host:
         file.write(b"before")
-        file.copy(str(tmp_path / "host"), offset, size)
+        file.copy(host.fileno(), offset, size)
         file.write(b"after")
         file.publish("out")
     assert (tmp_path / "out").read_bytes() == b"before" + data[offset : offset + size] + b"after"
@@ -267,16 +272,66 @@ def test_a_range_of_a_file_is_copied(size: int, offset: int, tmp_path: Path) -> 
 def test_a_range_is_copied_from_another_file_system(tmp_path: Path) -> None:
     with memory_disk(tmp_path / "disk", "size=8m") as disk:
         (disk / "host").write_bytes(noise(3_000_000))
-        with PendingFile(str(tmp_path)) as file:
-            file.copy(str(disk / "host"), 7, 2_999_000)
+        with PendingFile(str(tmp_path)) as file, open(disk / "host", "rb") as host:
+            file.copy(host.fileno(), 7, 2_999_000)
             file.publish("out")
     assert (tmp_path / "out").read_bytes() == noise(3_000_000)[7:2_999_007]
 
 
 def test_a_file_that_became_shorter_is_not_copied(tmp_path: Path) -> None:
     (tmp_path / "host").write_bytes(b"12345")
-    with pytest.raises(OutputError, match="3 bytes too early"), PendingFile(str(tmp_path)) as file:
-        file.copy(str(tmp_path / "host"), 1, 7)
+    with (
+        open(tmp_path / "host", "rb") as host,
+        pytest.raises(ChangedError, match="3 bytes too early"),
+        PendingFile(str(tmp_path)) as file,
+    ):
+        file.copy(host.fileno(), 1, 7)
+
+
+@pytest.mark.parametrize("how", ["appended", "from the beginning", "through a pipe"])
+def test_a_stream_may_go_to_a_file_or_a_pipe(how: str, tmp_path: Path) -> None:
+    """Neither copy_file_range(2) nor sendfile(2) write to a file that all is appended to."""
+    (tmp_path / "host").write_bytes(noise(3_000_000))
+    (tmp_path / "out").write_bytes(b"old" if how == "appended" else b"")
+    sign = {"appended": ">>", "from the beginning": ">", "through a pipe": "| cat >"}[how]
+    command = f"{sys.executable} -c '{_STREAM}' {tmp_path / 'host'} {sign} {tmp_path / 'out'}"
+    done = subprocess.run(command, shell=True, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    before = b"oldbefore" if how == "appended" else b"before"
+    assert (tmp_path / "out").read_bytes() == before + noise(3_000_000)[5:2_000_005] + b"after"
+
+
+_STREAM = """
+import sys
+from layers.output import StreamedFile
+stream = StreamedFile(1)
+with open(sys.argv[1], "rb") as host:
+    stream.write(b"before")
+    stream.copy(host.fileno(), 5, 2_000_000)
+    stream.write(b"after")
+"""
+
+
+@pytest.mark.parametrize("how", ["written", "copied"])
+def test_a_stream_that_takes_no_more_is_named(how: str, tmp_path: Path) -> None:
+    (tmp_path / "host").write_bytes(b"x")
+    with (
+        open(tmp_path / "host", "rb") as host,
+        open("/dev/full", "wb", buffering=0) as full,
+        pytest.raises(OutputError, match="cannot write to standard output: No space left on device"),
+    ):
+        if how == "written":
+            StreamedFile(full.fileno()).write(b"x")
+        else:
+            StreamedFile(full.fileno()).copy(host.fileno(), 0, 1)
+
+
+def test_a_stream_that_nobody_reads_is_no_broken_disk() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with pytest.raises(BrokenPipeError):
+        StreamedFile(writing).write(b"x")
+    os.close(writing)
 
 
 _WRITE_AND_WAIT = """
@@ -472,6 +527,6 @@ def test_a_range_that_its_file_does_not_have_is_noticed(tmp_path: Path) -> None:
     with (
         PendingFile(str(tmp_path)) as output,
         open(tmp_path / "source", "rb") as source,
-        pytest.raises(OutputError, match="ends 2 bytes too early"),
+        pytest.raises(ChangedError, match="ends 2 bytes too early"),
     ):
         output.copy_at(0, source.fileno(), 7, 5)
