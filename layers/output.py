@@ -331,8 +331,12 @@ class Spool:
         self._folder = PendingFolder(f"{target}.spool")
         self.path = os.path.join(self._folder.path, "spool")
         self.size = 0
-        with _explained(self._folder.path):
-            self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            with _explained(self._folder.path):
+                self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except BaseException:
+            self._folder.__exit__()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -381,9 +385,12 @@ class PendingFolder:
         self._above = above = above or "."
         with _explained(above):
             _sweep_folder(above, _second_names(name))
-            self.path = tempfile.mkdtemp(prefix=_second_names(name), dir=above)
-            self._lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            while True:
+                self.path = tempfile.mkdtemp(prefix=_second_names(name), dir=above)
+                lock = _locked(self.path)
+                if lock is not None:
+                    self._lock = lock
+                    return
 
     def __enter__(self) -> Self:
         return self
@@ -406,6 +413,22 @@ class PendingFolder:
                 _exchange(self.path, self._target)
             else:
                 os.rename(self.path, self._target)
+
+
+def _locked(folder: str) -> int | None:
+    """The lock of a new folder; None: another run's sweep was faster, and the folder is gone."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except BaseException:
+        os.rmdir(folder)
+        raise
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    if os.path.exists(folder):
+        return descriptor
+    os.close(descriptor)
+    return None
 
 
 def sweep(folder: str) -> None:

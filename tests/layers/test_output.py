@@ -1,18 +1,23 @@
 import contextlib
+import errno
 import fcntl
 import os
+import re
 import resource
 import signal
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
 from layers.errors import ChangedError
-from layers.output import OutputError, PendingFile, PendingFolder, StreamedFile
+from layers.output import OutputError, PendingFile, PendingFolder, Spool, StreamedFile
 from tests.support.entries import noise
 from tests.support.processes import REPOSITORY, as_nobody, memory_disk, needs_root, public_folder, python
 
@@ -458,6 +463,65 @@ def test_the_folder_of_a_killed_run_is_taken_away_by_the_next_but_not_of_one_ali
                 folder.publish()
             assert names(tmp_path) == sorted([of_alive, "out"])
             assert names(tmp_path / of_alive) == ["file"]
+
+
+def _with_another_run(monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str, target: str) -> None:
+    """Let another run with the same target start before the first call of a function, which makes the folder's lock."""
+    before, begun = getattr(module, name), list[bool]()
+
+    def call(*arguments: Any, **more: Any) -> Any:
+        if not begun:
+            begun.append(True)
+            with PendingFolder(target):
+                pass
+        return before(*arguments, **more)
+
+    monkeypatch.setattr(module, name, call)
+
+
+@pytest.mark.parametrize(("module", "name"), [(os, "open"), (fcntl, "flock")])
+def test_a_folder_that_another_run_takes_away_before_it_is_locked_is_made_again(
+    module: ModuleType, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    making, made = tempfile.mkdtemp, list[str]()
+
+    def make(**options: str) -> str:
+        path: str = making(**options)
+        if not made:
+            _with_another_run(monkeypatch, module, name, str(tmp_path / "out"))
+        made.append(path)
+        return path
+
+    monkeypatch.setattr(tempfile, "mkdtemp", make)
+    with PendingFolder(str(tmp_path / "out")) as folder:
+        assert not os.path.exists(made[0])
+        Path(folder.path, "file").write_bytes(b"x")
+        folder.publish()
+    assert names(tmp_path) == ["out"]
+    assert names(tmp_path / "out") == ["file"]
+
+
+def _refuse_to_open(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    """Have no descriptor left for a path that ends like this."""
+    opening = os.open
+
+    def call(path: Any, *arguments: Any, **more: Any) -> int:
+        if re.search(what, str(path)):
+            monkeypatch.setattr(os, "open", opening)
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return opening(path, *arguments, **more)
+
+    monkeypatch.setattr(os, "open", call)
+
+
+@pytest.mark.parametrize(("make", "what"), [(Spool, r"/spool$"), (PendingFolder, r"out\.ocipack-[^/]*$")])
+def test_a_folder_that_cannot_be_used_is_taken_away(
+    make: type[Spool | PendingFolder], what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _refuse_to_open(monkeypatch, what)
+    with pytest.raises(OutputError, match="Too many open files"):
+        make(str(tmp_path / "out"))
+    assert names(tmp_path) == []
 
 
 @pytest.fixture
