@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from formats.format import INDEXED, Artefact, Order, format_module, write
+from formats.format import INDEXED, Artefact, Order, format_module, paths, write
 from formats.platform import Platform
 from formats.repository import repository_name, tag
 from formats.system import System
@@ -118,6 +118,11 @@ class Output:
     platform: str = ""
     format: str = ""
     post_build: tuple[str, ...] = ()
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """All that is written: the artefact, and what comes beside it."""
+        return paths(self.format or self.type, self.path, self.options)
 
 
 def produce(declaration: Declaration, settings: Settings) -> list[Production]:
@@ -246,9 +251,10 @@ def check(productions: Sequence[Production], outputs: Sequence[Output], settings
         jobs = 1 if settings.jobs > 1 else 2
         _made(productions, again, replace(settings, cache=os.path.join(folder, "cache"), jobs=jobs))
         differing = [
-            output.path
+            path
             for output, second in zip(outputs, again, strict=True)
-            if _fingerprint(output.path) != _fingerprint(second.path)
+            for path, other in zip(output.paths, second.paths, strict=True)
+            if _fingerprint(path) != _fingerprint(other)
         ]
     if differing:
         raise DifferenceError(
@@ -265,7 +271,8 @@ def outputs(declaration: Declaration, types: Iterable[str], settings: Settings, 
     Of formats that cannot hold several platforms there is one for each: NAME-VERSION-PLATFORM.FORMAT.
 
     Raises:
-        InputError: there is no such type, it is not for a platform, or a file that its table names cannot be used.
+        InputError: there is no such type, it is not for a platform, a file that its table names cannot be used, or two
+            types would be in one file.
     """
     name = repository_name(declaration.name).replace("/", "-")
     stem = f"{name}-{tag(declaration.version)}" if declaration.version else name
@@ -280,7 +287,21 @@ def outputs(declaration: Declaration, types: Iterable[str], settings: Settings, 
             own = f"{whose}-{kind.name}" if kind.name != kind.base.name and kind.format != "disk" else whose
             path = os.path.join(folder, format_module(kind.format).default_output(own, options))
             made.append(Output(kind.name, path, options, platform, kind.format, after))
+    _check_paths(made)
     return made
+
+
+def _check_paths(outputs: Iterable[Output]) -> None:
+    """Refuse two types that would write one file: the second would replace what the first has made."""
+    writers: dict[str, str] = {}
+    for output in outputs:
+        for path in output.paths:
+            if path in writers:
+                raise InputError(
+                    f"{writers[path]} and {output.type} would both be written to {path}",
+                    hint="Give one of the types another name, or make one at a time, with --output.",
+                )
+            writers[path] = output.type
 
 
 def _check_platforms(kind: Kind, declaration: Declaration) -> None:
