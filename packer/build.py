@@ -381,5 +381,5 @@ def _fingerprint(path: str) -> list[tuple[str, Digest]]:
 
 
 def _digest(path: str) -> Digest:
-    with open(path, "rb") as file:
-        return Digest.of_stream(iter(lambda: file.read(1 << 20), b""))
+    with open(path, "rb", buffering=0) as file:
+        return Digest.of_file(file)
