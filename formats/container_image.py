@@ -169,6 +169,7 @@ def _customization_request(order: Order) -> LayerRequest:
         key=layer_key({"stream": str(stream)}, workshop.codec, workshop.epoch),
         size=sum(entry.content.size for entry in entries if isinstance(entry, File)),
         entries=lambda _: entries,
+        diff_id=stream,
     )
 
 

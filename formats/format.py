@@ -3,7 +3,7 @@
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 if TYPE_CHECKING:
     from formats.system import System
@@ -139,6 +139,32 @@ class IndexFormat(Format, Protocol):
             PackError: as `write`.
         """
         ...
+
+
+@runtime_checkable
+class AccompaniedFormat(Format, Protocol):
+    """A format that writes something beside its artefact."""
+
+    def companions(self, output: str, options: Any) -> tuple[str, ...]:
+        """Paths of what is written beside the artefact.
+
+        Args:
+            output: path of the artefact.
+            options: as in `Order`.
+        """
+        ...
+
+
+def paths(name: str, output: str, options: Any) -> tuple[str, ...]:
+    """Paths of all that is written for an artefact: its own, and those of what comes beside it.
+
+    Args:
+        name: of the format.
+        output: path of the artefact.
+        options: as in `Order`.
+    """
+    module = format_module(name)
+    return (output, *module.companions(output, options)) if isinstance(module, AccompaniedFormat) else (output,)
 
 
 def write(name: str, orders: Sequence[Order]) -> Artefact:

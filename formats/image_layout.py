@@ -22,6 +22,7 @@ from layers.digest import Digest
 from layers.entry import Content, Data, Directory, File, Slice
 from layers.output import Buffer, PendingFile
 from layers.placed import write_placed
+from layers.reader import Reader
 
 LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 
@@ -170,7 +171,8 @@ class FolderLayout:
             if isinstance(content, Data):
                 file.write(content.data)
             else:
-                file.copy(content.path, content.offset, content.size)
+                with Reader() as reader:
+                    file.copy(reader.descriptor(content), content.offset, content.size)
             file.publish(name)
 
     def add_layers(self, workshop: Workshop, requests: Sequence[LayerRequest]) -> list[Layer]:

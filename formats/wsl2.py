@@ -89,6 +89,11 @@ def default_output(stem: str, options: Options) -> str:  # noqa: D103
     return f"{stem}.rootfs.tar.gz" if options.legacy else f"{stem}.wsl"
 
 
+def companions(output: str, options: Options) -> tuple[str, ...]:
+    """The entry for the list of distributions."""
+    return () if options.legacy or output == STANDARD_OUTPUT else (f"{output}.json",)
+
+
 def write(order: Order) -> FileArtefact:
     """Write the distribution, and its entry for the list beside it; see `formats.format.Format`."""
     options: Options = order.options
@@ -96,9 +101,10 @@ def write(order: Order) -> FileArtefact:
     for finding in checked(order.system, upper, options):
         order.workshop.progress.warn(f"wsl2: {finding}")
     artefact = write_root(order, codec("gzip", _LEVEL), upper=upper)
-    if options.legacy or order.output == STANDARD_OUTPUT:
-        return artefact
-    return replace(artefact, more={**artefact.more, "manifest": _write_manifest(order, artefact)})
+    for path in companions(order.output, options):
+        _write_manifest(order, artefact, path)
+        artefact = replace(artefact, more={**artefact.more, "manifest": path})
+    return artefact
 
 
 def checked(system: System, upper: tuple[Entry, ...], options: Options) -> list[Finding]:
@@ -269,11 +275,8 @@ def manifest(system: System, options: Options, file: str, digest: str) -> str:
     return json.dumps({"ModernDistributions": {options.flavor or name: [entry]}}, indent=4, ensure_ascii=False) + "\n"
 
 
-def _write_manifest(order: Order, artefact: FileArtefact) -> str:
-    path = f"{order.output}.json"
-    folder, name = os.path.split(order.output)
-    text = manifest(order.system, order.options, name, artefact.digest.hex)
-    with PendingFile(folder or ".") as file:
+def _write_manifest(order: Order, artefact: FileArtefact, path: str) -> None:
+    text = manifest(order.system, order.options, os.path.basename(order.output), artefact.digest.hex)
+    with PendingFile(os.path.dirname(path) or ".") as file:
         file.write(text.encode())
-        file.publish(f"{name}.json")
-    return path
+        file.publish(os.path.basename(path))

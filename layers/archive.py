@@ -27,7 +27,7 @@ class ArchiveWriter:
 
     def __init__(self, output: PendingFile | StreamedFile, epoch: int, reader: Reader) -> None:
         def copy(content: Slice) -> None:
-            output.copy(content.path, content.offset, content.size)
+            output.copy(reader.descriptor(content), content.offset, content.size)
 
         self._output = output
         self._epoch = epoch
@@ -122,6 +122,7 @@ def write_archive(path: str, entries: Iterable[Entry], epoch: int) -> None:
         epoch: modification time of all entries.
 
     Raises:
+        ChangedError: a content changed since it was looked at.
         OutputError: the archive cannot be written.
         PackError: a content cannot be read.
     """

@@ -26,7 +26,7 @@ from layers.compressed import CompressedWriter
 from layers.decompress import compression_of, decompressed
 from layers.digest import Digest, DigestError, is_hex
 from layers.entry import Entry
-from layers.errors import PackError
+from layers.errors import ChangedError, PackError
 from layers.hashing import ParallelHash
 from layers.output import Buffer, PendingFile, make_cache, sweep
 from layers.pipeline import Inline, Pipeline, ahead
@@ -76,12 +76,25 @@ class LayerRequest:
         size: bytes of its files, for progress.
         entries: makes its entries, in `tree_order`; called only when the cache does not have the layer, with the
             reader of their contents, or with none if nobody will read these.
+        diff_id: digest of its tar, if the key was made of that: contents that were read for it are read again, and a
+            layer of others must not be kept under it.
     """
 
     title: str
     key: Digest
     size: int
     entries: Callable[[Reader | None], Iterable[Entry]]
+    diff_id: Digest | None = None
+
+    def checked(self, layer: Layer) -> Layer:
+        """The layer that was made.
+
+        Raises:
+            ChangedError: it is not the one that the key stands for.
+        """
+        if self.diff_id not in (None, layer.diff_id):
+            raise ChangedError(f"the layer {self.title} changed while it was being packed")
+        return layer
 
 
 def layer_key(items: object, codec: Codec, epoch: int) -> Digest:
@@ -358,7 +371,7 @@ class Workshop:
             size += len(piece)
         self.progress.advance(request.title, request.size)
         digest = Digest(state.hexdigest())
-        return Layer(digest, digest, size, self.codec.name)
+        return request.checked(Layer(digest, digest, size, self.codec.name))
 
     def _made(self, requests: Sequence[LayerRequest]) -> AbstractContextManager[Iterator[Iterator[bytearray]]]:
         """The tar of each layer, in pieces."""
@@ -380,7 +393,7 @@ class Workshop:
         """Takes the tar of a layer; when all is written, the layer is kept."""
 
         def keep(diff_id: Digest, digest: Digest, size: int) -> None:
-            layer = Layer(diff_id, digest, size, self.codec.name)
+            layer = request.checked(Layer(diff_id, digest, size, self.codec.name))
             self.cache.keep(request.key, layer, blob)
             blob.close()
             kept(request, layer)

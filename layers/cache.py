@@ -24,8 +24,6 @@ from typing import Protocol
 from layers.digest import Digest
 from layers.output import make_cache, said, writing_cache
 
-_CHUNK = 1 << 20
-
 
 def _always() -> bool:
     return True
@@ -182,7 +180,7 @@ def file_digest(place: str) -> Digest:
         OSError: it cannot be read, or is a link.
     """
     with open(os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as file:
-        return Digest.of_stream(iter(lambda: file.read(_CHUNK), b""))
+        return Digest.of_file(file)
 
 
 @contextlib.contextmanager

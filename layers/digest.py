@@ -9,6 +9,7 @@ from layers.errors import PackError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from io import FileIO
 
 _SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -57,6 +58,15 @@ class Digest:
         for chunk in chunks:
             state.update(chunk)
         return cls(state.hexdigest())
+
+    @classmethod
+    def of_file(cls, file: "FileIO") -> "Digest":
+        """Hash what is left of a file that has no buffer.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        return cls(hashlib.file_digest(file, "sha256").hexdigest())
 
     def __str__(self) -> str:
         return f"sha256:{self.hex}"

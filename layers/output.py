@@ -18,14 +18,10 @@ import tempfile
 from collections.abc import Iterator
 from typing import BinaryIO, Self
 
+from layers.copying import copy_range
 from layers.errors import PackError
 
 Buffer = bytes | bytearray
-
-_PIECE = 256 << 10  # bytes: they stay in a processor's caches between reading and writing
-
-#: What copy_file_range(2) says between file systems, or of one that does not have it.
-_NO_RANGES = (errno.EXDEV, errno.EINVAL, errno.EBADF, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 class OutputError(PackError):
@@ -109,19 +105,21 @@ class PendingFile:
         """Write a range of an open file at a place of its own; the kernel shares the blocks, where it can.
 
         Raises:
-            OutputError: the disk is full, or the source is shorter.
+            ChangedError: the source is shorter.
+            OutputError: the disk is full.
         """
         with _explained(self._folder):
-            _copy_to(source, self.file.fileno(), start, size, offset)
+            copy_range(source, self.file.fileno(), start, size, offset)
 
-    def copy(self, source: str, offset: int, size: int) -> None:
-        """Append a range of a file of the host; the kernel copies, or shares the blocks.
+    def copy(self, source: int, start: int, size: int) -> None:
+        """Append a range of an open file; the kernel copies, or shares the blocks.
 
         Raises:
-            OutputError: the disk is full, or the source is shorter.
+            ChangedError: the source is shorter.
+            OutputError: the disk is full.
         """
-        with _explained(self._folder), open(source, "rb", buffering=0) as file:
-            _copy_range(file.fileno(), self.file.fileno(), offset, size)
+        with _explained(self._folder):
+            copy_range(source, self.file.fileno(), start, size)
 
     def publish(self, name: str, *, mode: int = 0o644, durable: bool = True) -> None:
         """Give it its name, in place of what had that name before.
@@ -166,6 +164,16 @@ def _explained(folder: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise OutputError(f"cannot write into {folder}: {said(error)}") from error
+
+
+@contextlib.contextmanager
+def _explained_stream() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"cannot write to standard output: {said(error)}") from error
 
 
 _ANOTHER_PLACE = "XDG_CACHE_HOME names another place for it."
@@ -271,44 +279,6 @@ def _sweep(directory: int, prefix: str) -> None:
                 os.close(descriptor)
 
 
-def _copy_range(source: int, target: int, offset: int, size: int) -> None:
-    end = offset + size
-    while offset < end:
-        try:
-            copied = os.copy_file_range(source, target, end - offset, offset_src=offset)
-        except OSError as error:
-            if error.errno not in _NO_RANGES:
-                raise
-            copied = os.sendfile(target, source, offset, end - offset)
-        if not copied:
-            raise OutputError(f"a file ends {end - offset} bytes too early: it was changed while it was copied")
-        offset += copied
-
-
-def _copy_to(source: int, target: int, offset: int, size: int, place: int) -> None:
-    """As `_copy_range`, to a place of its own, which sendfile(2) does not know."""
-    end, copy = offset + size, _share_range
-    while offset < end:
-        try:
-            copied = copy(source, target, offset, end - offset, place)
-        except OSError as error:
-            if copy is _write_range or error.errno not in _NO_RANGES:
-                raise
-            copy = _write_range
-            continue
-        if not copied:
-            raise OutputError(f"a file ends {end - offset} bytes too early: it was changed while it was copied")
-        offset, place = offset + copied, place + copied
-
-
-def _share_range(source: int, target: int, offset: int, size: int, place: int) -> int:
-    return os.copy_file_range(source, target, size, offset_src=offset, offset_dst=place)
-
-
-def _write_range(source: int, target: int, offset: int, size: int, place: int) -> int:
-    return os.pwrite(target, os.pread(source, min(size, _PIECE), offset), place)
-
-
 class StreamedFile:
     """A descriptor that somebody reads from: what was written cannot be taken back.
 
@@ -323,16 +293,24 @@ class StreamedFile:
         """Append the data.
 
         Raises:
-            OSError: nobody reads any more.
+            BrokenPipeError: nobody reads any more.
+            OutputError: the disk is full, or broken.
         """
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self._descriptor, view) :]
+        with _explained_stream():
+            view = memoryview(data)
+            while view:
+                view = view[os.write(self._descriptor, view) :]
 
-    def copy(self, source: str, offset: int, size: int) -> None:
-        """Append a range of a file of the host; see `PendingFile.copy`."""
-        with open(source, "rb", buffering=0) as file:
-            _copy_range(file.fileno(), self._descriptor, offset, size)
+    def copy(self, source: int, start: int, size: int) -> None:
+        """Append a range of an open file; see `PendingFile.copy`.
+
+        Raises:
+            BrokenPipeError: nobody reads any more.
+            ChangedError: the source is shorter.
+            OutputError: the disk is full, or broken.
+        """
+        with _explained_stream():
+            copy_range(source, self._descriptor, start, size)
 
 
 class Spool:
@@ -353,8 +331,12 @@ class Spool:
         self._folder = PendingFolder(f"{target}.spool")
         self.path = os.path.join(self._folder.path, "spool")
         self.size = 0
-        with _explained(self._folder.path):
-            self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            with _explained(self._folder.path):
+                self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except BaseException:
+            self._folder.__exit__()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -403,9 +385,12 @@ class PendingFolder:
         self._above = above = above or "."
         with _explained(above):
             _sweep_folder(above, _second_names(name))
-            self.path = tempfile.mkdtemp(prefix=_second_names(name), dir=above)
-            self._lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            while True:
+                self.path = tempfile.mkdtemp(prefix=_second_names(name), dir=above)
+                lock = _locked(self.path)
+                if lock is not None:
+                    self._lock = lock
+                    return
 
     def __enter__(self) -> Self:
         return self
@@ -428,6 +413,22 @@ class PendingFolder:
                 _exchange(self.path, self._target)
             else:
                 os.rename(self.path, self._target)
+
+
+def _locked(folder: str) -> int | None:
+    """The lock of a new folder; None: another run's sweep was faster, and the folder is gone."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except BaseException:
+        os.rmdir(folder)
+        raise
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    if os.path.exists(folder):
+        return descriptor
+    os.close(descriptor)
+    return None
 
 
 def sweep(folder: str) -> None:

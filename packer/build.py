@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from formats.format import INDEXED, Artefact, Order, format_module, write
+from formats.format import INDEXED, Artefact, Order, format_module, paths, write
 from formats.platform import Platform
 from formats.repository import ImageName, file_name
 from formats.system import System
@@ -120,6 +120,11 @@ class Output:
     platform: str = ""
     format: str = ""
     post_build: tuple[str, ...] = ()
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """All that is written: the artefact, and what comes beside it."""
+        return paths(self.format or self.type, self.path, self.options)
 
 
 def produce(declaration: Declaration, settings: Settings) -> list[Production]:
@@ -248,9 +253,10 @@ def check(productions: Sequence[Production], outputs: Sequence[Output], settings
         jobs = 1 if settings.jobs > 1 else 2
         _made(productions, again, replace(settings, cache=os.path.join(folder, "cache"), jobs=jobs))
         differing = [
-            output.path
+            path
             for output, second in zip(outputs, again, strict=True)
-            if _fingerprint(output.path) != _fingerprint(second.path)
+            for path, other in zip(output.paths, second.paths, strict=True)
+            if _fingerprint(path) != _fingerprint(other)
         ]
     if differing:
         raise DifferenceError(
@@ -268,7 +274,8 @@ def outputs(declaration: Declaration, types: Iterable[str], settings: Settings, 
     NAME-VERSION-PLATFORM.FORMAT.
 
     Raises:
-        InputError: there is no such type, it is not for a platform, or a file that its table names cannot be used.
+        InputError: there is no such type, it is not for a platform, a file that its table names cannot be used, or two
+            types would be in one file.
     """
     made = []
     for kind in map(declaration.kind, types):
@@ -283,6 +290,7 @@ def outputs(declaration: Declaration, types: Iterable[str], settings: Settings, 
             own = f"{whose}-{kind.name}" if kind.name != kind.base.name and kind.format != "disk" else whose
             path = os.path.join(folder, format_module(kind.format).default_output(own, options))
             made.append(Output(kind.name, path, options, platform, kind.format, after))
+    _check_paths(made)
     return made
 
 
@@ -290,6 +298,19 @@ def _stem(declaration: Declaration, called: ImageName) -> str:
     named = called.whole(declaration.name, declaration.version)
     name = file_name(named.repository)
     return f"{name}-{named.tag}" if declaration.version or called.tag else name
+
+
+def _check_paths(outputs: Iterable[Output]) -> None:
+    """Refuse two types that would write one file: the second would replace what the first has made."""
+    writers: dict[str, str] = {}
+    for output in outputs:
+        for path in output.paths:
+            if path in writers:
+                raise InputError(
+                    f"{writers[path]} and {output.type} would both be written to {path}",
+                    hint="Give one of the types another name, or make one at a time, with --output.",
+                )
+            writers[path] = output.type
 
 
 def _check_platforms(kind: Kind, declaration: Declaration) -> None:
@@ -369,5 +390,5 @@ def _fingerprint(path: str) -> list[tuple[str, Digest]]:
 
 
 def _digest(path: str) -> Digest:
-    with open(path, "rb") as file:
-        return Digest.of_stream(iter(lambda: file.read(1 << 20), b""))
+    with open(path, "rb", buffering=0) as file:
+        return Digest.of_file(file)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from layers.entry import Device, Directory, Entry, Symlink
+from layers.entry import Device, Directory, Entry, Symlink, tree_order
 from layers.tree import Tree, overlay
 from packer.store_root import StoreRoot
 from packer.supply import OverlapError
@@ -81,7 +81,7 @@ def _shared(roots: Sequence[StoreRoot]) -> list[bytes]:
     """
     overlaps, shared = [], []
     for one, other in combinations(roots, 2):
-        for path in one.by_path.keys() & other.by_path.keys():
+        for path in sorted(one.by_path.keys() & other.by_path.keys(), key=tree_order):
             first, second = one.by_path[path], other.by_path[path]
             if isinstance(first, Directory) and isinstance(second, Directory):
                 if first != second:

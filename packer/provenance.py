@@ -115,7 +115,7 @@ def _digest(digest: Digest) -> Json:
 
 def _digest_of(path: str) -> Digest:
     try:
-        with open(path, "rb") as file:
-            return Digest.of_stream(iter(lambda: file.read(1 << 20), b""))
+        with open(path, "rb", buffering=0) as file:
+            return Digest.of_file(file)
     except OSError as error:
         raise PackError(f"cannot read {path}: {said(error)}") from None

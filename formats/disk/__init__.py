@@ -79,9 +79,11 @@ def default_output(stem: str, options: Options) -> str:  # noqa: D103
     return f"{stem}{suffix}" if suffix == f".{name}" else f"{stem}-{name}{suffix}"
 
 
-def variables_path(output: str) -> str:
-    """Where the variables of UEFI firmware are that belong to a disk."""
-    return f"{os.path.splitext(output)[0]}.efi-vars.fd"
+def companions(output: str, options: Options) -> tuple[str, ...]:
+    """The variables of UEFI firmware, if they are asked for: named as the disk, without its container's suffix."""
+    image = options.image
+    name = output.removesuffix(CONTAINERS[image.format].suffix)
+    return (f"{name}.efi-vars.fd",) if image.efi_variables else ()
 
 
 def write(order: Order) -> DiskArtefact:
@@ -101,9 +103,9 @@ def write(order: Order) -> DiskArtefact:
         variables = _variables(image, plan)
         file_size = _write(order, image, plan, reader)
     more: dict[str, Any] = {"identity": str(plan.identity), "container": image.format}
-    if image.efi_variables:
-        more["efi-variables"] = variables_path(order.output)
-        _publish(variables, more["efi-variables"])
+    for path in companions(order.output, options):
+        more["efi-variables"] = path
+        _publish(variables, path)
     return DiskArtefact(order.output, plan.size, file_size, more)
 
 

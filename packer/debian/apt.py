@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from layers.cache import CacheFolder, Kept, mark_used
 from layers.digest import Digest
 from layers.errors import PackError
-from layers.output import OutputError, PendingFile, said
+from layers.output import PendingFile, writing_cache
 from layers.progress import Progress
 from packer.debian.apt_error import AptError, UnknownPackageError, explained
 from packer.debian.pool import Download, path_in_archive
@@ -83,11 +83,11 @@ class Apt:
         Raises:
             OutputError: the cache cannot be written.
         """
-        with _written(self._folder):
+        with writing_cache(self._folder):
             os.makedirs(self._folder, mode=0o700, exist_ok=True)
             lock = os.open(self._path("lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            with _written(self._folder):
+            with writing_cache(self._folder):
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 self._empty_work()
                 self._restore()
@@ -126,16 +126,16 @@ class Apt:
             MirrorError: an archive cannot be reached, or does not have what it should.
             PackError: there is no apt, or it failed.
         """
-        with _written(self._folder):
+        with writing_cache(self._folder):
             if self.has_lists:
                 os.rename(self._lists, self._lists_before)
             else:
                 os.makedirs(self._lists_before, exist_ok=True)
         try:
-            with _written(self._folder):
+            with writing_cache(self._folder):
                 self._copy_lists()
             self._run("fetching the lists of packages", "apt-get", "-q", "update")
-            with _written(self._folder):
+            with writing_cache(self._folder):
                 os.rename(self._lists_before, os.path.join(self.work, "lists.old"))
                 shutil.rmtree(os.path.join(self.work, "lists.old"))
         except BaseException:
@@ -183,7 +183,7 @@ class Apt:
     def _lists_identity(self) -> str:
         """Changes whenever the lists do: Release names the digests of all others."""
         facts = []
-        with _written(self._lists):
+        with writing_cache(self._lists):
             for name in sorted(os.listdir(self._lists)):
                 path = os.path.join(self._lists, name)
                 if name.endswith("Release"):
@@ -202,7 +202,7 @@ class Apt:
             return ()
 
     def _keep_resolved(self, key: str, found: Sequence[Download]) -> None:
-        with _written(self._folder):
+        with writing_cache(self._folder):
             os.makedirs(self._path("resolved"), mode=0o700, exist_ok=True)
         facts = [[download.file, download.size, str(download.digest), download.path] for download in found]
         with PendingFile(self._path("resolved")) as file:
@@ -252,7 +252,7 @@ class Apt:
     def _run(
         self, task: str, *command: str, folder: str = "/", watch: Callable[[str], None] = lambda _: None
     ) -> list[str]:
-        with _written(self._folder):
+        with writing_cache(self._folder):
             self._configure()
         environment = {**self._environment, "APT_CONFIG": self._path("apt.conf"), "TMPDIR": self.work}
         lines, status = _output(command, environment, folder, watch)
@@ -389,13 +389,3 @@ def _output(
 def _put(path: str, data: bytes) -> None:
     with open(path, "wb") as file:
         file.write(data)
-
-
-@contextlib.contextmanager
-def _written(folder: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(
-            f"cannot use the cache {folder}: {said(error)}", hint="XDG_CACHE_HOME names another place for it."
-        ) from error

@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from layers.digest import Digest
 from layers.errors import InputError, PackError
-from layers.output import OutputError, said
+from layers.output import writing_cache
 from packer.debian.control import PACKAGE_NAME
 from packer.debian.version import VERSION
 from packer.fetch import SCHEMES, Fetcher, FetchError, MissingError
@@ -181,14 +181,9 @@ class Pool:
 def _written(pieces: Iterable[bytes], path: str) -> tuple[Digest, int]:
     """The digest and size of what was written."""
     state, size = hashlib.sha256(), 0
-    try:
-        with open(path, "wb") as file:
-            for piece in pieces:
-                state.update(piece)
-                size += len(piece)
-                file.write(piece)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {path}: {said(error)}", hint="XDG_CACHE_HOME names another place for the cache."
-        ) from error
+    with writing_cache(os.path.dirname(path)), open(path, "wb") as file:
+        for piece in pieces:
+            state.update(piece)
+            size += len(piece)
+            file.write(piece)
     return Digest(state.hexdigest()), size

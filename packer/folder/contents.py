@@ -16,7 +16,7 @@ from functools import partial
 from layers.cache import CacheFolder, Kept, mark_used
 from layers.digest import Digest, is_hex
 from layers.errors import ChangedError, PackError
-from layers.output import OutputError, PendingFile, said
+from layers.output import PendingFile, make_cache, said
 from layers.progress import Progress
 from layers.reader import state
 from packer import checked_line
@@ -26,7 +26,6 @@ _FORMAT = 1
 _MOST_FILES = 500_000
 _MOST_BYTES = 128 << 20
 _TICK = 2_000_000_000  # nanoseconds: of the coarsest clock, that of FAT
-_CHUNK = 1 << 20
 
 _Key = tuple[int, int, int, int, int]
 
@@ -56,10 +55,7 @@ class ContentDigests:
             PackError: a file cannot be read.
         """
         by_key = {_key(found.status): found for found in files}
-        try:
-            os.makedirs(self._cache, mode=0o700, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot make the cache {self._cache}: {said(error)}") from error
+        make_cache(self._cache)
         with PendingFile(self._cache) as file:
             beginning = os.fstat(file.file.fileno()).st_mtime_ns
             known = _load(os.path.join(self._cache, self._name)) or {}
@@ -124,11 +120,9 @@ def _digest(found: Found) -> Digest:
     place = found.place
     try:
         descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-        try:
-            digest = Digest.of_stream(iter(lambda: os.read(descriptor, _CHUNK), b""))
+        with open(descriptor, "rb", buffering=0) as file:
+            digest = Digest.of_file(file)
             after = os.fstat(descriptor)
-        finally:
-            os.close(descriptor)
     except FileNotFoundError as error:
         raise ChangedError(f"{place} vanished while it was being packed") from error
     except OSError as error:

@@ -74,6 +74,11 @@ class ItemChange:
         item = self.after or self.before
         return item.name if item else ""
 
+    @property
+    def order(self) -> tuple[str, str, str]:
+        """Sort key: by name; two items of one name and version differ in their paths."""
+        return self.name, self.before.path if self.before else "", self.after.path if self.after else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -145,7 +150,7 @@ def _cause(before: Inspection, first: Placed | None, after: Inspection, second: 
 
 def item_changes(before: Mapping[str, Item], after: Mapping[str, Item]) -> tuple[ItemChange, ...]:
     """The items that differ, by name; both by path."""
-    return tuple(sorted(_items(before, after), key=lambda change: (change.name, str(change.after))))
+    return tuple(sorted(_items(before, after), key=lambda change: change.order))
 
 
 def _items(before: Mapping[str, Item], after: Mapping[str, Item]) -> Iterator[ItemChange]:

@@ -19,7 +19,7 @@ from layers.decompress import decompressed
 from layers.digest import Digest, is_hex
 from layers.entry import Slice
 from layers.errors import InputError, PackError
-from layers.output import OutputError, PendingFile, said
+from layers.output import PendingFile, make_cache
 from layers.reader import Reader
 from packer.fetch import Fetcher, MissingError, without_credentials
 from packer.nix import narinfo
@@ -181,10 +181,7 @@ class BinaryCache:
 
     def _keep(self, path: str, data: bytes) -> None:
         folder, name = os.path.split(self._kept(path))
-        try:
-            os.makedirs(folder, mode=0o700, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot make the cache {folder}: {said(error)}") from error
+        make_cache(folder)
         with PendingFile(folder) as file:
             file.write(data)
             file.publish(name, mode=0o600, durable=False)

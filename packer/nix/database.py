@@ -20,7 +20,7 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from layers.errors import InputError, PackError
-from layers.output import OutputError, said
+from layers.output import said, writing_cache
 from packer.nix.layout import Layout
 from packer.nix.valid_path import RegistrationError, ValidPath, checked, shown
 
@@ -179,10 +179,8 @@ def _answer(uri: str, origin: str, layout: Layout, question: Callable[[StoreData
 
 
 def _private(folder: str) -> "tempfile.TemporaryDirectory[str]":
-    try:
+    with writing_cache(folder):
         return tempfile.TemporaryDirectory(prefix="database-", dir=folder)
-    except OSError as error:
-        raise OutputError(f"cannot write into the cache {folder}: {said(error)}") from error
 
 
 def _copied(path: str, folder: str) -> str:

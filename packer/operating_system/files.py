@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from layers.entry import FILE, FOLDER, PROGRAM, Data, Directory, Entry, File, Meta, Slice, Symlink, parents
 from layers.output import said
+from layers.reader import state
 from packer.accounts import Accounts
 from packer.operating_system.image import Image, suggestion
 from packer.tables.files import FileDeclaration
@@ -106,7 +107,7 @@ class _Declared:
             return
         if stat.S_ISREG(status.st_mode):
             meta = self._meta(PROGRAM if status.st_mode & stat.S_IXUSR else FILE, owner)
-            yield File(target, Slice(source, 0, status.st_size), meta)
+            yield File(target, Slice(source, 0, status.st_size, state=state(status)), meta)
         elif link:
             yield Symlink(target, os.fsencode(link), Meta(0o777, *owner))
         elif stat.S_ISDIR(status.st_mode):

@@ -18,7 +18,6 @@ from packer.signing.gpg import MOST_BYTES, BadSignatureError, Signer, Verifier
 SUMS = "SHA256SUMS"
 ENDINGS = (".asc", ".sig")
 
-_CHUNK = 1 << 20
 _MOST_SUMS = 1 << 20  # bytes: ten thousand artefacts
 _LINE = re.compile(r"([0-9a-f]{64}) [ *]([^/\n\\]+)")
 
@@ -83,7 +82,7 @@ def digest_of(path: str) -> Digest:
     """
     try:
         with open(path, "rb", buffering=0) as file:
-            return Digest.of_stream(iter(lambda: file.read(_CHUNK), b""))
+            return Digest.of_file(file)
     except OSError as error:
         raise PackError(f"{path} cannot be read: {said(error)}") from None
 

@@ -15,7 +15,7 @@ from layers.cache import CacheFolder, Kept
 from layers.entry import Entry
 from layers.errors import InputError
 from layers.item import Closure
-from layers.output import OutputError, said
+from layers.output import make_cache
 from layers.tree import Tree
 from packer.debian import apt, deb, root
 from packer.debian.apt import Apt
@@ -256,10 +256,7 @@ class DebianStore:
 
     @contextlib.contextmanager
     def _ready(self) -> Iterator[None]:
-        try:
-            os.makedirs(self._folder, mode=0o700, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot make the cache {self._folder}: {said(error)}") from error
+        make_cache(self._folder)
         with self._apt.locked():
             yield
 

@@ -1,5 +1,6 @@
 """The documents of an image, by the specification's own schemas and by what the system says."""
 
+import gzip
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,8 @@ from formats.image_layout import LAYOUT
 from formats.platform import PLATFORMS
 from formats.system import Healthcheck, RunConfiguration, System
 from layers.digest import Digest
-from layers.entry import Data, File, Meta
+from layers.entry import Data, File, Meta, Slice
+from layers.errors import ChangedError
 from layers.item import NarItem
 from layers.placement import Placement
 from layers.plan import plan
@@ -206,6 +208,23 @@ def test_what_another_item_replaces_is_not_in_the_layer_and_is_in_its_key(tmp_pa
     before, after = _image(tmp_path, whole), _image(tmp_path, without)
     assert before.layers[0].diff_id != after.layers[0].diff_id
     assert before.layers[1:] == after.layers[1:]
+
+
+def test_a_file_that_changes_between_key_and_layer_is_not_kept_under_the_key(tmp_path: Path) -> None:
+    """Of a file whose state nobody knows: what is in the cache would be wrong for ever."""
+    source = tmp_path / "source"
+    of = replace(system(*_ITEMS), customization=(File(b"etc-motd", Slice(str(source), 0, 4)),))
+    with workshop(tmp_path / "cache") as made_with:
+        order = Order(of, plan(of.closure, strategy("size"), 100), made_with, "")
+        source.write_bytes(b"AAAA")
+        requests = layer_requests(order)
+        source.write_bytes(b"BBBB")
+        with pytest.raises(ChangedError, match="the layer customization changed"):
+            made_with.layers(requests)
+        source.write_bytes(b"AAAA")
+        layers = made_with.layers(layer_requests(order))
+        blob = Path(made_with.cache.path(layers[-1].digest)).read_bytes()
+    assert gzip.decompress(blob)[512:516] == b"AAAA"
 
 
 @pytest.mark.parametrize(

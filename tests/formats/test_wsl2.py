@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from formats import wsl2
-from formats.format import FileArtefact, Order
+from formats.format import FileArtefact, Order, paths
 from formats.system import System
 from formats.wsl2 import Options, RuleError
 from layers.blob import BlobCache, Workshop
@@ -94,6 +94,7 @@ def test_what_the_system_has_stays(tmp_path: Path) -> None:
 def test_the_manifest_is_an_entry_of_the_list(tmp_path: Path) -> None:
     artefact, _ = made(of_root(), tmp_path)
     assert artefact.facts["manifest"] == f"{artefact.path}.json"
+    assert paths("wsl2", artefact.path, FULL) == (artefact.path, artefact.facts["manifest"])
     digest = Digest.of(Path(artefact.path).read_bytes())
     assert json.loads(Path(f"{artefact.path}.json").read_text()) == {
         "ModernDistributions": {

@@ -9,7 +9,8 @@ import pytest
 
 from layers.archive import write_archive
 from layers.entry import Data, Directory, Entry, File, Slice
-from layers.errors import PackError
+from layers.errors import ChangedError, PackError
+from layers.reader import state
 from layers.tar import CHUNK
 from tests.support.entries import noise
 
@@ -59,4 +60,31 @@ def test_a_content_that_is_too_short_leaves_no_archive(tmp_path: Path, size: int
     (tmp_path / "host").write_bytes(bytes(size - 1))
     with pytest.raises(PackError, match=r"shorter|too early"):
         write_archive(str(tmp_path / "out.tar"), [File(b"f", Slice(str(tmp_path / "host"), 0, size))], 1)
+    assert not (tmp_path / "out.tar").exists()
+
+
+@pytest.mark.parametrize("size", [CHUNK // 2, 2 * CHUNK])
+@pytest.mark.parametrize(
+    ("happens", "error", "message"),
+    [
+        ("a link", PackError, "cannot read .*host: Too many levels of symbolic links"),
+        ("another content", ChangedError, "host was written to while it was being packed"),
+        ("gone", ChangedError, "host vanished while it was being packed"),
+    ],
+)
+def test_a_content_that_is_not_what_was_looked_at_leaves_no_archive(
+    tmp_path: Path, size: int, happens: str, error: type[PackError], message: str
+) -> None:
+    """However large it is: what the kernel copies is looked at as closely as what passes through memory."""
+    host = tmp_path / "host"
+    host.write_bytes(noise(size))
+    entry = File(b"f", Slice(str(host), 0, size, state=state(host.stat())))
+    if happens == "another content":
+        host.write_bytes(bytes(size))
+    else:
+        host.rename(tmp_path / "elsewhere")
+    if happens == "a link":
+        host.symlink_to("elsewhere")
+    with pytest.raises(error, match=message):
+        write_archive(str(tmp_path / "out.tar"), [entry], 1)
     assert not (tmp_path / "out.tar").exists()

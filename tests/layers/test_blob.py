@@ -6,7 +6,7 @@ import stat
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from layers.codec import Codec
 from layers.compress import Gzip, NoCodec, Zstd, codec
 from layers.digest import Digest
 from layers.entry import Data, Entry, File, Meta, Slice
-from layers.errors import EntryError, PackError
+from layers.errors import ChangedError, EntryError, PackError
 from layers.output import OutputError
 from layers.progress import NoProgress
 from layers.reader import Reader
@@ -247,6 +247,24 @@ def test_a_file_that_changes_while_it_is_packed_keeps_nothing(tmp_path: Path) ->
         with pytest.raises(PackError, match="written to while it was being packed"):
             workshop.layers([LayerRequest("title", Digest.of(b"key"), 1000, entries)])
     assert kept(tmp_path / "cache") == []
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip"])
+def test_a_layer_that_is_not_what_its_key_stands_for_is_not_kept(tmp_path: Path, compression: str) -> None:
+    expected, found = ([File(b"f", Data(data))] for data in (b"AAAA", b"BBBB"))
+    digest = Digest.of(tar_of(expected))
+    right = LayerRequest("mine", digest, 4, lambda _: expected, digest)
+    wrong = replace(right, entries=lambda _: found)
+    with ThreadPoolExecutor(2) as executor:
+        cache = BlobCache(str(tmp_path))
+        workshop = Workshop(cache, codec(compression), 1, executor, 2, NoProgress())
+        with pytest.raises(ChangedError, match="the layer mine changed while it was being packed"):
+            workshop.layers([wrong])
+        assert kept(tmp_path) == []
+        with workshop.streams([wrong]) as emits, pytest.raises(ChangedError, match="the layer mine changed"):
+            next(emits)(lambda _: None)
+        (layer,) = workshop.layers([right])
+    assert layer.diff_id == digest
 
 
 def test_progress_is_told_what_is_made_and_not_what_is_there(tmp_path: Path) -> None:

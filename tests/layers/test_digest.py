@@ -1,4 +1,5 @@
 import hashlib
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,13 @@ def test_of_is_sha256() -> None:
     assert str(Digest.of(b"hello")) == f"sha256:{HELLO}"
     assert Digest.of(b"he", b"", b"llo") == Digest.of_stream(iter([b"hel", b"lo"])) == Digest(HELLO)
     assert Digest.of().hex == hashlib.sha256().hexdigest()
+
+
+def test_a_file_is_hashed_from_where_it_stands(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"before" + b"hello" * 300_000)
+    with open(tmp_path / "file", "rb", buffering=0) as file:
+        file.seek(6)
+        assert Digest.of_file(file) == Digest.of(b"hello" * 300_000)
 
 
 def test_parse_takes_what_str_gives() -> None:

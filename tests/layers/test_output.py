@@ -1,17 +1,23 @@
 import contextlib
+import errno
 import fcntl
 import os
+import re
 import resource
 import signal
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
-from layers.output import OutputError, PendingFile, PendingFolder
+from layers.errors import ChangedError
+from layers.output import OutputError, PendingFile, PendingFolder, Spool, StreamedFile
 from tests.support.entries import noise
 from tests.support.processes import REPOSITORY, as_nobody, memory_disk, needs_root, public_folder, python
 
@@ -226,8 +232,12 @@ def test_a_full_disk_is_named_and_left_as_it_was(tmp_path: Path) -> None:
 def test_a_disk_that_is_full_while_a_file_is_copied_is_named(tmp_path: Path) -> None:
     (tmp_path / "host").write_bytes(noise(2 << 20))
     with memory_disk(tmp_path / "disk", "size=1m") as disk:
-        with pytest.raises(OutputError, match="No space left on device"), PendingFile(str(disk)) as file:
-            file.copy(str(tmp_path / "host"), 0, 2 << 20)
+        with (
+            open(tmp_path / "host", "rb") as host,
+            pytest.raises(OutputError, match="No space left on device"),
+            PendingFile(str(disk)) as file,
+        ):
+            file.copy(host.fileno(), 0, 2 << 20)
         assert names(disk) == []
 
 
@@ -255,9 +265,9 @@ def test_the_mode_does_not_depend_on_the_umask(mask: int, mode: int, tmp_path: P
 def test_a_range_of_a_file_is_copied(size: int, offset: int, tmp_path: Path) -> None:
     data = noise(3_000_100)
     (tmp_path / "host").write_bytes(data)
-    with PendingFile(str(tmp_path)) as file:
+    with PendingFile(str(tmp_path)) as file, open(tmp_path / "host", "rb") as host:
         file.write(b"before")
-        file.copy(str(tmp_path / "host"), offset, size)
+        file.copy(host.fileno(), offset, size)
         file.write(b"after")
         file.publish("out")
     assert (tmp_path / "out").read_bytes() == b"before" + data[offset : offset + size] + b"after"
@@ -267,16 +277,66 @@ def test_a_range_of_a_file_is_copied(size: int, offset: int, tmp_path: Path) -> 
 def test_a_range_is_copied_from_another_file_system(tmp_path: Path) -> None:
     with memory_disk(tmp_path / "disk", "size=8m") as disk:
         (disk / "host").write_bytes(noise(3_000_000))
-        with PendingFile(str(tmp_path)) as file:
-            file.copy(str(disk / "host"), 7, 2_999_000)
+        with PendingFile(str(tmp_path)) as file, open(disk / "host", "rb") as host:
+            file.copy(host.fileno(), 7, 2_999_000)
             file.publish("out")
     assert (tmp_path / "out").read_bytes() == noise(3_000_000)[7:2_999_007]
 
 
 def test_a_file_that_became_shorter_is_not_copied(tmp_path: Path) -> None:
     (tmp_path / "host").write_bytes(b"12345")
-    with pytest.raises(OutputError, match="3 bytes too early"), PendingFile(str(tmp_path)) as file:
-        file.copy(str(tmp_path / "host"), 1, 7)
+    with (
+        open(tmp_path / "host", "rb") as host,
+        pytest.raises(ChangedError, match="3 bytes too early"),
+        PendingFile(str(tmp_path)) as file,
+    ):
+        file.copy(host.fileno(), 1, 7)
+
+
+@pytest.mark.parametrize("how", ["appended", "from the beginning", "through a pipe"])
+def test_a_stream_may_go_to_a_file_or_a_pipe(how: str, tmp_path: Path) -> None:
+    """Neither copy_file_range(2) nor sendfile(2) write to a file that all is appended to."""
+    (tmp_path / "host").write_bytes(noise(3_000_000))
+    (tmp_path / "out").write_bytes(b"old" if how == "appended" else b"")
+    sign = {"appended": ">>", "from the beginning": ">", "through a pipe": "| cat >"}[how]
+    command = f"{sys.executable} -c '{_STREAM}' {tmp_path / 'host'} {sign} {tmp_path / 'out'}"
+    done = subprocess.run(command, shell=True, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    before = b"oldbefore" if how == "appended" else b"before"
+    assert (tmp_path / "out").read_bytes() == before + noise(3_000_000)[5:2_000_005] + b"after"
+
+
+_STREAM = """
+import sys
+from layers.output import StreamedFile
+stream = StreamedFile(1)
+with open(sys.argv[1], "rb") as host:
+    stream.write(b"before")
+    stream.copy(host.fileno(), 5, 2_000_000)
+    stream.write(b"after")
+"""
+
+
+@pytest.mark.parametrize("how", ["written", "copied"])
+def test_a_stream_that_takes_no_more_is_named(how: str, tmp_path: Path) -> None:
+    (tmp_path / "host").write_bytes(b"x")
+    with (
+        open(tmp_path / "host", "rb") as host,
+        open("/dev/full", "wb", buffering=0) as full,
+        pytest.raises(OutputError, match="cannot write to standard output: No space left on device"),
+    ):
+        if how == "written":
+            StreamedFile(full.fileno()).write(b"x")
+        else:
+            StreamedFile(full.fileno()).copy(host.fileno(), 0, 1)
+
+
+def test_a_stream_that_nobody_reads_is_no_broken_disk() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with pytest.raises(BrokenPipeError):
+        StreamedFile(writing).write(b"x")
+    os.close(writing)
 
 
 _WRITE_AND_WAIT = """
@@ -405,6 +465,65 @@ def test_the_folder_of_a_killed_run_is_taken_away_by_the_next_but_not_of_one_ali
             assert names(tmp_path / of_alive) == ["file"]
 
 
+def _with_another_run(monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str, target: str) -> None:
+    """Let another run with the same target start before the first call of a function, which makes the folder's lock."""
+    before, begun = getattr(module, name), list[bool]()
+
+    def call(*arguments: Any, **more: Any) -> Any:
+        if not begun:
+            begun.append(True)
+            with PendingFolder(target):
+                pass
+        return before(*arguments, **more)
+
+    monkeypatch.setattr(module, name, call)
+
+
+@pytest.mark.parametrize(("module", "name"), [(os, "open"), (fcntl, "flock")])
+def test_a_folder_that_another_run_takes_away_before_it_is_locked_is_made_again(
+    module: ModuleType, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    making, made = tempfile.mkdtemp, list[str]()
+
+    def make(**options: str) -> str:
+        path: str = making(**options)
+        if not made:
+            _with_another_run(monkeypatch, module, name, str(tmp_path / "out"))
+        made.append(path)
+        return path
+
+    monkeypatch.setattr(tempfile, "mkdtemp", make)
+    with PendingFolder(str(tmp_path / "out")) as folder:
+        assert not os.path.exists(made[0])
+        Path(folder.path, "file").write_bytes(b"x")
+        folder.publish()
+    assert names(tmp_path) == ["out"]
+    assert names(tmp_path / "out") == ["file"]
+
+
+def _refuse_to_open(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    """Have no descriptor left for a path that ends like this."""
+    opening = os.open
+
+    def call(path: Any, *arguments: Any, **more: Any) -> int:
+        if re.search(what, str(path)):
+            monkeypatch.setattr(os, "open", opening)
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return opening(path, *arguments, **more)
+
+    monkeypatch.setattr(os, "open", call)
+
+
+@pytest.mark.parametrize(("make", "what"), [(Spool, r"/spool$"), (PendingFolder, r"out\.ocipack-[^/]*$")])
+def test_a_folder_that_cannot_be_used_is_taken_away(
+    make: type[Spool | PendingFolder], what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _refuse_to_open(monkeypatch, what)
+    with pytest.raises(OutputError, match="Too many open files"):
+        make(str(tmp_path / "out"))
+    assert names(tmp_path) == []
+
+
 @pytest.fixture
 def without_unnamed_files(tmp_path: Path) -> Iterator[Path]:
     """A folder of a FUSE file system, which has no O_TMPFILE."""
@@ -472,6 +591,6 @@ def test_a_range_that_its_file_does_not_have_is_noticed(tmp_path: Path) -> None:
     with (
         PendingFile(str(tmp_path)) as output,
         open(tmp_path / "source", "rb") as source,
-        pytest.raises(OutputError, match="ends 2 bytes too early"),
+        pytest.raises(ChangedError, match="ends 2 bytes too early"),
     ):
         output.copy_at(0, source.fileno(), 7, 5)

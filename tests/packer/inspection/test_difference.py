@@ -1,5 +1,7 @@
 """How artefacts differ: a table of entries, items, configurations and layers."""
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +13,7 @@ from layers.entry import Device, DeviceKind, Directory, Entry, Hardlink, Meta, S
 from packer.inspection.difference import Difference, compare
 from packer.inspection.items import Items
 from tests.support.inspections import file, image, tarball
+from tests.support.processes import REPOSITORY
 
 _HASHES = ("s66mzxpvicwk07gjbjfw9izjfa797vsw", "0c0kq0wlqflwc3ydbv9ry8xxq6jl6xq5", "1c0kq0wlqflwc3ydbv9ry8xxq6jl6xq5")
 
@@ -85,6 +88,28 @@ def test_equal_names_of_other_contents_are_a_change(tmp_path: Path) -> None:
     before, after = (replace(one, items=Items({item.path: each}, {})) for each in (first, second))
     assert [change.after for change in compare(before, after).items] == [second]
     assert not compare(before, before).items
+
+
+_ITEMS_OF_ONE_NAME = """
+from layers.digest import Digest
+from packer.inspection.difference import item_changes
+from packer.inspection.items import Item
+
+def items(paths, data):
+    return {path: Item(path, "glibc", "2.38", 1, Digest.of(path.encode(), data), 0) for path in paths}
+
+changes = item_changes(items("fedcba" "mno", b"1"), items("abcdef" "xyz", b"2"))
+print([f"{change.before.path}{change.after.path}" for change in changes])
+"""
+
+
+@pytest.mark.parametrize("seed", ["0", "1", "4711"])
+def test_items_of_one_name_and_version_come_in_the_order_of_their_paths(seed: str) -> None:
+    told = subprocess.run(
+        [sys.executable, "-c", _ITEMS_OF_ONE_NAME],
+        cwd=REPOSITORY, env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert told.stdout == "['aa', 'bb', 'cc', 'dd', 'ee', 'ff', 'mx', 'ny', 'oz']\n"
 
 
 def test_configurations(tmp_path: Path) -> None:
