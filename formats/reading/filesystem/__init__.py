@@ -16,8 +16,8 @@ from typing import Any, Protocol, cast
 from formats.reading.artefact import ArtefactError
 from formats.reading.listing import NODE_BYTES, Budget
 from formats.reading.source import Source, damaged
-from layers.entry import Meta
-from layers.tar_reader import LONGEST_PATH, Header, Kind
+from layers.entry import LONGEST_PATH, Meta
+from layers.tar_reader import Header, Kind
 
 _NAMES = tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
 _LONGEST_NAME = 255
