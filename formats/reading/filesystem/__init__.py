@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
 from formats.reading.artefact import ArtefactError
-from formats.reading.listing import NODE_BYTES, Budget
+from formats.reading.listing import Budget, memory
 from formats.reading.source import Source, damaged
 from layers.entry import LONGEST_PATH, Meta
 from layers.tar_reader import Header, Kind
@@ -197,8 +197,9 @@ class Walk:
                 raise damaged(self.volume, f"in {_shown(path)} there is the name {os.fsdecode(name)!r}")
             if len(prefix) + len(name) > LONGEST_PATH:
                 raise damaged(self.volume, f"a path of {len(prefix) + len(name)} bytes")
-            self.budget.take(NODE_BYTES + len(name), self.volume.title)
-            found.append((prefix + name, child))
+            child_path = prefix + name
+            self.budget.take(memory(child_path, child.target, child.meta), self.volume.title)
+            found.append((child_path, child))
         taken = before - self.budget.metadata
         yield from sorted(found, key=lambda pair: pair[0])
         self.budget.metadata += taken
