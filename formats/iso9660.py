@@ -39,6 +39,7 @@ _SHARES = 4  # for each worker: who is done early takes another
 
 
 def default_output(stem: str, options: Options) -> str:  # noqa: D103
+    stem = options.image.name or stem
     return f"{stem}.iso" if options.image.compression else f"{stem}-uncompressed.iso"
 
 

@@ -19,6 +19,7 @@ from layers.errors import EntryError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+LONGEST_PATH = 4096  # PATH_MAX: what open(2) takes
 _LONGEST_COMPONENT = 255  # NAME_MAX of every file system that Linux has
 
 

@@ -80,7 +80,9 @@ class StoreItem:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NarItem(StoreItem):
-    """An item of a Nix or Guix store: its `path` is `/nix/store/HASH-NAME` or the like, its `identity` the NAR hash.
+    """An item of a Nix or Guix store: its `path` is `/nix/store/HASH-NAME` or the like.
+
+    Its `identity` is a digest of that path and of the NAR hash: a NAR does not have the path.
 
     Attributes:
         nar_hash: digest of its NAR.

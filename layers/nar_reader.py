@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from layers.entry import LINK, Directory, Entry, File, Meta, Slice, Symlink
+from layers.entry import LINK, LONGEST_PATH, Directory, Entry, File, Meta, Slice, Symlink
 from layers.errors import PackError
 from layers.output import PendingFile
 
@@ -27,6 +27,8 @@ MOST_LEVELS = 64
 
 _FORMAT = 1  # of a kept index; another one is made anew
 _BUFFER = 1 << 16
+_MOST_MEMORY = 256 << 20  # bytes, of an index: a million entries
+_ENTRY_BYTES = 200  # of memory, beside path and target
 _LONGEST_NAME = 255  # NAME_MAX of every file system that Linux has
 _LONGEST_TARGET = 4095  # symlink(2): PATH_MAX without the NUL
 _LONGEST_TOKEN = 16  # of the grammar's own words: `nix-archive-1` and a little
@@ -164,6 +166,7 @@ class _Parser:
         self._left = size
         self._size = size
         self._origin = origin
+        self._memory = _MOST_MEMORY
         self.paths: list[bytes] = []
         self.kinds: list[str] = []
         self.numbers: list[int] = []
@@ -179,6 +182,7 @@ class _Parser:
         self._expect(b"(")
         self._expect(b"type")
         kind = self._token()
+        self._take(_ENTRY_BYTES + len(path))
         self.paths.append(path)
         if kind == b"regular":
             self._regular()
@@ -211,6 +215,7 @@ class _Parser:
         target = self._string(_LONGEST_TARGET)
         if not target or b"\0" in target:
             raise self._wrong(f"the target of {_shown(path)} is empty, or has a NUL")
+        self._take(len(target))
         self.kinds.append("l")
         self.targets.append(target)
 
@@ -224,6 +229,8 @@ class _Parser:
             self._expect(b"(")
             self._expect(b"name")
             last = self._name(path, last)
+            if len(prefix) + len(last) > LONGEST_PATH:
+                raise self._wrong(f"a path of {len(prefix) + len(last)} bytes")
             self._expect(b"node")
             self._node(prefix + last, level + 1)
             self._expect(b")")
@@ -236,6 +243,12 @@ class _Parser:
             how = "is there twice" if name == last else f"comes after {_shown(last)}"
             raise self._wrong(f"the entries of {_shown(path)} are not sorted: {_shown(name)} {how}")
         return name
+
+    def _take(self, size: int) -> None:
+        """Count memory: an archive of a few bytes can be a compressed one of many entries."""
+        self._memory -= size
+        if self._memory < 0:
+            raise self._wrong("it has more entries than any store has")
 
     def _expect(self, token: bytes) -> None:
         found = self._token()

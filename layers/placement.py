@@ -19,6 +19,9 @@ class Placement:
 
     Attributes:
         rules: (old, new) prefixes as entries have paths; an empty `new` is the root.
+
+    Raises:
+        ValueError: an `old` is the root, which is no prefix of names.
     """
 
     rules: tuple[tuple[bytes, bytes], ...] = ()
@@ -26,6 +29,8 @@ class Placement:
     _longest: tuple[tuple[bytes, bytes], ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if not all(old for old, _ in self.rules):
+            raise ValueError("a rule of a placement rewrites the root")
         object.__setattr__(self, "_first", frozenset(old.partition(b"/")[0] for old, _ in self.rules))
         object.__setattr__(self, "_longest", tuple(sorted(self.rules, key=lambda rule: (-len(rule[0]), rule))))
 

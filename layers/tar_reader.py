@@ -15,19 +15,21 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Protocol
 
-from layers.entry import FILE, FOLDER, LINK, PROGRAM, Meta, checked_path
+from layers.entry import LONGEST_PATH, Meta, checked_path
 from layers.errors import PackError
 from layers.tar import BLOCK
 
 _CHUNK = 1 << 20
-LONGEST_PATH = 4096  # PATH_MAX: what open(2) takes
-_LARGEST_EXTENSION = 1 << 20  # of a long name or of pax records; an extended attribute has 64 KiB at most
+_LARGEST_EXTENSION = 1 << 20  # of a long name or of pax records
 _MOST_EXTENSIONS = 8  # before one member
 _LARGEST = (1 << 63) - 1
 _LAST_ID = 2**32 - 1
 _XATTR = b"SCHILY.xattr."
+_LONGEST_XATTR_NAME, _LARGEST_XATTR = 255, 1 << 16  # xattr(7): XATTR_NAME_MAX, XATTR_SIZE_MAX
+_MOST_METAS, _LARGEST_META = 1024, 4096  # that are kept, and bytes of the attributes of one
 _MAGIC_POSIX = b"ustar\0"
 _EMPTY = bytes(BLOCK)
 
@@ -57,9 +59,6 @@ _KINDS = {
 }  # fmt: skip
 _LINKS = (Kind.SYMLINK, Kind.HARDLINK)
 _DEVICES = (Kind.CHARACTER, Kind.BLOCK)
-_SHARED: dict[tuple[int, int, int, tuple[tuple[bytes, bytes], ...]], Meta] = {
-    (meta.mode, 0, 0, ()): meta for meta in (FILE, FOLDER, LINK, PROGRAM)
-}
 
 
 @dataclass(slots=True)
@@ -69,7 +68,7 @@ class Header:
     Attributes:
         path: as entries have it; the root is empty.
         kind: what it is.
-        meta: who owns it, and what they may do; equal ones are one object.
+        meta: who owns it, and what they may do.
         size: bytes of a file, else 0.
         target: of a link; that of a hard link as entries have it.
         device: major and minor number.
@@ -83,6 +82,19 @@ class Header:
     target: bytes
     device: tuple[int, int]
     mtime: int
+
+
+class SharedMetas:
+    """Metas, of which equal ones are one object: in most trees they are few. Those that are kept take 4 MiB at most."""
+
+    def __init__(self) -> None:
+        self._kept = lru_cache(_MOST_METAS)(Meta)
+
+    def get(self, mode: int, uid: int, gid: int, xattrs: tuple[tuple[bytes, bytes], ...]) -> Meta:
+        """The one that has these; a new one if its attributes are large."""
+        if xattrs and sum(len(name) + len(value) for name, value in xattrs) > _LARGEST_META:
+            return Meta(mode, uid, gid, xattrs)
+        return self._kept(mode, uid, gid, xattrs)
 
 
 class Stream(Protocol):
@@ -187,7 +199,7 @@ class TarReader:
         self._origin = origin
         self._left = 0
         self._padding = 0
-        self._metas = dict(_SHARED)
+        self._metas = SharedMetas()
 
     def __iter__(self) -> Iterator[Header]:
         """The headers; a content that nobody asks for is skipped.
@@ -343,17 +355,16 @@ class TarReader:
         mode = self._number(block[100:108], "mode") & 0o7777
         uid = self._decimal(records[b"uid"], "uid") if b"uid" in records else self._number(block[108:116], "uid")
         gid = self._decimal(records[b"gid"], "gid") if b"gid" in records else self._number(block[116:124], "gid")
-        xattrs: tuple[tuple[bytes, bytes], ...] = ()
-        if records:
-            found = ((key[len(_XATTR) :], value) for key, value in records.items() if key.startswith(_XATTR))
-            xattrs = tuple(sorted(found))
-        key = (mode, uid, gid, xattrs)
-        known = self._metas.get(key)
-        if known is None:
-            if max(uid, gid) > _LAST_ID:
-                raise self._error(f"the owner {uid}:{gid}")
-            known = self._metas[key] = Meta(*key)
-        return known
+        if uid > _LAST_ID or gid > _LAST_ID:
+            raise self._error(f"the owner {uid}:{gid}")
+        return self._metas.get(mode, uid, gid, self._xattrs(records) if records else ())
+
+    def _xattrs(self, records: dict[bytes, bytes]) -> tuple[tuple[bytes, bytes], ...]:
+        found = sorted((key[len(_XATTR) :], value) for key, value in records.items() if key.startswith(_XATTR))
+        for name, value in found:
+            if len(name) > _LONGEST_XATTR_NAME or len(value) > _LARGEST_XATTR:
+                raise self._error(f"an attribute with a name of {len(name)} bytes and {len(value)} bytes")
+        return tuple(found)
 
     def _size(self, block: bytes, records: dict[bytes, bytes]) -> int:
         if b"size" not in records:

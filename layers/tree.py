@@ -57,7 +57,14 @@ class Tree:
         return [(path, self._known.get(path)) for path in sorted([*self._known, *self._unread], key=tree_order)]
 
     def spread(self, units: Iterable[Unit]) -> Iterator[Entry]:
-        """The entries of units of this tree."""
+        """The entries of units of this tree.
+
+        Args:
+            units: as the tree has them now: one that somebody has looked into since is none any more.
+
+        Raises:
+            KeyError: somebody has looked into one of them.
+        """
         unread = dict(self._unread)
         return chain.from_iterable((entry,) if entry else unread[path]() for path, entry in units)
 
@@ -81,8 +88,8 @@ class Tree:
         return dict(self._all())
 
     def below(self, folder: bytes) -> Iterator[Entry]:
-        """What is below a folder, sorted."""
-        prefix = folder + b"/"
+        """What is below a folder, sorted; below the root, `b""`, is everything."""
+        prefix = folder + b"/" if folder else b""
         self.get(folder)
         for unread in [path for path in self._unread if path.startswith(prefix)]:
             self._look_into(unread)

@@ -75,7 +75,7 @@ class DiskArtefact:
 
 def default_output(stem: str, options: Options) -> str:  # noqa: D103
     suffix = CONTAINERS[options.image.format].suffix
-    name = options.type.removesuffix("-raw")
+    name, stem = options.type.removesuffix("-raw"), options.image.name or stem
     return f"{stem}{suffix}" if suffix == f".{name}" else f"{stem}-{name}{suffix}"
 
 

@@ -33,9 +33,6 @@ _TABLES = {
 }
 _TABLES["hybrid"] = _TABLES["gpt"]
 
-#: Every kind of table.
-TABLE_NAMES = tuple(_TABLES)
-
 
 def table_of(image: Image) -> Table:
     """The kind of table that an image has.

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from formats.filesystem.pieces import Bytes
 from formats.identifiers import derived_uuid
-from formats.partition import ALIGNMENT, MBR_CODE, SECTOR, Disk, Partition, check, mbr
+from formats.partition import MBR_CODE, SECTOR, Disk, Partition, check, mbr
 from formats.structure import Structure
 from layers.errors import InputError
 
@@ -42,7 +42,6 @@ _LARGEST = (1 << 32) - 1
 _MOST_HYBRID = mbr.MOST_PARTITIONS - 1
 
 FIRST_USABLE = _BEFORE * SECTOR
-COPY_BYTES = _AFTER * SECTOR  # at the end of the disk
 
 #: Bytes at the end of a disk that no partition has.
 AFTER_LAST = _AFTER * SECTOR
@@ -65,12 +64,6 @@ def pieces(disk: Disk) -> Iterator[Bytes]:
     yield Bytes(MBR_CODE, _mbr(disk))
     yield Bytes(SECTOR, _header(disk, 1, last, 2, table) + table)
     yield Bytes((last - _TABLE_SECTORS) * SECTOR, table + _header(disk, last, 1, last - _TABLE_SECTORS, table))
-
-
-def minimum_size(partitions: Sequence[Partition]) -> int:
-    """The least bytes of a disk with these partitions, in whole MiB."""
-    end = max((partition.end for partition in partitions), default=FIRST_USABLE)
-    return -(-(end + AFTER_LAST) // ALIGNMENT) * ALIGNMENT
 
 
 def _uuid(disk: Disk, number: int) -> UUID:

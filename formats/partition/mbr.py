@@ -46,11 +46,6 @@ def pieces(disk: Disk) -> Iterator[Bytes]:
     yield Bytes(MBR_CODE, record(signature(disk), entries(disk.partitions)))
 
 
-def minimum_size(partitions: Sequence[Partition]) -> int:
-    """The least bytes of a disk with these partitions."""
-    return max((partition.end for partition in partitions), default=FIRST_USABLE)
-
-
 def signature(disk: Disk) -> int:
     """The number by which Windows and `root=PARTUUID=` know the disk; never zero, which means none."""
     return int.from_bytes(derived(disk.identity, "mbr signature", 4), "little") or 1

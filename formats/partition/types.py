@@ -8,8 +8,6 @@ Specification's.
 from dataclasses import dataclass
 from uuid import UUID
 
-from formats.platform import Platform
-
 
 @dataclass(frozen=True, slots=True)
 class PartitionType:
@@ -33,7 +31,8 @@ _BASIC_DATA = UUID("ebd0a0a2-b9e5-4433-87c0-68b6b72699c7")
 FAT16 = PartitionType(_BASIC_DATA, 0x0E)
 FAT32 = PartitionType(_BASIC_DATA, 0x0C)
 
-_ROOTS = {
+#: GUIDs of root file systems, by platform; the Hurd has none of its own.
+ROOTS = {
     "x86_64-linux": "4f68bce3-e8cd-4db1-96e7-fbcaf984b709",
     "i686-linux": "44479540-f297-41b2-9af7-d131d5f0458a",
     "aarch64-linux": "b921b045-1df0-41c3-af44-4c6f280d3fae",
@@ -50,13 +49,7 @@ TITLES = {
         (ESP, "EFI system"), (BIOS_BOOT, "BIOS boot"), (XBOOTLDR, "XBOOTLDR"), (LINUX, "Linux"), (SWAP, "Linux swap"),
     )},
     str(_BASIC_DATA): "basic data",
-    **{guid: f"Linux root, {name.partition('-')[0]}" for name, guid in _ROOTS.items()},
+    **{guid: f"Linux root, {name.partition('-')[0]}" for name, guid in ROOTS.items()},
     "0x05": "extended", "0x0c": "FAT32", "0x0e": "FAT16", "0x0f": "extended", "0x82": "Linux swap", "0x83": "Linux",
     "0xea": "XBOOTLDR", "0xee": "GPT", "0xef": "EFI system",
 }  # fmt: skip
-
-
-def root(platform: Platform) -> PartitionType:
-    """The type of a root file system; the Hurd has none of its own."""
-    known = _ROOTS.get(platform.name)
-    return PartitionType(UUID(known), LINUX.mbr) if known else LINUX

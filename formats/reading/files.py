@@ -11,6 +11,7 @@ from formats.reading.artefact import ArtefactError, Blob, FileBlob
 from layers.tar_reader import FileStream, Kind, TarReader
 
 _MOST_MEMBERS = 20_000  # of an image archive: 125 layers are three files each; archives may hold many images
+_MOST_MEMORY = 16 << 20  # bytes of their names, which have 100 each in images
 _MOST_LINKS = 8
 _NAME = re.compile(r"blobs/sha256/[0-9a-f]{64}|index\.json|oci-layout")
 
@@ -98,11 +99,12 @@ def archive_files(path: str) -> ArchiveFiles:
     """
     files: dict[str, FileBlob] = {}
     links: dict[str, str] = {}
-    twice = ""
+    twice, left = "", _MOST_MEMORY
     with open(path, "rb", buffering=0) as file:
         stream = FileStream(file.fileno(), os.fstat(file.fileno()).st_size)
         for rank, header in enumerate(TarReader(stream, path)):
-            if rank == _MOST_MEMBERS:
+            left -= len(header.path) + len(header.target)
+            if rank == _MOST_MEMBERS or left < 0:
                 break
             name, target = os.fsdecode(header.path), os.fsdecode(header.target)
             if name in files or name in links:

@@ -12,7 +12,8 @@ from layers.entry import Meta
 from layers.tar_reader import Header, Kind, PieceStream, TarReader
 
 _MOST_METADATA = 1 << 30  # bytes of memory, of a whole artefact: 2 million entries
-NODE_BYTES = 400  # of memory, beside paths and attributes
+_NODE_BYTES = 400  # of memory, beside paths and attributes
+_ATTRIBUTE_BYTES = 200  # of memory, beside its name and value
 _LARGEST_KEPT = 16 << 20
 _MOST_KEPT = 64 << 20
 
@@ -88,6 +89,18 @@ class Budget:
             raise ArtefactError(f"{title}: more entries than anybody would pack")
 
 
+def memory(path: bytes, target: bytes, meta: Meta) -> int:
+    """Bytes that an entry takes, at most: others may have the same attributes.
+
+    Args:
+        path: of the entry.
+        target: of a link.
+        meta: who owns it and who may do what with it.
+    """
+    attributes = sum(_ATTRIBUTE_BYTES + len(name) + len(value) for name, value in meta.xattrs)
+    return _NODE_BYTES + len(path) + len(target) + attributes
+
+
 def list_layer(layer: StoredLayer, keep: Callable[[bytes], bool], executor: Executor, budget: Budget) -> Listing:
     """Read a layer, and compare it with its digests.
 
@@ -136,9 +149,7 @@ def nodes_of(
         PackError: they are damaged.
     """
     for header, content in entries:
-        meta = header.meta
-        size = NODE_BYTES + len(header.path) + len(header.target) + sum(len(value) for _, value in meta.xattrs)
-        budget.take(size, title)
+        budget.take(memory(header.path, header.target, header.meta), title)
         yield _node(header, content, keep, budget)
 
 

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from importlib import resources
+from io import BytesIO
 from itertools import chain
 
 from layers.entry import PROGRAM, Data, Device, DeviceKind, Directory, Entry, File, Meta
@@ -64,12 +65,12 @@ def initrd(
             )
     always = modules.needed([*drivers.ALWAYS, *needed])
     entries = _entries(_busybox(tree, reader), always, reader)
-    data = bytearray()
+    data = BytesIO()  # gives away what it has, where a bytearray would be copied
     for piece in archive(chain(entries, _of_boards(modules, always, reader) if boards else ()), reader, epoch):
-        data += piece
-        if len(data) > _MOST:
+        data.write(piece)
+        if data.tell() > _MOST:
             raise InputError(f"the initrd of the kernel {modules.version} has more than {_MOST >> 20} MiB")
-    return bytes(data)
+    return data.getvalue()
 
 
 def _entries(busybox: File, modules: Sequence[Module], reader: Reader) -> Iterator[Entry]:

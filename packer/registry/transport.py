@@ -47,7 +47,6 @@ _LONGEST_LINK = 1 << 13  # characters of a header
 _NEXT = re.compile(r'<([^<>]*)>\s*;[^,]*\brel="?next\b')
 _CONNECTIONS = 16  # kept for each host
 _QUESTIONS = ("GET", "HEAD")
-_REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 Body = bytes | Iterable[bytes | memoryview]
 

@@ -130,17 +130,6 @@ class Units:
             raise self._unknown(name)
         return Symlink(self._scope.configuration + b"/" + name.encode(), _NOTHING)
 
-    def default(self, target: str) -> Symlink:
-        """The link that makes the machine start a target.
-
-        Raises:
-            UnitError: there is no such target, or it is masked.
-        """
-        unit = self._unit(target)
-        if unit.name.kind != "target":
-            raise UnitError(f"{target} is no target", hint="Say for example multi-user.target.")
-        return Symlink(self._scope.configuration + b"/default.target", b"/" + unit.path)
-
     def _closure(self, unit: _Unit, seen: set[str]) -> Iterator[Symlink]:
         for other in unit.install.also:
             if other not in seen:

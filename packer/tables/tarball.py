@@ -36,5 +36,5 @@ root-name = "hello-1.0"
     )
 
     def options(self, folder: str) -> tarball.Options:  # noqa: ARG002
-        """What the format is told; see `Declaration.format_options`."""
+        """What the format is told; see `packer.image_types.options`."""
         return tarball.Options(self.compression.made(), self.root_name)

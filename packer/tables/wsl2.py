@@ -90,7 +90,7 @@ url = "https://example.com/hello-1.0.wsl"
             yield failure(mistake(f"{name!r} does not begin with it", hint="WSL's list wants it so"), "flavor")
 
     def options(self, folder: str) -> wsl2.Options:
-        """What the format is told; see `Declaration.format_options`."""
+        """What the format is told; see `packer.image_types.options`."""
         return wsl2.Options(
             default_name=self.default_name,
             friendly_name=self.friendly_name,

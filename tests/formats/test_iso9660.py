@@ -99,6 +99,10 @@ def test_both_types_can_be_made_at_once() -> None:
     assert [iso9660.default_output("a-1", each) for each in options] == ["a-1.iso", "a-1-uncompressed.iso"]
 
 
+def test_an_image_may_have_a_name() -> None:
+    assert iso9660.default_output("a-1", Options("iso9660", replace(ISO, name="b"))) == "b.iso"
+
+
 def test_it_needs_a_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="standard output"):
         written(tmp_path / "image.iso", ENTRIES, output=STANDARD_OUTPUT)

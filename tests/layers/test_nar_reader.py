@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from layers import nar_reader
 from layers.entry import Data, Directory, Entry, File, Slice, Symlink, tree_order
 from layers.errors import PackError
 from layers.nar_reader import MOST_LEVELS, NarError, NarIndex, read_nar
@@ -97,15 +98,29 @@ def test_sizes(tmp_path: Path) -> None:
     assert index.file_size == 5
 
 
-def nested(levels: int) -> bytes:
+def nested(levels: int, name: bytes = b"d") -> bytes:
     node = regular(b"x")
     for _ in range(levels):
-        node = folder((b"d", node))
+        node = folder((name, node))
     return archive(node)
 
 
 def test_folders_may_lie_in_each_other_64_times(tmp_path: Path) -> None:
     assert len(read(tmp_path / "nar", nested(MOST_LEVELS)).paths) == 65
+
+
+def test_paths_may_be_as_long_as_linux_has_them(tmp_path: Path) -> None:
+    assert len(read(tmp_path / "nar", nested(16, b"n" * 255)).paths[-1]) == 4095
+
+
+def test_the_memory_of_entries_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few bytes of a compressed NAR could be many entries."""
+    nar = archive(folder(*((b"%04d" % number, symlink(b"t" * 100)) for number in range(100))))
+    monkeypatch.setattr(nar_reader, "_MOST_MEMORY", 40_000)
+    assert len(read(tmp_path / "nar", nar).paths) == 101
+    monkeypatch.setattr(nar_reader, "_MOST_MEMORY", 30_000)
+    with pytest.raises(NarError, match="it has more entries than any store has"):
+        read(tmp_path / "nar", nar)
 
 
 ENTRY = words(b"entry", b"(", b"name")
@@ -172,6 +187,8 @@ HUGE = (1 << 64) - 8
         # depth
         (nested(MOST_LEVELS + 1), "more than 64 folders lie in each other"),
         (nested(5000), "more than 64 folders lie in each other"),
+        # length
+        (nested(17, b"n" * 255), "a path of 4351 bytes"),
     ],
 )  # fmt: skip
 def test_what_is_no_nar(tmp_path: Path, nar: bytes, said: str) -> None:

@@ -64,6 +64,11 @@ def test_without_rules_entries_are_as_they_were() -> None:
     assert list(Placement().entries(entries)) == entries
 
 
+def test_the_root_is_no_prefix() -> None:
+    with pytest.raises(ValueError, match="rewrites the root"):
+        Placement(((b"a", b"b"), (b"", b"opt")))
+
+
 def test_equal_rules_are_equal_placements() -> None:
     assert Placement(((b"a", b"b"),)) == Placement(((b"a", b"b"),))
     assert Placement(((b"a", b"b"),)) != Placement(((b"a", b"c"),))

@@ -4,13 +4,14 @@ import io
 import random
 import subprocess
 import tarfile
+import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from layers.entry import Data, Directory, File, Symlink
+from layers.entry import Data, Directory, File, Meta, Symlink
 from layers.errors import PackError
 from layers.tar_reader import ArchiveError, Header, Kind, PieceStream, TarReader
 from tests.oracle.tar_listing import READERS, Member, by_gnu_tar
@@ -132,6 +133,10 @@ def _records(records: bytes, kind: bytes = b"x") -> Callable[[], bytes]:
     return made
 
 
+def _labelled(name: bytes, size: int, path: bytes = b"file") -> File:
+    return File(path, meta=Meta(0o644, xattrs=((name, path.ljust(size, b"x")[:size]),)))
+
+
 @pytest.mark.parametrize(
     ("archive", "message"),
     [
@@ -175,11 +180,33 @@ def _records(records: bytes, kind: bytes = b"x") -> Callable[[], bytes]:
         (_records(b"10 size=1\n", b"g"), "a global header"),
         (lambda: _records(b"12 path=a/b\n")()[:1024] * 9 + tar_of([File(b"x")]), "too many headers"),
         (_records(b"x" * (1 << 20) + b"x"), "an extended header of 1048577 bytes"),
+        (lambda: tar_of([_labelled(b"user.a", 65537)]), "an attribute with a name of 6 bytes and 65537 bytes"),
+        (lambda: tar_of([_labelled(b"a" * 256, 1)]), "an attribute with a name of 256 bytes and 1 bytes"),
     ],
 )  # fmt: skip
 def test_what_is_not_plain_is_refused(archive: Callable[[], bytes], message: str) -> None:
     with pytest.raises(PackError, match=message):
         _read(archive())
+
+
+def test_attributes_may_be_as_large_as_linux_has_them() -> None:
+    entry = _labelled(b"user." + b"a" * 250, 65536)
+    assert [header.meta for header in _read(tar_of([entry]))] == [entry.meta]
+
+
+def test_attributes_of_earlier_members_are_not_kept() -> None:
+    members = (tar_of([_labelled(b"user.a", 65536, b"%d" % number)]) for number in range(300))
+    stream = PieceStream(member[:-1024] if number < 299 else member for number, member in enumerate(members))
+    tracemalloc.start()
+    assert sum(1 for _ in TarReader(stream, "it")) == 300
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4 << 20
+
+
+def test_equal_metas_are_one_object() -> None:
+    one, other = _read(tar_of([_labelled(b"user.a", 1, b"xa"), _labelled(b"user.a", 1, b"xb")]))
+    assert one.meta is other.meta
 
 
 def test_a_global_comment_is_nobody_s_business() -> None:

@@ -53,6 +53,11 @@ def test_below_is_what_lies_in_a_folder(folder: bytes, found: list[bytes]) -> No
     assert [entry.path for entry in tree.below(folder)] == found
 
 
+def test_everything_is_below_the_root() -> None:
+    tree = tree_of(Directory(b"a"), File(b"a/b"), File(b"a-x"))
+    assert list(tree.below(b"")) == list(tree)
+
+
 LINKED = tree_of(
     Symlink(b"bin", b"usr/bin"),
     Directory(b"etc"),
@@ -403,6 +408,7 @@ class Shelf:
         (lambda tree: len(tree), [b"a", b"b"]),
         (lambda tree: list(tree), [b"a", b"b"]),
         (lambda tree: list(tree.below(b"store")), [b"a", b"b"]),
+        (lambda tree: list(tree.below(b"")), [b"a", b"b"]),
         (lambda tree: list(tree.below(b"store/a")), [b"a"]),
         (lambda tree: list(tree.below(b"elsewhere")), []),
         (lambda tree: tree.by_path(), [b"a", b"b"]),
@@ -412,6 +418,16 @@ def test_only_what_somebody_looks_into_is_read(look: Callable[[Tree], object], r
     shelf = Shelf(b"b", b"a")
     look(shelf.tree)
     assert sorted(set(shelf.read)) == read
+
+
+def test_units_are_those_of_the_tree_as_it_is() -> None:
+    tree = Shelf(b"b", b"a").tree
+    units = tree.units()
+    assert list(tree.spread(units)) == list(Shelf(b"b", b"a").tree)
+    tree.get(b"store/a/file")
+    with pytest.raises(KeyError):
+        list(tree.spread(units))
+    assert list(tree.spread(tree.units())) == list(Shelf(b"b", b"a").tree)
 
 
 @pytest.mark.parametrize("before", [b"", b"store/a", b"store/b/file"])

@@ -2,10 +2,14 @@
 
 import os
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from formats.reading.filesystem import Allowance, Walk, open_file_system
+from formats.reading.listing import Budget
+from formats.reading.source import FileSource
 from layers.entry import Entry
+from layers.tar_reader import Header
 from packer.inspection.difference import compare
 from packer.inspection.inspection import Inspection
 from tests.support.entries import tar_of
@@ -30,6 +34,15 @@ def packed(tree: Path) -> Inspection:
     options = ["--format=pax", "--sort=name", "--xattrs", "--xattrs-include=*"]
     subprocess.run(["tar", *options, "-cf", archive, "-C", tree, "."], check=True)
     return inspected(archive)
+
+
+def walk(path: Path, memory: int) -> Iterator[Header]:
+    """The entries of a volume in a file, read with so many bytes of memory."""
+    with FileSource(str(path), "it") as volume:
+        file_system = open_file_system(volume)
+        assert file_system
+        for header, _ in Walk(file_system, volume, Budget(memory), Allowance(1 << 30)):
+            yield header
 
 
 def foreign_tree(folder: Path) -> Path:

@@ -90,7 +90,6 @@ INODE_CHECKSUM = 124  # offsets
 INODE_CHECKSUM_HI = 130
 INODE_ATTRIBUTES = SMALL_INODE + EXTRA_SIZE
 INODE_BLOCKS = 60  # bytes of `blocks`: a map of blocks, extents, or the target of a short symbolic link
-INODE_BLOCKS_OFFSET = 40
 INDEXED_DIRECTORY = 0x1000  # flags
 HAS_EXTENTS = 0x80000
 

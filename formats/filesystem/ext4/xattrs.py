@@ -22,6 +22,7 @@ MOST_SHARED = 1024
 MAGIC = 0xEA020000
 IN_INODE = struct.Struct("<I")
 HEADER = struct.Struct("<IIIII12s")  # magic, inodes, blocks, hash, checksum, reserved
+CHECKSUM = 16  # where it is in the header
 ENTRY = struct.Struct("<BBHIII")
 _END = 4
 PREFIXES = (
@@ -167,7 +168,7 @@ def _parsed_acl(value: bytes) -> bytes:
     """A control list in the shape of an attribute."""
     if value[: ACL_VERSION.size] != ACL_VERSION.pack(EXT4_ACL):
         raise ValueError("is no access control list")
-    result, position = ACL_VERSION.pack(XATTR_ACL), ACL_VERSION.size
+    result, position = bytearray(ACL_VERSION.pack(XATTR_ACL)), ACL_VERSION.size
     while position < len(value):
         if position + ACL_SHORT.size > len(value):
             raise ValueError("is no access control list")
@@ -179,4 +180,4 @@ def _parsed_acl(value: bytes) -> bytes:
             identifier, size = ACL_ENTRY.unpack_from(value, position)[2], ACL_ENTRY.size
         result += ACL_ENTRY.pack(tag, permissions, identifier)
         position += size
-    return result
+    return bytes(result)

@@ -17,7 +17,6 @@ from formats.reading.source import Cached, Source, damaged
 
 _MAGIC = b"QFI\xfb"
 _SECOND, _THIRD = 2, 3
-_SECOND_HEADER = HEADER.offset("incompatible")
 _DIRTY = 1 << 0  # incompatible features: the counts of users are wrong, which no reader minds
 _CORRUPT = 1 << 1
 _EXTERNAL_DATA = 1 << 2

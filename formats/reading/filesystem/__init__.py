@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
 from formats.reading.artefact import ArtefactError
-from formats.reading.listing import NODE_BYTES, Budget
+from formats.reading.listing import Budget, memory
 from formats.reading.source import Source, damaged
-from layers.entry import Meta
-from layers.tar_reader import LONGEST_PATH, Header, Kind
+from layers.entry import LONGEST_PATH, Meta
+from layers.tar_reader import Header, Kind
 
 _NAMES = tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
 _LONGEST_NAME = 255
@@ -37,6 +37,7 @@ class Object:
         target: of a symbolic link.
         device: major and minor number.
         mtime: seconds since 1970.
+        memory: bytes that its place takes, if some objects' take more than others'.
     """
 
     kind: Kind
@@ -47,6 +48,7 @@ class Object:
     target: bytes = b""
     device: tuple[int, int] = (0, 0)
     mtime: int = 0
+    memory: int = 0
 
 
 class FileSystem(Protocol):
@@ -173,6 +175,8 @@ class Walk:
                 raise damaged(self.volume, f"the folder {_shown(path)} is {_shown(first)}, too")
             return Header(path, Kind.HARDLINK, found.meta, 0, first, (0, 0), found.mtime), ()
         is_file = found.kind is Kind.FILE
+        if found.key is not None:
+            self.budget.take(found.memory, self.volume.title)  # a key may be as long as a place, and is kept
         self.allowance.take(found.size * (1 if is_file else _FOLDER_COST), self.volume)
         size = found.size if is_file else 0
         header = Header(path, found.kind, found.meta, size, found.target, found.device, found.mtime)
@@ -197,8 +201,9 @@ class Walk:
                 raise damaged(self.volume, f"in {_shown(path)} there is the name {os.fsdecode(name)!r}")
             if len(prefix) + len(name) > LONGEST_PATH:
                 raise damaged(self.volume, f"a path of {len(prefix) + len(name)} bytes")
-            self.budget.take(NODE_BYTES + len(name), self.volume.title)
-            found.append((prefix + name, child))
+            child_path = prefix + name
+            self.budget.take(memory(child_path, child.target, child.meta) + child.memory, self.volume.title)
+            found.append((child_path, child))
         taken = before - self.budget.metadata
         yield from sorted(found, key=lambda pair: pair[0])
         self.budget.metadata += taken

@@ -9,6 +9,7 @@ import stat
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID
 
@@ -40,7 +41,7 @@ from formats.reading.artefact import ArtefactError
 from formats.reading.filesystem import Object
 from formats.reading.source import Cached, Source, damaged, pieces, zeros
 from layers.entry import Meta
-from layers.tar_reader import Kind
+from layers.tar_reader import Kind, SharedMetas
 
 #: Features that a reader must know, beside those of ours, and which change nothing of what is read.
 _RECOVER, _MMP, _EA_INODE, _CHECKSUM_SEED, _LARGE_DIRECTORIES, _CASEFOLD = 0x4, 0x100, 0x400, 0x2000, 0x4000, 0x20000
@@ -57,6 +58,9 @@ _LONGEST_TARGET = 4096
 _LOST_AND_FOUND = b"lost+found"
 _CHECKSUM_SEED_OFFSET = 0x270  # of the superblock; as it is stored
 _TAIL = 12  # bytes of the checksum at the end of a block of a folder
+_ATTRIBUTE_BLOCKS = 32  # that are kept: of the largest, with the smallest attributes, in 16 MiB
+
+_Attributes = tuple[tuple[bytes, bytes], ...]
 
 
 class _Inode(NamedTuple):
@@ -72,7 +76,7 @@ class _Inode(NamedTuple):
     flags: int
     blocks: bytes
     mtime: int
-    attributes: bytes  # what stands after its fields
+    attributes: _Attributes  # that stand after its fields
     attribute_block: int
     seed: int  # of the checksums of its blocks
 
@@ -119,8 +123,8 @@ class Ext4:
         self._owners: dict[int, tuple[int, int]] = {}  # of blocks that lead to others: inode, and number of the reading
         self._readings = 0
         self._tables: dict[int, int] = {}  # of inodes, by their groups
-        self._metas: dict[tuple[int, int, int, tuple[tuple[bytes, bytes], ...]], Meta] = {}
-        self._blocks_of_attributes: dict[int, tuple[tuple[bytes, bytes], ...]] = {}
+        self._metas = SharedMetas()
+        self._in_attribute_block = lru_cache(_ATTRIBUTE_BLOCKS)(self._read_attribute_block)
         self.label = head.label.partition(b"\0")[0].decode(errors="replace")
         self.uuid = str(UUID(bytes=head.uuid))
         self.notes = ("its journal has what is not written yet",) if head.incompatible & _RECOVER else ()
@@ -238,11 +242,10 @@ class Ext4:
         return found
 
     def _meta(self, inode: _Inode) -> Meta:
-        attributes = self._in_inode(inode)
+        attributes = inode.attributes
         if inode.attribute_block:
             attributes = tuple(sorted((*attributes, *self._in_attribute_block(inode.attribute_block))))
-        key = (inode.mode & 0o7777, inode.uid, inode.gid, attributes)
-        return self._metas.setdefault(key, Meta(*key))
+        return self._metas.get(inode.mode & 0o7777, inode.uid, inode.gid, attributes)
 
     def _target(self, inode: _Inode) -> bytes:
         if not 0 < inode.size <= _LONGEST_TARGET:
@@ -280,7 +283,7 @@ class Ext4:
         mtime = (mtime ^ 1 << 31) - (1 << 31) + ((mtime_hi & 3) << 32 if extra >= 16 else 0)
         return _Inode(
             number, mode, uid | uid_hi << 16, gid | gid_hi << 16, size, links, sectors | sectors_hi << 32, flags,
-            blocks, mtime, data[after:], attribute_block | attribute_block_hi << 32, seed,
+            blocks, mtime, self._in_inode(number, data[after:]), attribute_block | attribute_block_hi << 32, seed,
         )  # fmt: skip
 
     def _check_inode(self, number: int, data: bytes, seed: int, expected: tuple[int, int]) -> None:
@@ -375,38 +378,45 @@ class Ext4:
     def _damaged_blocks(self, inode: _Inode, what: str) -> ArtefactError:
         return damaged(self._volume, f"the blocks of inode {inode.number} {what}")
 
-    def _in_inode(self, inode: _Inode) -> tuple[tuple[bytes, bytes], ...]:
+    def _in_inode(self, number: int, data: bytes) -> _Attributes:
         """The attributes that stand in an inode."""
         size = xattrs.IN_INODE.size
-        if len(inode.attributes) < size or xattrs.IN_INODE.unpack_from(inode.attributes) != (xattrs.MAGIC,):
+        if len(data) < size or xattrs.IN_INODE.unpack_from(data) != (xattrs.MAGIC,):
             return ()
-        return tuple(sorted(self._attributes(inode.attributes[size:], 0, f"inode {inode.number}")))
+        return tuple(sorted(self._attributes(data[size:], 0, f"inode {number}")))
 
-    def _in_attribute_block(self, number: int) -> tuple[tuple[bytes, bytes], ...]:
-        if number not in self._blocks_of_attributes:
-            data = self._structures.read(number * self._block, self._block)
-            if xattrs.HEADER.unpack_from(data)[0] != xattrs.MAGIC:
-                raise damaged(self._volume, f"block {number} should have attributes, and has none")
-            found = tuple(self._attributes(data, xattrs.HEADER.size, f"block {number}"))
-            self._blocks_of_attributes[number] = found
-        return self._blocks_of_attributes[number]
+    def _read_attribute_block(self, number: int) -> _Attributes:
+        data = self._structures.read(number * self._block, self._block)
+        magic, _, _, _, checksum, _ = xattrs.HEADER.unpack_from(data)
+        if magic != xattrs.MAGIC:
+            raise damaged(self._volume, f"block {number} should have attributes, and has none")
+        if self._checked:
+            plain = number.to_bytes(8, "little") + data[: xattrs.CHECKSUM] + bytes(4) + data[xattrs.CHECKSUM + 4 :]
+            if checksums.stored(checksums.crc32c(plain, self._seed)) != checksum:
+                raise damaged(self._volume, f"the attributes in block {number} have a wrong checksum")
+        return tuple(self._attributes(data, xattrs.HEADER.size, f"block {number}"))
 
     def _attributes(self, data: bytes, position: int, where: str) -> Iterator[tuple[bytes, bytes]]:
+        left = (
+            len(data) - position
+        )  # for values: where several are one, a few bytes of the volume would be many in memory
         while any(data[position : position + 4]):
-            if position + xattrs.ENTRY.size > len(data):
+            start = position + xattrs.ENTRY.size
+            if start > len(data):
                 break
             length, prefix, offset, inode, size, _ = xattrs.ENTRY.unpack_from(data, position)
-            name = data[position + xattrs.ENTRY.size :][:length]
+            name = data[start : start + length]
             if inode:
                 raise ArtefactError(f"{self._volume.title}: an attribute in {where} has an inode of its own")
-            if len(name) < length or offset + size > len(data):
+            left -= size
+            if len(name) < length or offset + size > len(data) or left < 0:
                 break
             value = data[offset : offset + size]
             try:
                 yield xattrs.parsed(prefix, name, value)
             except ValueError as error:
                 raise damaged(self._volume, f"an attribute in {where} {error}") from error
-            position += xattrs.ENTRY.size + (length + 3 & ~3)
+            position = start + (length + 3 & ~3)
         else:
             return
         raise damaged(self._volume, f"the attributes in {where} do not fit")

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from formats.boot import Embedded, Installed, Layout
+from formats.disk import Options, default_output
 from formats.disk.plan import DiskPlan, plan_disk
 from formats.filesystem import TooSmallError
 from formats.filesystem.pieces import Bytes
 from formats.image import BIOS_GRUB, BOOT, UNFORMATTED, Image, Partition, image_of
-from formats.image_types import EFI_DISK, MBR_DISK, layout
+from formats.image_types import EFI_DISK, MBR_DISK, TYPES, layout
 from formats.system import System
 from layers.archive import STANDARD_OUTPUT
 from layers.digest import Digest
@@ -322,6 +323,18 @@ def test_a_store_alone_is_the_root_of_its_file_system(tmp_path: Path) -> None:
 def test_a_root_is_called_as_its_store_has_it(store: str, label: str) -> None:
     of = of_items(nar_item(f"{store}00000000000000000000000000000000-a"))
     assert image_of(MBR_DISK, of).partitions[0].label == label
+
+
+@pytest.mark.parametrize(("name", "output"), [("", "a-1-efi.raw"), ("b", "b-efi.raw")])
+def test_an_image_may_have_a_name(name: str, output: str) -> None:
+    assert default_output("a-1", Options("efi-raw", replace(EFI_DISK, name=name))) == output
+
+
+def test_a_type_makes_the_image_of_a_system() -> None:
+    made_by_type = TYPES["efi-raw"].constructor(SYSTEM)
+    assert made_by_type.operating_system is SYSTEM
+    assert made_by_type == image_of(EFI_DISK, SYSTEM)
+    assert made_by_type.platform == SYSTEM.platform
 
 
 def test_the_bytes_do_not_depend_on_who_writes_nor_with_how_many(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from formats.partition import Disk, Partition, gpt, mbr
-from formats.partition.types import BIOS_BOOT, ESP, FAT16, FAT32, LINUX, SWAP, XBOOTLDR, PartitionType, root
+from formats.partition.types import BIOS_BOOT, ESP, FAT16, FAT32, LINUX, ROOTS, SWAP, XBOOTLDR, PartitionType
 from formats.platform import PLATFORMS
 from layers.digest import Digest
 from layers.errors import InputError
@@ -19,9 +19,15 @@ from tests.support.disks import IDENTITY, damaged, write_disk
 from tests.support.processes import as_nobody, public_folder
 from tests.support.volumes import GIB, MIB
 
+
+def root(platform: str) -> PartitionType:
+    """The type of a root file system."""
+    return PartitionType(UUID(ROOTS[platform]), LINUX.mbr)
+
+
 BIOS = Partition("bios", 34 * 512, 2014 * 512, BIOS_BOOT)
 EFI = Partition("GNU-ESP", MIB, 40 * MIB, ESP)
-ROOT = Partition("Guix_image", 41 * MIB, 100 * MIB, root(PLATFORMS["x86_64-linux"]), bootable=True)
+ROOT = Partition("Guix_image", 41 * MIB, 100 * MIB, root("x86_64-linux"), bootable=True)
 LAST = Partition("SWAP", 141 * MIB, MIB, SWAP)
 DISK = Disk(IDENTITY, 200 * MIB, (BIOS, EFI, ROOT, LAST))
 HYBRID = replace(DISK, partitions=(BIOS, replace(EFI, hybrid=True), replace(ROOT, hybrid=True), LAST))
@@ -150,12 +156,12 @@ def test_a_hybrid_mbr_has_what_asks_for_it_behind_what_protects_the_table(tmp_pa
     [
         (ESP, "EFI System"), (BIOS_BOOT, "BIOS boot"), (XBOOTLDR, "Linux extended boot"), (SWAP, "Linux swap"),
         (LINUX, "Linux filesystem"), (FAT16, "Microsoft basic data"), (FAT32, "Microsoft basic data"),
-        (root(PLATFORMS["x86_64-linux"]), "Linux root (x86-64)"), (root(PLATFORMS["i686-linux"]), "Linux root (x86)"),
-        (root(PLATFORMS["aarch64-linux"]), "Linux root (ARM-64)"), (root(PLATFORMS["armhf-linux"]), "Linux root (ARM)"),
-        (root(PLATFORMS["riscv64-linux"]), "Linux root (RISC-V-64)"),
-        (root(PLATFORMS["ppc64le-linux"]), "Linux root (PPC64LE)"),
-        (root(PLATFORMS["s390x-linux"]), "Linux root (S390X)"),
-        (root(PLATFORMS["mips64el-linux"]), "Linux root (MIPS-64 LE)"),
+        (root("x86_64-linux"), "Linux root (x86-64)"), (root("i686-linux"), "Linux root (x86)"),
+        (root("aarch64-linux"), "Linux root (ARM-64)"), (root("armhf-linux"), "Linux root (ARM)"),
+        (root("riscv64-linux"), "Linux root (RISC-V-64)"),
+        (root("ppc64le-linux"), "Linux root (PPC64LE)"),
+        (root("s390x-linux"), "Linux root (S390X)"),
+        (root("mips64el-linux"), "Linux root (MIPS-64 LE)"),
     ],
 )  # fmt: skip
 def test_types_mean_what_fdisk_says(tmp_path: Path, type_: PartitionType, name: str) -> None:
@@ -169,7 +175,7 @@ def test_types_mean_what_fdisk_says(tmp_path: Path, type_: PartitionType, name: 
     [
         (ESP, "EFI (FAT-12/16/32)"), (XBOOTLDR, "Linux extended boot"), (SWAP, "Linux swap / Solaris"),
         (LINUX, "Linux"), (FAT16, "W95 FAT16 (LBA)"), (FAT32, "W95 FAT32 (LBA)"),
-        (root(PLATFORMS["x86_64-linux"]), "Linux"),
+        (root("x86_64-linux"), "Linux"),
     ],
 )  # fmt: skip
 def test_bytes_mean_what_fdisk_says(tmp_path: Path, type_: PartitionType, name: str) -> None:
@@ -179,7 +185,8 @@ def test_bytes_mean_what_fdisk_says(tmp_path: Path, type_: PartitionType, name: 
 
 
 def test_every_platform_has_a_root() -> None:
-    assert len({root(platform).guid for platform in PLATFORMS.values()}) == len(PLATFORMS)
+    assert len(set(ROOTS.values())) == len(ROOTS)
+    assert {platform for platform in PLATFORMS if platform.endswith("-linux")} == ROOTS.keys()
 
 
 @pytest.mark.parametrize(
@@ -224,13 +231,12 @@ def test_identifiers_are_given_or_derived(tmp_path: Path) -> None:
     assert len(seen) == 2 * 6
 
 
-@pytest.mark.parametrize("table", [mbr, gpt])
-def test_the_least_disk_is_enough(table: ModuleType) -> None:
-    partitions = MBR.partitions
-    least = table.minimum_size(partitions)
-    assert list(table.pieces(Disk(IDENTITY, least, partitions)))
+@pytest.mark.parametrize(("table", "after"), [(mbr, 0), (gpt, gpt.AFTER_LAST)])
+def test_the_least_disk_is_enough(table: ModuleType, after: int) -> None:
+    least = MBR.partitions[-1].end + after
+    assert list(table.pieces(Disk(IDENTITY, least, MBR.partitions)))
     with pytest.raises(InputError, match="'SWAP' ends"):
-        list(table.pieces(Disk(IDENTITY, least - MIB, partitions)))
+        list(table.pieces(Disk(IDENTITY, least - 512, MBR.partitions)))
 
 
 def test_boot_code_is_left_alone() -> None:

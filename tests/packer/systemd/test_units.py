@@ -183,15 +183,6 @@ def test_a_mask_of_nothing() -> None:
         Units(root(), reader).masked("plainn.service")
 
 
-def test_default_target(tmp_path: Path) -> None:
-    with Reader() as reader:
-        units = Units(root(), reader)
-        link = units.default("a.target")
-        with pytest.raises(UnitError, match=r"plain\.service is no target"):
-            units.default("plain.service")
-    assert {link.path.decode(): link.target.decode()} == systemctl(unpacked(tmp_path), "set-default", "a.target")
-
-
 def test_names() -> None:
     with Reader() as reader:
         names = Units(root(), reader).names

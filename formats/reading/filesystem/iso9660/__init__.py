@@ -32,6 +32,8 @@ from layers.tar_reader import Kind
 
 _MOST_DESCRIPTORS = 64
 _READINGS = 8  # of the same record
+_MOST_EXTENTS = 4096  # of a file: 2,049 of 4 GiB less a block fill the largest volume
+_EXTENT_BYTES = 150  # of memory
 _KINDS = {
     stat.S_IFREG: Kind.FILE, stat.S_IFDIR: Kind.DIRECTORY, stat.S_IFLNK: Kind.SYMLINK, stat.S_IFIFO: Kind.FIFO,
     stat.S_IFCHR: Kind.CHARACTER, stat.S_IFBLK: Kind.BLOCK,
@@ -132,14 +134,20 @@ class Iso9660:
             for start in range(first * BLOCK, first * BLOCK + size, BLOCK):
                 for record in self._in_block(self._structures.read(start, BLOCK), start):
                     if before:
-                        before.extents += record.extents
-                        before.goes_on = record.goes_on
-                        record = before  # with one more extent
+                        record = self._joined(before, record)
                     before = record if record.goes_on else None
                     if not before:
                         yield record
         if before:
             raise damaged(self._volume, f"the last extent of {before.identifier!r} is missing")
+
+    def _joined(self, file: _Record, more: _Record) -> _Record:
+        """The record of a file with one more of its extents."""
+        file.extents += more.extents
+        file.goes_on = more.goes_on
+        if len(file.extents) > _MOST_EXTENTS:
+            raise damaged(self._volume, f"{file.identifier!r} has more than {_MOST_EXTENTS} extents")
+        return file
 
     def _in_block(self, data: bytes, start: int) -> Iterator[_Record]:
         position = 0
@@ -178,7 +186,11 @@ class Iso9660:
         return self._object(itself)
 
     def _object(self, record: _Record, found: Found | None = None) -> Object:
-        found = found or self._found(record)
+        result = self._as_object(record, found or self._found(record))
+        result.memory = len(record.extents) * _EXTENT_BYTES
+        return result
+
+    def _as_object(self, record: _Record, found: Found) -> Object:
         kind = Kind.DIRECTORY if record.is_folder else Kind.FILE
         meta = FOLDER if record.is_folder else FILE
         if found.mode is not None:

@@ -1,12 +1,14 @@
 """ext2, ext3 and ext4, read: what we write, what mke2fs writes, and what is damaged."""
 
 import struct
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from formats.filesystem.ext4 import xattrs
 from formats.filesystem.ext4.features import EXT2, EXT2_HURD, EXT3, EXT4, Features
 from formats.filesystem.ext4.structures import BLOCK, SUPERBLOCK, SUPERBLOCK_OFFSET
 from formats.reading.artefact import ArtefactError
@@ -15,7 +17,7 @@ from tests.oracle.ext4 import debugfs, run
 from tests.support.entries import ACL, ALL_KINDS, noise
 from tests.support.inspections import inspected
 from tests.support.processes import needs_root
-from tests.support.readings import add_attributes, as_tar, differences, foreign_tree, packed
+from tests.support.readings import add_attributes, as_tar, differences, foreign_tree, packed, walk
 from tests.support.volumes import write_ext4
 
 _TREE: list[Entry] = [
@@ -137,6 +139,14 @@ def _extents(path: Path) -> int:
     return next(start for start in range(0, len(data), BLOCK) if data.startswith(b"\x0a\xf3", start))
 
 
+_LABEL = b"label" * 600  # has no room in an inode
+
+
+def _value(path: Path) -> int:
+    """Where the label is."""
+    return path.read_bytes().index(_LABEL)
+
+
 def _entry_of(path: Path, folder: str, name: bytes) -> int:
     """Where the entry of a folder is."""
     start = _place(path, f"blocks {folder}")
@@ -151,13 +161,18 @@ _DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
         lambda path: _change(path, _entry_of(path, "/", b"file") + 8, b"F"), "folder of inode 2 has a wrong checksum",
     ),
     "extents": (lambda path: _change(path, _extents(path) + 20, b"x"), "in a tree of extents with a wrong checksum"),
+    "attributes": (lambda path: _change(path, _value(path), b"V"), "attributes in block [0-9]+ have a wrong checksum"),
+    "a header of attributes": (
+        lambda path: _change(path, _value(path) // BLOCK * BLOCK + 4, b"V"), "block [0-9]+ have a wrong checksum",
+    ),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", _DAMAGE)
 def test_checksums_are_compared(tmp_path: Path, name: str) -> None:
     damage, message = _DAMAGE[name]
-    path = write_ext4(tmp_path / "volume", [File(b"file"), File(b"fragmented", _fragments())])
+    labelled = File(b"labelled", meta=Meta(0o644, xattrs=((b"user.label", _LABEL),)))
+    path = write_ext4(tmp_path / "volume", [File(b"file"), File(b"fragmented", _fragments()), labelled])
     damage(path)
     with pytest.raises(ArtefactError, match=message):
         inspected(path)
@@ -209,6 +224,37 @@ _WRONG: dict[str, tuple[Callable[[Path], None], str]] = {
         lambda path: _change(path, _place(path, "imap file") + 164, b"\xff"), "the attributes in inode 11 do not fit",
     ),
 }  # fmt: skip
+
+
+def _labelled(number: int) -> File:
+    return File(b"%04d" % number, meta=Meta(0o644, xattrs=((b"user.label", b"%04d" % number + _LABEL),)))
+
+
+def test_attributes_that_are_one_value_are_refused(tmp_path: Path) -> None:
+    """A few bytes in a volume would be many in memory."""
+    path = write_ext4(tmp_path / "volume", [_labelled(1)], features=EXT2)
+    start = _value(path) // BLOCK * BLOCK
+    shared = b"".join(xattrs.ENTRY.pack(4, 1, 2048, 0, 2048, 0) + b"%04d" % number for number in range(2))
+    _change(path, start + xattrs.HEADER.size, shared + bytes(4))
+    with pytest.raises(ArtefactError, match=r"the attributes in block [0-9]+ do not fit"):
+        inspected(path)
+
+
+def test_the_memory_of_attributes_is_counted(tmp_path: Path) -> None:
+    path = write_ext4(tmp_path / "volume", [_labelled(number) for number in range(50)])
+    assert len(list(walk(path, 200_000))) == 51
+    with pytest.raises(ArtefactError, match="more entries than anybody would pack"):
+        list(walk(path, 100_000))
+
+
+def test_attributes_of_what_was_read_are_not_kept(tmp_path: Path) -> None:
+    folders = [replace(file, path=file.path[:2] + b"/" + file.path) for file in map(_labelled, range(4000))]
+    path = write_ext4(tmp_path / "volume", folders)
+    tracemalloc.start()
+    assert sum(1 for _ in walk(path, 1 << 30)) == 4041
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 12 << 20  # of which 4 MiB are pages of the volume, and 3 MiB the attributes of 1,024 files
 
 
 @pytest.mark.parametrize("name", _WRONG)

@@ -11,6 +11,7 @@ from formats.filesystem.fat import Fat
 from formats.filesystem.iso9660 import Iso9660, records
 from formats.filesystem.iso9660.structures import BLOCK
 from formats.reading.artefact import ArtefactError
+from formats.reading.filesystem import iso9660 as reading
 from layers.entry import Data, Directory, Entry, File, Meta, Symlink
 from tests.formats.filesystem.iso9660.test_zisofs import TREE as COMPRESSIBLE
 from tests.formats.filesystem.iso9660.test_zisofs import compress
@@ -20,7 +21,7 @@ from tests.oracle.iso9660 import identity
 from tests.support.entries import ACL, noise
 from tests.support.inspections import inspected
 from tests.support.processes import needs_root
-from tests.support.readings import add_attributes, as_tar, differences, foreign_tree, packed
+from tests.support.readings import add_attributes, as_tar, differences, foreign_tree, packed, walk
 from tests.support.volumes import VOLUME, write_volume
 
 _MOVED = "rr_moved"  # where mkisofs puts deep folders, and leaves none behind
@@ -46,6 +47,25 @@ def test_files_of_several_extents(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     entries = [File(b"%d" % size, Data(noise(size))) for size in (4095, 4096, 4097, 20_000)]
     found = inspected(write_volume(tmp_path / "volume", Iso9660(VOLUME), entries))
     assert differences(as_tar(tmp_path, entries), found) == {}
+
+
+def test_files_of_more_extents_than_any_file_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "LARGEST_EXTENT", 16 * BLOCK)
+    path = write_volume(tmp_path / "volume", Iso9660(VOLUME), [File(b"file", Data(noise(160 * BLOCK)))])
+    monkeypatch.setattr(reading, "_MOST_EXTENTS", 10)
+    assert len(inspected(path).tree.nodes) == 1
+    monkeypatch.setattr(reading, "_MOST_EXTENTS", 9)
+    with pytest.raises(ArtefactError, match="has more than 9 extents"):
+        inspected(path)
+
+
+def test_the_memory_of_extents_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "LARGEST_EXTENT", 16 * BLOCK)
+    entries = [File(b"%d" % number, Data(noise(320 * BLOCK))) for number in range(4)]
+    path = write_volume(tmp_path / "volume", Iso9660(VOLUME), entries)
+    assert len(list(walk(path, 20_000))) == 5
+    with pytest.raises(ArtefactError, match="more entries than anybody would pack"):
+        list(walk(path, 8000))
 
 
 @pytest.fixture(scope="module")
