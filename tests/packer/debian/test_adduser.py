@@ -101,6 +101,10 @@ def test_homes(call: str, homes: tuple[Directory, ...]) -> None:
         ("adduser --system 'a:b'", "no name"),
         ("adduser --system --gecos 'a:b' a", "cannot stand"),
         ("adduser a users", "does not exist"),
+        ("useradd -u 4294967295 a", "no id"),
+        ("useradd -u 7 -g 99999999999 a", "no id"),
+        ("groupadd -g ² a", "no id"),
+        pytest.param(f"groupadd -g {'9' * 5000} a", "no id", id="digits"),
     ],
 )
 def test_what_is_left_undone_is_said(call: str, reason: str) -> None:

@@ -70,6 +70,7 @@ BOTH = "/usr/bin/one\n10\n\n\n/usr/bin/two\n5\n/usr/share/man/gone.1\n/usr/share
     [
         (ONE, "auto\n/usr/bin/x\n\n/usr/bin/one\n10\n\n"),
         (TWO + ONE, "auto\n/usr/bin/x\n\n/usr/bin/one\n10\n/usr/bin/two\n20\n\n"),
+        (f"{INSTALL} /usr/bin/x x /usr/bin/one -5", "auto\n/usr/bin/x\n\n/usr/bin/one\n-5\n\n"),
         (SLAVES + ONE, "auto\n/usr/bin/x\na.1\n/usr/share/man/a.1\nx.1\n/usr/share/man/x.1\n\n" + BOTH),
     ],
 )  # fmt: skip
@@ -85,6 +86,9 @@ def test_records(script: str, expected: str) -> None:
         (f"{INSTALL} /usr/bin/x x /usr/bin/one 1 --slave /a b", "words are missing"),
         (f"{INSTALL} /usr/bin/x x /usr/bin/none 1", "there is no /usr/bin/none"),
         (f"{INSTALL} /usr/bin/x x /usr/bin/one high", "no number"),
+        (f"{INSTALL} /usr/bin/x x /usr/bin/one ²", "no number"),
+        (f"{INSTALL} /usr/bin/x x /usr/bin/one --5", "no number"),
+        pytest.param(f"{INSTALL} /usr/bin/x x /usr/bin/one {'1' * 5000}", "no number", id="digits"),
         (f"{INSTALL} /usr/bin/x ../x /usr/bin/one 1", "a slash"),
         (f"{INSTALL} bin/x x /usr/bin/one 1", "none at its start"),
     ],
