@@ -80,13 +80,14 @@ def entries(unpacked: Unpacked) -> Iterator[Entry]:
         for slave, (link, path) in sorted(alternative.best.slaves.items()):
             if unpacked.follow(path):
                 yield from _links(unpacked, slave, link, path)
-        yield File(DATABASE + b"/" + name.encode(), Data(alternative.record().encode(errors="surrogateescape")))
+        yield File(DATABASE + b"/" + _bytes(name), Data(_bytes(alternative.record())))
 
 
 def _links(unpacked: Unpacked, name: str, link: str, path: str) -> Iterator[Entry]:
     if unpacked.get(link) is None:
-        yield Symlink(FOLDER + b"/" + name.encode(), path.encode())
-        yield Symlink(unpacked.real(link), b"/" + FOLDER + b"/" + name.encode())
+        place = FOLDER + b"/" + _bytes(name)
+        yield Symlink(place, _bytes(path))
+        yield Symlink(unpacked.real(link), b"/" + place)
 
 
 def _found(unpacked: Unpacked) -> dict[str, Alternative]:
@@ -126,6 +127,10 @@ def _install(unpacked: Unpacked, command: Command, found: dict[str, Alternative]
 def _priority(text: str) -> int | None:
     number = whole_number(text.removeprefix("-"), _HIGHEST)
     return -number if number is not None and text.startswith("-") else number
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode(errors="surrogateescape")
 
 
 def _split(words: tuple[str, ...], at: str) -> list[list[str]]:

@@ -92,6 +92,12 @@ def test_homes(call: str, homes: tuple[Directory, ...]) -> None:
     assert made(call)[0].homes == homes
 
 
+def test_homes_need_not_be_utf_8() -> None:
+    result, skipped = made("useradd -m -d /home/caf\udce9 a")
+    assert not skipped
+    assert [home.path for home in result.homes] == [b"home/caf\xe9"]
+
+
 @pytest.mark.parametrize(
     ("call", "reason"),
     [
