@@ -15,7 +15,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from layers.digest import Digest
+from layers.digest import Digest, is_hex
 from layers.errors import PackError
 from layers.item import StoreItem
 
@@ -121,7 +121,8 @@ def _item(row: object, origin: str) -> LayerItem:
             str() as source,
             [*needed],
         ]:
-            places = tuple(place for place in needed if type(place) is int)
-            if len(places) == len(needed):
-                return LayerItem(name, version, path, size, Digest.parse(f"sha256:{identity}"), source, places)
+            numbers = [number for number in (size, *needed) if type(number) is int and number >= 0]
+            if len(numbers) == 1 + len(needed) and is_hex(identity):
+                digest = Digest.parse(f"sha256:{identity}")
+                return LayerItem(name, version, path, size, digest, source, tuple(numbers[1:]))
     raise LayerItemsError(f"{origin}: {KEY} has an item that is none")

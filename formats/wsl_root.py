@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from layers.entry import Data, Entry, File, Slice, Symlink
+from layers.number import LAST_ID, whole_number
 from layers.reader import Reader
 from layers.tree import Tree
 
@@ -62,8 +63,9 @@ class Root:
         """(name, number) of every line of /etc/passwd that has them."""
         for line in self.lines("/etc/passwd"):
             fields = line.split(":")
-            if len(fields) > 2 and fields[2].isdecimal():
-                yield fields[0], int(fields[2])
+            number = whole_number(fields[2], LAST_ID) if len(fields) > 2 else None
+            if number is not None:
+                yield fields[0], number
 
     def is_program(self, file: File) -> bool:
         """Whether a file is an ELF file for the processor."""

@@ -18,6 +18,7 @@ from formats.wsl_root import (
     is_profile,
 )
 from layers.entry import Directory, File
+from layers.number import LAST_ID, whole_number
 
 _GUIDE = "build-custom-distro.md"
 _CHECKER = "validate-modern.py"
@@ -229,12 +230,13 @@ def _accounts(root: Root) -> Iterator[Breach]:
     seen: dict[int, str] = {}
     for line in root.lines("/etc/passwd"):
         fields = line.split(":")
-        if len(fields) != 7 or not fields[2].isdecimal():
+        number = whole_number(fields[2], LAST_ID) if len(fields) == 7 else None
+        if number is None:
             yield Breach("/etc/passwd", f"has the line {line!r}")
-        elif int(fields[2]) in seen:
-            yield Breach("/etc/passwd", f"gives the number {fields[2]} to {seen[int(fields[2])]} and {fields[0]}")
+        elif number in seen:
+            yield Breach("/etc/passwd", f"gives the number {number} to {seen[number]} and {fields[0]}")
         else:
-            seen[int(fields[2])] = fields[0]
+            seen[number] = fields[0]
     if isinstance(root.file("/etc/passwd"), File) and seen.get(0) != "root":
         yield Breach("/etc/passwd", "has no root with the number 0")
 

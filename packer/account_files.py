@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from layers.entry import Data, Entry, File, Meta
+from layers.number import LAST_ID, whole_number
 from layers.reader import Reader
 from layers.tree import Tree
 from packer.accounts import ADDUSER, PEOPLE, Accounts, Group, User
@@ -32,7 +33,6 @@ _METAS = {PASSWD: Meta(0o644), GROUP: Meta(0o644), SHADOW: _SECRET, GSHADOW: _SE
 #: login.defs(5): SUB_UID_MIN and SUB_UID_COUNT.
 _FIRST_SUBORDINATE, _SUBORDINATES = 100000, 65536
 _IDS_END = 1 << 32
-_MOST_DIGITS = 10
 
 #: Fields of a line; None keeps what the image has.
 Row = tuple[str | None, ...]
@@ -93,7 +93,7 @@ class AccountFiles:
     def _ranges(self, path: bytes, users: Iterable[User]) -> list[str]:
         records = list(_records(self.texts[path], 3))
         names = {name for name, _, _ in records}
-        taken = [range(int(first), int(first) + int(count)) for _, first, count in records if _are_ids(first, count)]
+        taken = [other for _, first, count in records if (other := _range(first, count)) is not None]
         found = []
         for user in users:
             start = _FIRST_SUBORDINATE + (user.uid - PEOPLE.start) * _SUBORDINATES
@@ -148,12 +148,13 @@ def _users(texts: Mapping[bytes, str]) -> Iterator[User]:
     secrets = {fields[0]: fields for fields in reversed(list(_records(texts.get(SHADOW, ""), 9)))}
     seen: set[str] = set()
     for name, mark, uid, gid, comment, home, shell in _records(texts.get(PASSWD, ""), 7):
-        if name in seen or not _are_ids(uid, gid):
+        number, group = whole_number(uid, LAST_ID), whole_number(gid, LAST_ID)
+        if name in seen or number is None or group is None:
             continue
         seen.add(name)
         secret = secrets.get(name, [name, ADDUSER, "", "", "", ""])
         password = secret[1] if mark == _SHADOWED else mark
-        yield User(name, int(uid), int(gid), comment, home, shell, password, ":".join(secret[3:6]))
+        yield User(name, number, group, comment, home, shell, password, ":".join(secret[3:6]))
 
 
 def _groups(texts: Mapping[bytes, str]) -> Iterator[Group]:
@@ -161,11 +162,12 @@ def _groups(texts: Mapping[bytes, str]) -> Iterator[Group]:
     secrets = {fields[0]: fields for fields in reversed(list(_records(texts.get(GSHADOW, ""), 4)))}
     seen: set[str] = set()
     for name, _, gid, members in _records(texts.get(GROUP, ""), 4):
-        if name in seen or not _are_ids(gid):
+        number = whole_number(gid, LAST_ID)
+        if name in seen or number is None:
             continue
         seen.add(name)
         password = secrets[name][1] if name in secrets else ADDUSER
-        yield Group(name, int(gid), tuple(filter(None, members.split(","))), password)
+        yield Group(name, number, tuple(filter(None, members.split(","))), password)
 
 
 def _records(text: str, count: int) -> Iterator[list[str]]:
@@ -176,5 +178,6 @@ def _records(text: str, count: int) -> Iterator[list[str]]:
             yield fields
 
 
-def _are_ids(*texts: str) -> bool:
-    return all(text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS for text in texts)
+def _range(first: str, count: str) -> range | None:
+    start, size = whole_number(first, _IDS_END), whole_number(count, _IDS_END)
+    return None if start is None or size is None else range(start, start + size)

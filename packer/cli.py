@@ -15,6 +15,7 @@ from formats.image_types import TYPES
 from layers.errors import InputError, PackError
 from layers.output import said
 from packer.commands import cache, declaration, inspection, make, plan, push, signing
+from packer.plain import plain_lines
 from packer.surroundings import Surroundings
 
 _INTERRUPTED = 130
@@ -41,7 +42,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    click.echo(f"ocipack: error: {message}", err=True)
+    click.echo(plain_lines(f"ocipack: error: {message}"), err=True)
     return code
 
 

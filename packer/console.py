@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Self
 
 import click
 
+from packer.plain import plain, plain_lines
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
@@ -48,7 +50,7 @@ class ConsoleProgress:
             return
         if os.isatty(_STANDARD_ERROR):
             self._bar = _bar()
-            self._task = self._bar.add_task(task, total=total)
+            self._task = self._bar.add_task(plain(task), total=total)
             self._bar.start()
         else:
             self._say(f"{task}: {_mebibytes(total)}")
@@ -66,7 +68,7 @@ class ConsoleProgress:
             self._say(f"  {what}: {_mebibytes(size)}")
         with self._lock:
             if self._bar and self._task is not None:
-                task, before = self._pieces.get(what) or (self._bar.add_task(_short(what), total=size), 0)
+                task, before = self._pieces.get(what) or (self._bar.add_task(plain(_short(what)), total=size), 0)
                 self._pieces[what] = (task, done)
                 self._bar.update(task, completed=done, visible=done < size)
                 self._bar.advance(self._task, done - before)
@@ -88,11 +90,12 @@ class ConsoleProgress:
         if self._verbosity > QUIET:
             self._say(message)
 
-    def _say(self, line: str) -> None:
+    def _say(self, text: str) -> None:
+        text = plain_lines(text)
         if self._bar:
-            self._bar.console.print(line)  # above the bar
+            self._bar.console.print(text)  # above the bar
         else:
-            click.echo(line, err=True)
+            click.echo(text, err=True)
 
 
 def _bar() -> "Progress":

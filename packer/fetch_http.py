@@ -145,10 +145,10 @@ class HttpClient:
 
     def _response(self, url: str, more: Mapping[str, str]) -> BaseHTTPResponse:
         """The answer at the end of all redirects, its body not read."""
-        here, origin = without_credentials(url), web.origin(url)
+        here, origin = without_credentials(url), _origin(url, url)
         for _ in range(_MOST_REDIRECTS + 1):
             headers = {"Accept-Encoding": "identity", "User-Agent": "ocipack", **more}
-            if web.origin(here) == origin:
+            if _origin(url, here) == origin:
                 headers |= _authorization(url)
             response = self._manager(here).request("GET", here, headers=headers, **_AS_IT_IS)
             location = response.headers.get("Location")
@@ -198,11 +198,22 @@ def _body(response: BaseHTTPResponse, url: str, skip: int, most: int) -> Iterato
 
 def _next(url: str, here: str, location: str) -> str:
     """Where a redirect leads."""
-    there = without_credentials(urljoin(here, location))
+    try:
+        there = without_credentials(urljoin(here, location))
+    except ValueError as error:
+        raise FetchError(url, f"it is redirected to {location!r}, which is no address: {error}") from error
     old, new = urlsplit(here).scheme, urlsplit(there).scheme
     if new not in ("http", "https") or (old, new) == ("https", "http"):
         raise FetchError(url, f"it is redirected to {there!r}, which is neither https nor as safe as before")
     return there
+
+
+def _origin(url: str, here: str) -> tuple[str, str | None, int | None]:
+    """Who is spoken to."""
+    try:
+        return web.origin(here)
+    except ValueError as error:
+        raise FetchError(url, f"{here!r} is no address: {error}") from error
 
 
 def _authorization(url: str) -> dict[str, str]:

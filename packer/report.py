@@ -1,8 +1,11 @@
 """Results as text for people and as JSON for programs."""
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
+
+from packer.plain import plain, plain_lines
 
 if TYPE_CHECKING:
     from formats.format import Artefact
@@ -86,7 +89,8 @@ def verdicts_text(verdicts: Sequence["Verdict"]) -> str:
     for verdict in verdicts:
         lines += [f"{verdict.name}: {fault}" for fault in verdict.faults]
         lines.append(f"{verdict.name}: {_digests(verdict)}; {_signature(verdict)}")
-    return "\n".join(lines)
+    # What continues a line is indented: a name with a newline in it cannot pass for a verdict.
+    return "\n".join(re.sub("\n *", "\n  ", plain_lines(line)) for line in lines)
 
 
 def _digests(verdict: "Verdict") -> str:
@@ -218,7 +222,8 @@ def _names(names: Sequence[str], most: int = 3) -> str:
 
 
 def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
-    """Rows in columns; the columns named in `right` are aligned right."""
+    """Rows in columns, fit for a terminal; the columns named in `right` are aligned right."""
+    rows = [[plain(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = (
         "  ".join(
@@ -255,4 +260,4 @@ def _mebibytes(size: int) -> str:
 
 
 def _json(value: object) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False)
+    return json.dumps(value, indent=2)

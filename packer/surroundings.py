@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from layers.errors import InputError
+from layers.number import whole_number
 
 _PASSED_ON = (
     *("PATH", "http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy"),
@@ -52,12 +53,13 @@ class Surroundings:
             InputError: it is no time.
         """
         text = self.variables.get("SOURCE_DATE_EPOCH", "1")
-        if not (text.isascii() and text.isdecimal() and int(text[:20]) <= LATEST):
+        epoch = whole_number(text.lstrip("0") or text[:1], LATEST)
+        if epoch is None:
             raise InputError(
                 f"SOURCE_DATE_EPOCH is {text!r}, which is no time",
                 hint="It is a number of seconds since 1970, or is not set.",
             )
-        return int(text)
+        return epoch
 
     @property
     def cache(self) -> str:

@@ -8,6 +8,7 @@ offsets; what no piece covers is zeros.
 Nothing in a volume is random: its identifiers derive from the volume's identity, and its times are the epoch.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -16,8 +17,9 @@ from uuid import UUID
 from formats.filesystem.pieces import Piece
 from formats.identifiers import derived, derived_uuid
 from layers.digest import Digest
-from layers.entry import FOLDER, Entry, Meta
-from layers.errors import InputError
+from layers.entry import FOLDER, Device, Directory, Entry, File, Meta, Symlink
+from layers.errors import EntryError, InputError
+from layers.number import LAST_ID, LAST_MAJOR, LAST_MINOR
 from layers.reader import Reader
 from layers.shares import Share
 from layers.tree import Tree
@@ -140,6 +142,22 @@ class TooSmallError(InputError):
         )
         self.size = size
         self.needed = needed
+
+
+def refuse_numbers(entry: File | Directory | Symlink | Device) -> None:
+    """See to it that owner and device have numbers that Linux has.
+
+    Raises:
+        EntryError: they have others, which no file system of Linux can hold.
+    """
+    meta = entry.meta
+    if not (0 <= meta.uid <= LAST_ID and 0 <= meta.gid <= LAST_ID):
+        what = f"belongs to {meta.uid}:{meta.gid}: ids end at {LAST_ID}"
+    elif isinstance(entry, Device) and not (0 <= entry.major <= LAST_MAJOR and 0 <= entry.minor <= LAST_MINOR):
+        what = f"is the device {entry.major}:{entry.minor}: numbers of devices end at {LAST_MAJOR}:{LAST_MINOR}"
+    else:
+        return
+    raise EntryError(f"/{os.fsdecode(entry.path)} {what}")
 
 
 def guessed_size(minimum: int) -> int:

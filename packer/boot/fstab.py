@@ -8,12 +8,10 @@ from collections.abc import Iterator
 
 from formats.boot import Layout, Volume
 from formats.image import FAT
-from layers.entry import Data, Entry, File
+from layers.entry import Entry
 from layers.reader import Reader
-from packer.operating_system.mounts import line
+from packer.operating_system.mounts import Fstab
 from packer.tables.mounts import NOWHERE, Mount
-
-_PATH = b"etc/fstab"
 
 
 def entries(layout: Layout, reader: Reader) -> Iterator[Entry]:
@@ -22,19 +20,12 @@ def entries(layout: Layout, reader: Reader) -> Iterator[Entry]:
     Raises:
         PackError: the system's own cannot be read.
     """
-    tree = layout.system.tree
-    path = tree.real(_PATH)
-    present = tree.follow(path)
-    before = reader.read(present.content).decode(errors="surrogateescape") if isinstance(present, File) else ""
-    rows = (row.partition("#")[0].split() for row in before.splitlines())
-    taken = {fields[1] for fields in rows if len(fields) > 1} - {NOWHERE}
-    if layout.image.volatile_root:
-        taken.add("/")
-    mounts = [mount for volume in layout.volumes if (mount := _mount(volume)) and mount.mount_point not in taken]
+    fstab = Fstab.read(layout.system.tree, reader)
+    left_out = "/" if layout.image.volatile_root else None
+    wanted = [mount for volume in layout.volumes if (mount := _mount(volume)) and mount.mount_point != left_out]
+    mounts = [mount for mount in wanted if not fstab.has(mount.mount_point)]
     if mounts:
-        separator = "" if not before or before.endswith("\n") else "\n"
-        text = before + separator + "".join(map(line, mounts))
-        yield File(path, Data(text.encode(errors="surrogateescape")))
+        yield fstab.with_mounts(mounts)
 
 
 def _mount(volume: Volume) -> Mount | None:

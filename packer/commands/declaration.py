@@ -8,6 +8,7 @@ from layers.errors import InputError
 from layers.output import PendingFile
 from packer.commands.settings import DECLARATION, lock_file, settings_with
 from packer.options import Common
+from packer.plain import plain_lines
 from packer.surroundings import Surroundings
 
 
@@ -36,7 +37,7 @@ def check(surroundings: Surroundings, /, file: str) -> None:
 
     declaration = load(file)
     for warning in early.warnings(declaration, os.path.dirname(surroundings.path(file))):
-        click.echo(f"{file}: warning: {warning}", err=True)
+        click.echo(plain_lines(f"{file}: warning: {warning}"), err=True)
     if locked := locks.read(lock_file(file)):
         locks.require(locked, declaration, lock_file(file))
     click.echo(f"{file}: no mistakes")

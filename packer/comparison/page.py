@@ -12,7 +12,8 @@ from layers.plan import Group
 from packer.comparison.replay import Comparison, Replay
 from packer.comparison.text import names, rows
 from packer.comparison.treemap import Box, boxes
-from packer.inspection.text import plain, size_text
+from packer.inspection.text import size_text
+from packer.plain import plain
 
 _WIDTH, _HEIGHT = 1200, 640
 _LEAST_LABEL = Box(0, 0, 70, 16)

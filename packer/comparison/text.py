@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from packer.comparison.replay import Comparison, Replay, Update
-from packer.inspection.text import plain, size_text
+from packer.inspection.text import size_text
+from packer.plain import plain
 from packer.report import table
 
 
@@ -64,7 +65,7 @@ def comparison_json(found: Comparison) -> str:
         "updates": [_update_facts(update) for update in found.updates],
         "strategies": [_replay_facts(replay, found) for replay in found.replays],
     }
-    return json.dumps(facts, indent=2, ensure_ascii=False)
+    return json.dumps(facts, indent=2)
 
 
 def _update_facts(update: Update) -> dict[str, Any]:

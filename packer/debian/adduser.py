@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from layers.entry import Directory, Meta
+from layers.number import LAST_ID, whole_number
 from packer.accounts import NOWHERE, PEOPLE, SYSTEM, AccountError, Accounts, Group, User
 from packer.debian.scripts import Command, commands
 from packer.debian.unpacked import Unpacked
@@ -66,8 +67,7 @@ class _Call:
         return self.program == "usermod" or (self.program in ("adduser", "addgroup") and len(self.names) == 2)
 
     def number(self, option: str) -> int | None:
-        value = self.options.get(option, "")
-        return int(value) if value.isascii() and value.isdigit() else None
+        return _number(self.options.get(option, ""))
 
 
 def add_accounts(unpacked: Unpacked, accounts: Accounts) -> Made:
@@ -170,8 +170,8 @@ def _comment(call: _Call) -> str:
 
 def _first_group(accounts: Accounts, call: _Call, name: str) -> tuple[Accounts, int]:
     wanted = call.options.get("ingroup") or call.options.get("gid") or ""
-    if wanted.isascii() and wanted.isdigit():
-        return accounts, int(wanted)
+    if (gid := _number(wanted)) is not None:
+        return accounts, gid
     if not wanted and "system" in call.options and call.program == "adduser" and "group" not in call.options:
         return accounts, NOGROUP
     if not wanted:
@@ -180,3 +180,15 @@ def _first_group(accounts: Accounts, call: _Call, name: str) -> tuple[Accounts, 
     if group is None:
         raise AccountError(f"there is no group {wanted}")
     return accounts, group.gid
+
+
+def _number(text: str) -> int | None:
+    """The id that a text is; None for one that may be a name.
+
+    Raises:
+        AccountError: it is a number that no account can have.
+    """
+    number = whole_number(text, LAST_ID)
+    if number is None and text.isdigit():
+        raise AccountError(f"{text!r} is no id")
+    return number

@@ -18,11 +18,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from layers.entry import Data, Entry, File, Symlink
+from layers.number import whole_number
 from packer.debian.scripts import Command, commands
 from packer.debian.unpacked import Unpacked
 
 FOLDER = b"etc/alternatives"
 DATABASE = b"var/lib/dpkg/alternatives"
+
+_HIGHEST = (1 << 31) - 1  # update-alternatives keeps priorities in an int
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +80,14 @@ def entries(unpacked: Unpacked) -> Iterator[Entry]:
         for slave, (link, path) in sorted(alternative.best.slaves.items()):
             if unpacked.follow(path):
                 yield from _links(unpacked, slave, link, path)
-        yield File(DATABASE + b"/" + name.encode(), Data(alternative.record().encode(errors="surrogateescape")))
+        yield File(DATABASE + b"/" + _bytes(name), Data(_bytes(alternative.record())))
 
 
 def _links(unpacked: Unpacked, name: str, link: str, path: str) -> Iterator[Entry]:
     if unpacked.get(link) is None:
-        yield Symlink(FOLDER + b"/" + name.encode(), path.encode())
-        yield Symlink(unpacked.real(link), b"/" + FOLDER + b"/" + name.encode())
+        place = FOLDER + b"/" + _bytes(name)
+        yield Symlink(place, _bytes(path))
+        yield Symlink(unpacked.real(link), b"/" + place)
 
 
 def _found(unpacked: Unpacked) -> dict[str, Alternative]:
@@ -105,19 +109,28 @@ def _install(unpacked: Unpacked, command: Command, found: dict[str, Alternative]
     groups = _split(words, "--slave")
     if not groups or any(len(group) < size for group, size in zip(groups, (4, *[3] * len(groups)), strict=False)):
         return "words are missing"
-    link, name, path, priority = groups[0][:4]
+    link, name, path, number = groups[0][:4]
     slaves = {group[1]: (group[0], group[2]) for group in groups[1:]}
     names = (name, *slaves)
     paths = (link, path, *(part for pair in slaves.values() for part in pair))
     if any("/" in part or part in (".", "..") for part in names) or any(part[:1] != "/" for part in paths):
         return "a name has a slash, or a path has none at its start"
-    if not priority.lstrip("-").isdigit():
+    if (priority := _priority(number)) is None:
         return "its priority is no number"
     if unpacked.follow(path) is None:
         return f"there is no {path}"
     alternative = found.setdefault(name, Alternative(link))
-    alternative.choices[path] = Choice(path, int(priority), slaves)
+    alternative.choices[path] = Choice(path, priority, slaves)
     return ""
+
+
+def _priority(text: str) -> int | None:
+    number = whole_number(text.removeprefix("-"), _HIGHEST)
+    return -number if number is not None and text.startswith("-") else number
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode(errors="surrogateescape")
 
 
 def _split(words: tuple[str, ...], at: str) -> list[list[str]]:

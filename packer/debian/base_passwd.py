@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from layers.number import LAST_ID, whole_number
 from packer.accounts import LOGIN_AGING, STATIC, AccountError, Accounts, Group, User
 
 
@@ -30,9 +31,10 @@ def _records(text: str, count: int, origin: str) -> Iterator[list[str]]:
 
 
 def _number(text: str, name: str) -> int:
-    if not text.isascii() or not text.isdigit():
+    number = whole_number(text, LAST_ID)
+    if number is None:
         raise AccountError(f"account {name}: {text!r} is no id")
-    return int(text)
+    return number
 
 
 #: Debian's statically allocated ids, 0 to 99 and nobody: debian-policy, 9.2.2; for roots without base-passwd.

@@ -8,6 +8,7 @@ import os
 import shlex
 
 from layers.entry import File
+from layers.number import LAST_ID, whole_number
 from packer.accounts import LOGIN_AGING, SYSTEM, SYSUSERS, AccountError, Accounts, Group, User
 from packer.debian.adduser import NOGROUP
 from packer.debian.scripts import Script
@@ -103,6 +104,7 @@ def _free_pair(accounts: Accounts, name: str, own: Group | None) -> int:
 
 
 def _number(text: str) -> int:
-    if not text.isascii() or not text.isdigit():
+    number = whole_number(text, LAST_ID)
+    if number is None:
         raise AccountError(f"{text!r} is no id")
-    return int(text)
+    return number

@@ -61,7 +61,7 @@ class Unpacked:
 
     def real(self, path: str | bytes) -> bytes:
         """Where a path of a script is in the tree: `/bin/bash` gives `usr/bin/bash`."""
-        return self.tree.real(path if isinstance(path, bytes) else path.encode())
+        return self.tree.real(path if isinstance(path, bytes) else path.encode(errors="surrogateescape"))
 
     def get(self, path: str | bytes) -> Entry | None:
         """What is at a path, its parents' links followed, the last one not."""

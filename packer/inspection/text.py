@@ -14,6 +14,7 @@ from packer.inspection.difference import Difference, EntryChange, ItemChange
 from packer.inspection.inspection import Inspection
 from packer.inspection.items import Item
 from packer.inspection.outline import Outline, OutlineDifference
+from packer.plain import plain
 from packer.report import table
 
 _MOST_LINES = 20
@@ -39,13 +40,6 @@ _TYPES = {
     Kind.BLOCK: stat.S_IFBLK,
     Kind.FIFO: stat.S_IFIFO,
 }
-
-
-def plain(text: str) -> str:
-    """A text with what a terminal would obey, and what no locale can show, written as escapes."""
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape", "surrogatepass").decode() for letter in text
-    )
 
 
 def size_text(size: int) -> str:

@@ -83,7 +83,9 @@ def _keys(keys: Iterable[AuthorizedKey], user: User, image: Image, key: str) -> 
     folder = _path(user) + b"/.ssh"
     yield Directory(folder, Meta(0o700, user.uid, user.gid))
     text = "".join(f"{line}\n" for line in lines)
-    yield File(folder + b"/authorized_keys", Data(text.encode()), Meta(0o600, user.uid, user.gid))
+    yield File(
+        folder + b"/authorized_keys", Data(text.encode(errors="surrogateescape")), Meta(0o600, user.uid, user.gid)
+    )
 
 
 def _lines(one: AuthorizedKey, image: Image) -> list[str]:
@@ -100,4 +102,4 @@ def _lines(one: AuthorizedKey, image: Image) -> list[str]:
         raise KeyLineError(f"{one.source}: {said(error)}", hint=hint) from error
     if len(data) > _MOST_BYTES:
         raise KeyLineError(f"{one.source} is larger than {_MOST_BYTES >> 20} MiB")
-    return authorized_keys(data.decode(errors="replace"), one.source)
+    return authorized_keys(data.decode(errors="surrogateescape"), one.source)

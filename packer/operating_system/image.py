@@ -58,13 +58,13 @@ class Image:
             return None
 
     def text(self, path: str | bytes) -> str:
-        """The content of a file, or nothing if it is not there.
+        """The content of a file, or nothing if it is not there; what is no UTF-8 is kept as surrogates.
 
         Raises:
             PackError: it cannot be read.
         """
         entry = self.follow(path)
-        return self.reader.read(entry.content).decode(errors="replace") if isinstance(entry, File) else ""
+        return self.reader.read(entry.content).decode(errors="surrogateescape") if isinstance(entry, File) else ""
 
     def has_program(self, path: str | bytes) -> bool:
         """Whether a path leads to a file that may be executed."""

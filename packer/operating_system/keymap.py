@@ -42,7 +42,8 @@ def entries(keymap: str | None, image: Image) -> Iterator[Entry]:
     if image.is_debian():
         layout, model, variant, options = models.get(keymap) or _model(keymap)
         text = _KEYBOARD.format(layout=layout, model=model, variant=variant, options=options)
-        yield File(b"etc/default/keyboard", Data((text + (console if in_one else "")).encode()))
+        text += console if in_one else ""
+        yield File(b"etc/default/keyboard", Data(text.encode(errors="surrogateescape")))
 
 
 def _model(keymap: str) -> tuple[str, str, str, str]:

@@ -19,13 +19,13 @@ attributes and access control lists (a h t), which the file systems of images ne
 
 import base64
 import binascii
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from layers.entry import FILE, FOLDER, Data, Device, DeviceKind, Directory, Entry, File, Meta, Symlink, parents
+from layers.number import LAST_ID, LAST_MAJOR, LAST_MINOR, whole_number
 from layers.reader import Reader
 from layers.tree import Tree
 from packer.accounts import Ids
@@ -40,9 +40,11 @@ _FIELD = r'\s*("(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|\S+)'
 _LINE = re.compile(rf"{_FIELD}{_FIELD}(?:{_FIELD})?(?:{_FIELD})?(?:{_FIELD})?(?:{_FIELD})?(?:\s+(.*))?")
 _TYPE = re.compile(r"([a-zA-Z])([+!=~^$?-]*)")
 _MODE = re.compile(r"([:~]*)([0-7]{3,4})")
-_NUMBERS = re.compile(r"([0-9]{1,4}):([0-9]{1,7})")
-_ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|[0-7]{3}|.)", re.DOTALL)
-_ESCAPED = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "s": " ", "t": "\t", "v": "\v"}
+_ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-7]{3}|.?)", re.DOTALL)
+_ESCAPED = {
+    b"a": b"\a", b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"s": b" ", b"t": b"\t", b"v": b"\v",
+    b"\\": b"\\", b'"': b'"', b"'": b"'",
+}  # fmt: skip
 
 #: Specifiers that are the same on every machine, for the system's manager (tmpfiles.d(5), "Specifiers").
 _SPECIFIERS = {
@@ -65,7 +67,7 @@ class Line:
         mode: as it stands there; empty for none.
         user: name or number; empty for none.
         group: name or number; empty for none.
-        argument: its escapes are still there.
+        argument: its escapes replaced, if it is not in base64.
         is_encoded: whether the argument is in base64.
     """
 
@@ -79,19 +81,20 @@ class Line:
 
     @classmethod
     def parse(cls, text: str) -> "Line | None":
-        """The line that a text is; None for a comment, and for what is left to the boot."""
+        """The line that a text is; None for a comment, for what is left to the boot, and for what is malformed."""
         match = _LINE.fullmatch(text.strip())
         if match is None or text.lstrip().startswith("#"):
             return None
-        fields = [_unquoted(field or "-") for field in match.groups()[:6]]
-        kind = _TYPE.fullmatch(fields[0])
-        path, argument = _expanded(fields[1]), _expanded(match[7] or "")
+        fields = [unquoted for field in match.groups()[:6] if (unquoted := _unquoted(field or "-")) is not None]
+        kind = _TYPE.fullmatch(fields[0]) if len(fields) == 6 else None
         if kind is None or kind[1] not in _DONE or set("!^") & set(kind[2]):
             return None
+        is_encoded = "~" in kind[2]
+        path, argument = _expanded(fields[1]), _argument(match[7] or "-", is_encoded=is_encoded)
         if path is None or argument is None or not path.startswith("/") or ".." in path.split("/"):
             return None
         mode, user, group = ("" if field == "-" else field for field in fields[2:5])
-        return cls(kind[1], path, mode, user, group, "" if argument == "-" else argument, "~" in kind[2])
+        return cls(kind[1], path, mode, user, group, argument, is_encoded)
 
 
 def entries(tree: Tree, reader: Reader, ids: Ids) -> Sequence[Entry]:
@@ -164,15 +167,16 @@ class _Made:
             content = _content(line)
             return None if content is None else File(path, Data(content), meta)
         if line.kind == "L":
-            return Symlink(path, _bytes(_unescaped(line.argument) if line.argument else f"{_FACTORY}{line.path}"))
+            return Symlink(path, _bytes(line.argument or f"{_FACTORY}{line.path}"))
         if line.kind == "p":
             return Device(path, DeviceKind.FIFO, meta=meta)
-        numbers = _NUMBERS.fullmatch(line.argument)
+        first, _, second = line.argument.partition(":")
+        major, minor = whole_number(first, LAST_MAJOR), whole_number(second, LAST_MINOR)
         kind = DeviceKind.BLOCK if line.kind == "b" else DeviceKind.CHARACTER
-        return Device(path, kind, int(numbers[1]), int(numbers[2]), meta) if numbers else None
+        return None if major is None or minor is None else Device(path, kind, major, minor, meta)
 
     def _copy(self, line: Line, path: bytes) -> None:
-        source = self._real(_unescaped(line.argument) if line.argument else f"{_FACTORY}{line.path}")
+        source = self._real(line.argument or f"{_FACTORY}{line.path}")
         origin, there = self._get(source), self._get(path)
         if there is not None and (not isinstance(there, Directory) or any(self._below(path))):
             return
@@ -206,13 +210,13 @@ class _Made:
         return None if uid is None or gid is None else replace(usual, mode=mode, uid=uid, gid=gid)
 
     def _matching(self, pattern: bytes) -> Sequence[Entry]:
-        names = os.fsdecode(pattern).split("/")
+        names = _text(pattern).split("/")
         plain = next((rank for rank, name in enumerate(names) if set("*?[") & set(name)), len(names))
         if plain == len(names):
             found = self._get(pattern)
             return [found] if found else []
-        folder = "/".join(names[:plain]).encode(errors="surrogateescape")
-        return [entry for entry in self._below(folder) if _fits(os.fsdecode(entry.path).split("/"), names)]
+        folder = _bytes("/".join(names[:plain]))
+        return [entry for entry in self._below(folder) if _fits(_text(entry.path).split("/"), names)]
 
     def _below(self, folder: bytes) -> Iterator[Entry]:
         found = {entry.path: entry for entry in self._tree.below(folder)}
@@ -253,12 +257,13 @@ def _number(name: str, known: Mapping[str, int], usual: int, *, is_there: bool) 
     bare = name.removeprefix(":")
     if not bare or (is_there and bare != name):
         return usual
-    return int(bare) if bare.isascii() and bare.isdecimal() else known.get(bare)
+    number = whole_number(bare, LAST_ID)
+    return known.get(bare) if number is None else number
 
 
 def _content(line: Line) -> bytes | None:
     if not line.is_encoded:
-        return _bytes(_unescaped(line.argument))
+        return _bytes(line.argument)
     try:
         return base64.b64decode("".join(line.argument.split()), validate=True)
     except (binascii.Error, ValueError):
@@ -271,19 +276,37 @@ def _expanded(text: str) -> str | None:
     return None if unknown else re.sub(r"%.", lambda found: _SPECIFIERS[found[0]], text)
 
 
-def _unquoted(field: str) -> str:
+def _argument(field: str, *, is_encoded: bool) -> str | None:
+    text = "" if field == "-" else field
+    unescaped = text if is_encoded else _unescaped(text)
+    return None if unescaped is None else _expanded(unescaped)
+
+
+def _unquoted(field: str) -> str | None:
     quoted = len(field) > 1 and field[0] == field[-1] and field[0] in "\"'"
     return _unescaped(field[1:-1] if quoted else field)
 
 
-def _unescaped(text: str) -> str:
-    def character(found: re.Match[str]) -> str:
-        code = found[1]
-        if len(code) == 3:
-            return chr(int(code[1:], 16) if code[0] == "x" else int(code, 8))
-        return _ESCAPED.get(code, code)
+def _unescaped(text: str) -> str | None:
+    """The text with its escapes replaced, which stand for bytes; None if one of them is none, or a NUL."""
+    try:
+        data = _ESCAPE.sub(_meant, _bytes(text))
+    except (KeyError, ValueError):
+        return None
+    return None if b"\0" in data else _text(data)
 
-    return _ESCAPE.sub(character, text)
+
+def _meant(found: re.Match[bytes]) -> bytes:
+    code = found[1]
+    if len(code) < 2:
+        return _ESCAPED[code]
+    if code[:1] in b"uU":
+        return chr(int(code[1:], 16)).encode()
+    return bytes((int(code[1:], 16) if code.startswith(b"x") else int(code, 8),))
+
+
+def _text(data: bytes) -> str:
+    return data.decode(errors="surrogateescape")
 
 
 def _bytes(text: str) -> bytes:

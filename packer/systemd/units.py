@@ -145,6 +145,18 @@ class Units:
 
     def _resolved(self, text: str) -> tuple[UnitName, bytes]:
         """Real name and file of a unit: a link between unit files is another name of the one that it leads to."""
+        seen: set[str] = set()
+        name = text
+        while name not in seen:
+            seen.add(name)
+            found = self._named(name)
+            if not isinstance(found, str):
+                return found
+            name = found
+        raise UnitError(f"the unit {text} is a link that leads to itself: it cannot be enabled")
+
+    def _named(self, text: str) -> tuple[UnitName, bytes] | str:
+        """Name and file of a unit; of a link between unit files, the name that it leads to."""
         path = self._find(text)
         name = UnitName.parse(text)
         if path is None or name is None:
@@ -156,7 +168,7 @@ class Units:
         other = UnitName.parse(os.fsdecode(os.path.basename(target)))
         if other and str(other) != text and self._find(str(other)):
             instance = name.instance if other.is_template and name.instance else other.instance
-            return self._resolved(str(UnitName(other.prefix, instance, other.kind)))
+            return str(UnitName(other.prefix, instance, other.kind))
         return name, path
 
     def _find(self, text: str) -> bytes | None:

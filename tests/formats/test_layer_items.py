@@ -4,8 +4,16 @@ import json
 
 import pytest
 
-from formats.layer_items import LayerItem, annotation, comment, parse_annotation, parse_reason, parse_rows, rows
-from layers.errors import PackError
+from formats.layer_items import (
+    LayerItem,
+    LayerItemsError,
+    annotation,
+    comment,
+    parse_annotation,
+    parse_reason,
+    parse_rows,
+    rows,
+)
 from tests.support.entries import make_item
 
 
@@ -51,9 +59,11 @@ def test_more_than_a_registry_takes_are_left_out() -> None:
         "", "{", "{}", "[1]", "[[]]", "null", '"x"', '[["a","b","c",1]]', '[["a","b","c",1,"x","s",[]]]', "[" * 100_000,
         '[["a","b","c","1","' + "0" * 64 + '","s",[]]]', '[["a","b","c",1,"' + "0" * 64 + '"]]',
         '[["a","b","c",1,"' + "0" * 64 + '","s",1]]', '[["a","b","c",1,"' + "0" * 64 + '","s",["1"]]]',
-        '[["a","b","c",1,"' + "0" * 64 + '","s",[true]]]',
+        '[["a","b","c",1,"' + "0" * 64 + '","s",[true]]]', '[["a","b","c",1,"' + "0" * 64 + '","s",[-1]]]',
+        '[["a","b","c",-5,"' + "0" * 64 + '","s",[]]]', '[["a","b","c",true,"' + "0" * 64 + '","s",[]]]',
+        '[["a","b","c",1,"' + "0" * 63 + '","s",[]]]', '[["a","b","c",1,"sha256:' + "0" * 64 + '","s",[]]]',
     ],
 )  # fmt: skip
 def test_what_is_no_such_list_is_refused(text: str) -> None:
-    with pytest.raises(PackError):
+    with pytest.raises(LayerItemsError, match=r"it: ocipack\.items"):
         parse_annotation(text, "it")

@@ -110,6 +110,7 @@ BREACHES: list[tuple[str, list[Entry], str]] = [
     ("passwd-content", changed(text("etc/passwd", "ada:x:0:0::/:/bin/sh\n")), "/etc/passwd"),
     ("passwd-content", changed(text("etc/passwd", _PASSWD + "toor:x:0:0::/:/bin/sh\n")), "/etc/passwd"),
     ("passwd-content", changed(text("etc/passwd", _PASSWD + "ada:x:one:1::/:/bin/sh\n")), "/etc/passwd"),
+    ("passwd-content", changed(text("etc/passwd", _PASSWD + f"ada:x:{'1' * 5000}:1::/:/bin/sh\n")), "/etc/passwd"),
     ("passwd-content", changed(text("etc/passwd", _PASSWD + "+\n")), "/etc/passwd"),
     ("passwd-content", changed(text("etc/passwd", "ada:x:1:1::/:/bin/sh\n")), "/etc/passwd"),
     ("shadow", changed(without="etc/shadow"), "/etc/shadow"),

@@ -137,7 +137,7 @@ def test_bytes_that_are_no_utf_8_stay() -> None:
     assert found["etc/passwd"].startswith("a:x:1:1:\xff:/:/bin/sh\nb:x:2:2")
 
 
-@pytest.mark.parametrize("number", ["9" * 5000, "\u0663", "-1", "1.5", "", "0x1"])
+@pytest.mark.parametrize("number", ["9" * 5000, "4294967295", "\u0663", "-1", "1.5", "", "0x1"])
 def test_lines_without_a_number_are_no_accounts(number: str) -> None:
     path = b"etc/passwd"
     tree = {path: File(path, Data(f"a:x:{number}:1::/:/bin/sh\n".encode()))}

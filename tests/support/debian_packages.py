@@ -57,7 +57,7 @@ def package(
         f"{name}_{version}_{architecture}", name, version, Digest.of(name.encode()), 0, tuple(sorted(references)),
         Fixed(tuple(entries)), architecture, multi_arch,
         stanza or "\n".join(f"{field}: {value}" for field, value in fields.items() if value),
-        {member: Data(text.encode()) for member, text in (members or {}).items()},
+        {member: Data(text.encode(errors="surrogateescape")) for member, text in (members or {}).items()},
         (b"/.", *_with_parents(entry.path for entry in entries)),
         {
             b"/" + entry.path: hashlib.md5(entry.content.data).hexdigest()
@@ -71,7 +71,9 @@ def package(
 
 def _entry(path: str, content: str | bytes | Entry) -> Entry:
     if isinstance(content, str | bytes):
-        return File(path.encode(), Data(content.encode() if isinstance(content, str) else content))
+        return File(
+            path.encode(errors="surrogateescape"), Data(content.encode() if isinstance(content, str) else content)
+        )
     return content
 
 

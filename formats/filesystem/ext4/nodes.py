@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from formats.filesystem import Volume
+from formats.filesystem import Volume, refuse_numbers
 from formats.filesystem.ext4 import directories, xattrs
 from formats.filesystem.ext4.checksums import Checksums
 from formats.filesystem.ext4.directories import Name
@@ -150,6 +150,7 @@ class _Surveyor:
         self._files: dict[bytes, Node] = {}
         self._attributes: dict[Meta, tuple[bytes, tuple[Attribute, ...]]] = {}
         self.root = Node(ROOT_INODE, Directory(b"", volume.root), 2)
+        refuse_numbers(self.root.entry)
         self._folders: dict[bytes, Node] = {b"": self.root}
         self.nodes: list[Node] = []
         self.shared: dict[tuple[Attribute, ...], list[int]] = {}
@@ -175,6 +176,7 @@ class _Surveyor:
         return node
 
     def _node(self, entry: File | Directory | Symlink | Device) -> Node:
+        refuse_numbers(entry)
         node = Node(FIRST_INODE + len(self.nodes), entry)
         self.nodes.append(node)
         if isinstance(entry, File):

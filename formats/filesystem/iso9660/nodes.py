@@ -9,7 +9,7 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from formats.filesystem import Volume
+from formats.filesystem import Volume, refuse_numbers
 from formats.filesystem.holes import data_ranges, pinned
 from formats.filesystem.iso9660 import system_use
 from formats.filesystem.iso9660.checksums import index_attribute, place_attribute
@@ -86,6 +86,7 @@ class _Surveyor:
         self._compressed, self._reader, self._checksums = compressed, reader, checksums
         self._times = system_use.times(short_time(volume.epoch))
         root = Folder(Node(Directory(b"", volume.root), 1, 2))
+        refuse_numbers(root.node.entry)
         root.above = root
         self._folders: dict[bytes, Folder] = {b"": root}
         self._names: dict[bytes, list[tuple[bytes, Node]]] = {b"": []}
@@ -107,6 +108,7 @@ class _Surveyor:
         self._names[above].append((name, node))
 
     def _node(self, entry: File | Directory | Symlink | Device) -> Node:
+        refuse_numbers(entry)
         self._serial += 1
         node = Node(entry, self._serial)
         if isinstance(entry, File):

@@ -1,17 +1,20 @@
 """What all file systems share, and what any writer of them must do."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 
-from formats.filesystem import TooSmallError, Volume, guessed_size, size_with_space
+from formats.filesystem import FileSystem, TooSmallError, Volume, guessed_size, size_with_space
 from formats.filesystem.ext4 import Ext4
+from formats.filesystem.iso9660 import Iso9660
 from formats.filesystem.pieces import Bytes, Copy, write_pieces
 from layers.digest import Digest
-from layers.entry import Data, Entry, File, Slice
-from layers.errors import ChangedError
+from layers.entry import Data, Device, DeviceKind, Directory, Entry, File, Meta, Slice, Symlink
+from layers.errors import ChangedError, EntryError
 from layers.output import OutputError, PendingFile
 from layers.reader import Reader
 from layers.verify import CorruptError, verified
@@ -74,6 +77,32 @@ def test_pieces_come_in_the_order_of_their_offsets(tmp_path: Path) -> None:
             end = piece.offset + (len(piece.data) if isinstance(piece, Bytes) else piece.size)
             offsets.append(piece.offset)
     assert len(offsets) > 10
+
+
+@pytest.mark.parametrize("kind", [Ext4, Iso9660])
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        (Directory(b"d", Meta(0o755, 99999999999, 0)), "/d belongs to 99999999999:0: ids end at 4294967294"),
+        (File(b"d", meta=Meta(0o644, 0, (1 << 32) - 1)), "/d belongs to 0:4294967295: ids"),
+        (Symlink(b"d", b"x", Meta(0o777, -1)), "/d belongs to -1:0: ids"),
+        (Device(b"d", DeviceKind.BLOCK, 0x1000, 3), "/d is the device 4096:3: numbers of devices end at 4095:1048575"),
+        (Device(b"d", DeviceKind.CHARACTER, 1, 1 << 20), "/d is the device 1:1048576: numbers"),
+        (Device(b"d", DeviceKind.BLOCK, -1, 0), "/d is the device -1:0: numbers"),
+    ],
+)
+def test_numbers_that_linux_has_not_are_refused(kind: Callable[[Volume], FileSystem], entry: Entry, said: str) -> None:
+    with Reader() as reader, pytest.raises(EntryError, match=said):
+        kind(VOLUME).prepare(tree_of([entry]), reader)
+
+
+@pytest.mark.parametrize("kind", [Ext4, Iso9660])
+def test_the_last_numbers_are_taken(kind: Callable[[Volume], FileSystem]) -> None:
+    meta = Meta(0o600, (1 << 32) - 2, (1 << 32) - 2)
+    entries: list[Entry] = [Device(b"d", DeviceKind.BLOCK, 0xFFF, 0xFFFFF, meta), File(b"f", meta=meta)]
+    with Reader() as reader:
+        prepared = kind(replace(VOLUME, root=replace(meta, mode=0o755))).prepare(tree_of(entries), reader)
+        assert list(prepared.plan(16 * MIB).pieces(reader))
 
 
 def verified_volume(folder: Path, entries: list[Entry], nar: bytes, folder_of_output: Path) -> None:

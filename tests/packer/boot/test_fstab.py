@@ -26,7 +26,7 @@ EFI = "UUID=2 /boot/efi vfat umask=0077 0 0\n"
 REST = "UUID=4 /srv/my\\040data ext2 defaults 0 2\nUUID=5 none swap sw 0 0\n"
 
 
-def written(before: str | None = None, image: Image = IMAGE) -> str:
+def written(before: str | bytes | None = None, image: Image = IMAGE) -> str:
     """The file, with the numbers of partitions in place of their UUIDs."""
     layout = layout_of(image, system_of(tree({} if before is None else {"etc/fstab": before})))
     with Reader() as reader:
@@ -35,7 +35,7 @@ def written(before: str | None = None, image: Image = IMAGE) -> str:
     for file in files:
         assert isinstance(file, File)
         assert isinstance(file.content, Data)
-        text = file.content.data.decode()
+        text = file.content.data.decode(errors="surrogateescape")
     for volume in layout.volumes:
         text = text.replace(volume.file_system_uuid or "none at all", str(volume.number))
     return text
@@ -48,10 +48,12 @@ def written(before: str | None = None, image: Image = IMAGE) -> str:
         ("# a comment", "# a comment\n" + EFI + ROOT + REST),
         ("LABEL=x / ext4 rw 0 1\n", "LABEL=x / ext4 rw 0 1\n" + EFI + REST),
         ("#LABEL=x / ext4\n\n", "#LABEL=x / ext4\n\n" + EFI + ROOT + REST),
+        (b"# caf\xe9\n", "# caf\udce9\n" + EFI + ROOT + REST),
+        ("x /srv/my\\040data xfs rw\n", "x /srv/my\\040data xfs rw\n" + EFI + ROOT + "UUID=5 none swap sw 0 0\n"),
         ("/swap none swap sw 0 0\n", "/swap none swap sw 0 0\n" + EFI + ROOT + REST),
     ],
 )
-def test_partitions_are_added_to_what_is_there(before: str | None, expected: str) -> None:
+def test_partitions_are_added_to_what_is_there(before: str | bytes | None, expected: str) -> None:
     assert written(before) == expected
 
 

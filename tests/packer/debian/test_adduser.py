@@ -92,6 +92,12 @@ def test_homes(call: str, homes: tuple[Directory, ...]) -> None:
     assert made(call)[0].homes == homes
 
 
+def test_homes_need_not_be_utf_8() -> None:
+    result, skipped = made("useradd -m -d /home/caf\udce9 a")
+    assert not skipped
+    assert [home.path for home in result.homes] == [b"home/caf\xe9"]
+
+
 @pytest.mark.parametrize(
     ("call", "reason"),
     [
@@ -101,6 +107,10 @@ def test_homes(call: str, homes: tuple[Directory, ...]) -> None:
         ("adduser --system 'a:b'", "no name"),
         ("adduser --system --gecos 'a:b' a", "cannot stand"),
         ("adduser a users", "does not exist"),
+        ("useradd -u 4294967295 a", "no id"),
+        ("useradd -u 7 -g 99999999999 a", "no id"),
+        ("groupadd -g ² a", "no id"),
+        pytest.param(f"groupadd -g {'9' * 5000} a", "no id", id="digits"),
     ],
 )
 def test_what_is_left_undone_is_said(call: str, reason: str) -> None:

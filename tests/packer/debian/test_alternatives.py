@@ -18,7 +18,7 @@ def made(script: str, *others: Package) -> tuple[dict[str, Entry], list[str]]:
     packages = [package("p", FILES, {"postinst": script}), *others]
     with Reader() as reader:
         unpacked = Unpacked(packages, merged(packages)[1].tree, reader)
-        found = {entry.path.decode(): entry for entry in alternatives.entries(unpacked)}
+        found = {entry.path.decode(errors="surrogateescape"): entry for entry in alternatives.entries(unpacked)}
     return found, [skipped.reason for skipped in unpacked.skipped]
 
 
@@ -70,6 +70,7 @@ BOTH = "/usr/bin/one\n10\n\n\n/usr/bin/two\n5\n/usr/share/man/gone.1\n/usr/share
     [
         (ONE, "auto\n/usr/bin/x\n\n/usr/bin/one\n10\n\n"),
         (TWO + ONE, "auto\n/usr/bin/x\n\n/usr/bin/one\n10\n/usr/bin/two\n20\n\n"),
+        (f"{INSTALL} /usr/bin/x x /usr/bin/one -5", "auto\n/usr/bin/x\n\n/usr/bin/one\n-5\n\n"),
         (SLAVES + ONE, "auto\n/usr/bin/x\na.1\n/usr/share/man/a.1\nx.1\n/usr/share/man/x.1\n\n" + BOTH),
     ],
 )  # fmt: skip
@@ -85,6 +86,9 @@ def test_records(script: str, expected: str) -> None:
         (f"{INSTALL} /usr/bin/x x /usr/bin/one 1 --slave /a b", "words are missing"),
         (f"{INSTALL} /usr/bin/x x /usr/bin/none 1", "there is no /usr/bin/none"),
         (f"{INSTALL} /usr/bin/x x /usr/bin/one high", "no number"),
+        (f"{INSTALL} /usr/bin/x x /usr/bin/one ²", "no number"),
+        (f"{INSTALL} /usr/bin/x x /usr/bin/one --5", "no number"),
+        pytest.param(f"{INSTALL} /usr/bin/x x /usr/bin/one {'1' * 5000}", "no number", id="digits"),
         (f"{INSTALL} /usr/bin/x ../x /usr/bin/one 1", "a slash"),
         (f"{INSTALL} bin/x x /usr/bin/one 1", "none at its start"),
     ],
@@ -93,6 +97,17 @@ def test_what_is_left_undone_is_said(script: str, reason: str) -> None:
     found, skipped = made(script)
     assert found == {}
     assert [reason in said for said in skipped] == [True]
+
+
+def test_bytes_that_are_no_utf_8_stay() -> None:
+    e, slave = b"caf\xe9".decode(errors="surrogateescape"), "--slave /usr/share/\udce9.1 \udce9.1 /usr/bin/\udce9"
+    script = f"{INSTALL} /usr/bin/{e} {e} /usr/bin/\udce9 1 {slave}\n{INSTALL} /usr/bin/x x /usr/bin/\udcff 1\n"
+    found, skipped = made(script, package("other", {"usr/bin/\udce9": "a program"}))
+    assert {path for path, entry in found.items() if isinstance(entry, Symlink)} == {
+        *(f"etc/alternatives/{name}" for name in (e, "\udce9.1")), f"usr/bin/{e}", "usr/share/\udce9.1",
+    }  # fmt: skip
+    assert found[f"etc/alternatives/{e}"] == Symlink(b"etc/alternatives/caf\xe9", b"/usr/bin/\xe9")
+    assert skipped == ["there is no /usr/bin/\udcff"]
 
 
 def test_what_a_package_ships_stays() -> None:

@@ -16,7 +16,15 @@ def test_everybody_is_locked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("passwd", "group"), [("root:*:0:0\n", ""), ("root:*:x:0:::\n", ""), ("", "root:*\n"), ("", "root:*:-1:\n")]
+    ("passwd", "group"),
+    [
+        ("root:*:0:0\n", ""),
+        ("root:*:x:0:::\n", ""),
+        ("", "root:*\n"),
+        ("", "root:*:-1:\n"),
+        ("", "root:*:4294967295:\n"),
+        pytest.param("", f"root:*:{'9' * 5000}:\n", id="digits"),
+    ],
 )
 def test_bad_masters(passwd: str, group: str) -> None:
     with pytest.raises(AccountError):

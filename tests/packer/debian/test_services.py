@@ -133,6 +133,7 @@ def test_the_same_as_the_script_makes(tmp_path: Path, script: str) -> None:
         ("deb-systemd-helper enable $unit\n", "its words depend on what only a shell knows"),
         ("deb-systemd-helper enable gone.service\n", "there is no unit 'gone.service' in the image"),
         ("systemctl enable bare.service\n", "the unit bare.service has no [Install] section: it cannot be enabled"),
+        ("deb-systemd-helper enable caf\udce9.service\n", r"there is no unit 'caf\udce9.service' in the image"),
         ("update-rc.d ../x defaults\n", "its words depend on what only a shell knows"),
     ],
 )

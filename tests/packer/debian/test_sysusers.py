@@ -69,6 +69,10 @@ def test_files_are_read_by_name_and_etc_wins() -> None:
         ("u a /bin/login", "no id"),
         ("g a x", "no id"),
         ("u a 5:nothing", "no id"),
+        ("u a 4294967295", "no id"),
+        pytest.param(f"u a {'9' * 5000}", "no id", id="digits"),
+        ("u a ²", "no id"),
+        ("u a 5:²", "no id"),
         ("u a:b", "no name"),
     ],
 )

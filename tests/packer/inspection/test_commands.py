@@ -1,12 +1,14 @@
 """`ocipack inspect` and `ocipack diff` as people run them, with other people's tools as a second opinion."""
 
 import gzip
+import io
 import json
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+import tarfile
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ import pytest
 from layers.entry import Data, Device, DeviceKind, Directory, Entry, File, Meta
 from tests.oracle.runtimes import Docker, output, skopeo_copy, umoci_unpack
 from tests.oracle.tar_listing import by_bsdtar
-from tests.support.command_line import Answer, Workplace, workplace
+from tests.support.command_line import OCIPACK, Answer, Workplace, workplace
 from tests.support.debian_archive import Program
 from tests.support.entries import ALL_KINDS, CAPABILITY, noise, tar_of
 from tests.support.layers import layout
@@ -268,6 +270,46 @@ def test_terminals_are_safe(place: Workplace, tmp_path: Path) -> None:
         assert answer.err == ""
         assert "gotcha" in answer.out or "[2J" in answer.out
         assert not set(answer.out) & {"\x1b", "\x07", "\u202e", "\r"}
+
+
+def tar_with_a_link_to_nothing(path: Path, name: str) -> None:
+    with tarfile.open(path, "w") as archive:
+        link = tarfile.TarInfo(name)
+        link.type, link.linkname = tarfile.LNKTYPE, "nothing"
+        archive.addfile(link)
+
+
+def archive_of_two(path: Path, name: str) -> None:
+    """An image archive of two images with one configuration, whose name ends in the digest of something else."""
+    config = b'{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]},"history":[]}'
+    place = f"{name}{0:064}.json"
+    images = [{"Config": place, "RepoTags": [f"{name}:{number}"], "Layers": []} for number in range(2)]
+    with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as archive:
+        for member, data in ((place, config), ("manifest.json", json.dumps(images).encode())):
+            header = tarfile.TarInfo(member)
+            header.size = len(data)
+            archive.addfile(header, io.BytesIO(data))
+
+
+@pytest.mark.parametrize("locale", ["C.UTF-8", "en_US.UTF-8", "en_US.ISO-8859-1"])
+@pytest.mark.parametrize("make", [tar_with_a_link_to_nothing, archive_of_two])
+@pytest.mark.parametrize("command", [["inspect"], ["diff", "it.tar"], ["verify"], ["verify", "--json"]])
+def test_terminals_are_safe_from_errors(
+    place: Workplace, tmp_path: Path, command: list[str], make: Callable[[Path, str], None], locale: str
+) -> None:
+    make(tmp_path / "nasty", "\x1b]0;gotcha\x07\u202e\x9b31m\r\n\udc80")
+    arguments: list[str | Path] = [OCIPACK, *command, tmp_path / "nasty"]
+    environment = place.environment({"LC_ALL": locale})
+    answer = subprocess.run(arguments, cwd=place.folder, env=environment, capture_output=True, check=False)
+    texts = [data.decode(locale.partition(".")[2]) for data in (answer.stdout, answer.stderr)]
+    if (command[0], make) == ("verify", tar_with_a_link_to_nothing):
+        assert answer.returncode == 0  # it has no digests: its entries are not looked at
+    else:
+        assert answer.returncode in (1, 2)
+        assert "gotcha" in "".join(texts)
+    for text in texts:
+        assert "Traceback" not in text
+        assert text.replace("\n", "").isprintable()
 
 
 def test_every_key_is_documented(place: Workplace, changed: Path) -> None:

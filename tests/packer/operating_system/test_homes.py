@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from layers.entry import Directory, Meta
-from tests.support.operating_systems import SMALL, mistakes, owners, written
+from layers.entry import Data, Directory, File, Meta
+from tests.support.operating_systems import SMALL, declared, mistakes, owners, written
 
 _ADA = 'users = [{ name = "ada" }]'
 
@@ -104,6 +104,14 @@ def test_keys_are_read_by_ssh_keygen(keys: Path, tmp_path: Path) -> None:
     listed = subprocess.run(["ssh-keygen", "-l", "-f", str(tmp_path / "keys")], capture_output=True, check=True)
     kinds = [line.rpartition("(")[2] for line in listed.stdout.decode().splitlines()]
     assert kinds == ["ED25519)", "RSA)", "ECDSA)"]
+
+
+def test_comments_of_keys_stay_to_the_byte(keys: Path) -> None:
+    line = (keys / "rsa.pub").read_bytes().strip() + b" caf\xe9\n"
+    (keys / "latin.pub").write_bytes(line)
+    table = "users = [{ name = 'root', authorized-keys = [{ source = 'latin.pub' }] }]"
+    made = {entry.path: entry for entry in declared(table, folder=keys).entries}
+    assert made[b"root/.ssh/authorized_keys"] == File(b"root/.ssh/authorized_keys", Data(line), Meta(0o600))
 
 
 def test_root_gets_keys_and_nothing_else(keys: Path) -> None:

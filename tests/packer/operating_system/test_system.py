@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from layers.entry import PROGRAM, Data, Entry, File, Slice, Symlink
-from tests.support.operating_systems import mistakes, written
+from tests.support.operating_systems import declared, mistakes, written
 
 DEBIAN = {"var/lib/dpkg/status": ""}
 DEBIAN_13 = {
@@ -147,6 +147,16 @@ def test_keymap(keymap: str, files: dict[str, str | bytes | Entry], keyboard: tu
     }
 
 
+def test_a_model_stays_to_the_byte() -> None:
+    models = {"usr/share/systemd/kbd-model-map": b"x caf\xe9 pc105 - -\n"}
+    [keyboard] = [
+        e for e in declared('keymap = "x"', {**models, **DEBIAN}).entries if e.path == b"etc/default/keyboard"
+    ]
+    assert isinstance(keyboard, File)
+    assert isinstance(keyboard.content, Data)
+    assert b'XKBLAYOUT="caf\xe9"\n' in keyboard.content.data
+
+
 @pytest.mark.parametrize(("keymap", "hint"), [("de-latin", " (did you mean 'de-latin1'?)"), ("README", "")])
 def test_keymaps_that_are_not_there(keymap: str, hint: str) -> None:
     assert mistakes(f'keymap = "{keymap}"', KEYMAPS) == [f"os.keymap: there is no keymap '{keymap}' in the image{hint}"]
@@ -177,6 +187,18 @@ def test_mounts(tmp_path: Path) -> None:
     listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     assert listed[1] == r"LABEL=a\x20b /srv/my\x20data"
     assert len(listed) == 5
+
+
+def test_what_fstab_says_stays_to_the_byte() -> None:
+    mounts = 'mounts = [{ mount-point = "/srv", device = "/dev/x", type = "ext4" }]'
+    before = b"# caf\xe9\nproc /proc proc defaults 0 0\n"
+    files: dict[str, str | bytes | Entry] = {
+        "etc/fstab": Symlink(b"etc/fstab", b"there/fstab"), "etc/there/fstab": before, "srv/x": "",
+    }  # fmt: skip
+    line = b"/dev/x /srv ext4 defaults 0 0\n"
+    assert list(declared(mounts, files).entries) == [File(b"etc/fstab", Data(before + line))]
+    files = {"etc": Symlink(b"etc", b"usr/etc"), "usr/etc/fstab": before, "srv/x": ""}
+    assert list(declared(mounts, files).entries) == [File(b"usr/etc/fstab", Data(before + line))]
 
 
 def test_a_mount_that_the_image_has() -> None:

@@ -541,6 +541,8 @@ def _recording(wait: Any, waits: list[float | None]) -> Any:
         (".nar.xz", [status(200, Content_Encoding="br")], "Content-Encoding 'br'"),
         (".narinfo", [status(302, Location="file:///etc/passwd")], "redirected to 'file:///etc/passwd'"),
         (".narinfo", [status(302, Location="gopher://x/")], "redirected to 'gopher://x/'"),
+        (".narinfo", [status(302, Location="http://127.0.0.1:99999/")], "'http://127.0.0.1:99999/' is no address"),
+        (".narinfo", [status(302, Location="http://[::1/")], r"redirected to 'http://\[::1/', which is no address"),
         (".narinfo", [status(302, Location="?")] * 9, "redirected more than 5 times"),
     ],
 )  # fmt: skip

@@ -46,6 +46,10 @@ CASES: Mapping[str, Mapping[str, str]] = {
     "through a link": {"a": "d /lib/x 0700\nd /var/lib/link/y 0701\n"},
     "files": {"a": "f /etc/a 0600 ada adm - hello\nf /etc/b\nf /etc/c - - - - two words  here\n"},
     "escapes": {"a": "f /etc/a - - - - a\\tb\\n\\x41\\101\\\\\n"},
+    "escapes of bytes": {"a": 'f /etc/a - - - - \\xff\\xc3\\xa9\\377\nf /etc/b - - - - \\u00e9\\U0001F600\\"\n'},
+    "escapes before specifiers": {"a": "f /etc/a - - - - %%\\x25u\n"},
+    "escapes of nothing": {"a": "f /etc/a - - - - \\777\nf /etc/b - - - - \\q\nf /etc/c - - - - \\7\nd /var/c\n"},
+    "zeros": {"a": "f /etc/a - - - - a\\x00b\nL /etc/b - - - - a\\000\nd /var/c\n"},
     "base64": {"a": "f~ /etc/a - - - - aGVsbG8K\n"},
     "a file that is there": {"a": "f /etc/there 0600 ada adm - other\n"},
     "numbers": {"a": "f /etc/a 0600 17 18 - x\n"},
@@ -61,6 +65,8 @@ CASES: Mapping[str, Mapping[str, str]] = {
     "masked modes": {"a": "Z /var/lib/there ~2770 - -\n"},
     "only folders": {"a": "e /var/lib/there 0700 bob\ne /etc/there 0777\n"},
     "patterns come last": {"a": "z /var/x 0700 ada\nd /var/x 0755\n"},
+    "numbers that no account has": {"a": "d /var/a - 99999999999\nd /var/b - - 4294967295\nd /var/c\n"},
+    "numbers that no device has": {"a": "c /var/a - - - - 4096:0\nb /var/b - - - - 7:1048576\nd /var/c\n"},
     "no such account": {"a": "d /var/a 0700 nobodyhere\nd /var/b\n"},
     "comments": {"a": "# d /var/a\n\n  # d /var/b\nd /var/c\n"},
     "nonsense": {"a": "d\nd relative\n? /var/a\nd /var/b 0999\nd /var/c\n"},
@@ -183,3 +189,29 @@ def test_what_goes_before() -> None:
         entries[path] = entry
     add_parents(entries)
     assert set(made(Tree(entries))) == {b"var/other"}
+
+
+@pytest.mark.parametrize(
+    ("line", "path"),
+    [
+        (rb"d /var/\xe9", b"var/\xe9"),
+        (b"d /var/\xe9", b"var/\xe9"),
+        (rb'd "/var/\303\251 \x41"', "var/é A".encode()),
+        (rb"d /var/\u00e9", "var/é".encode()),
+    ],
+)
+def test_escapes_in_paths_are_bytes(line: bytes, path: bytes) -> None:
+    """systemd-tmpfiles 252 leaves the digits of an escape in a path as they are; tmpfiles.d(5) has it as here."""
+    assert set(made(with_line(line))) == {path}
+
+
+@pytest.mark.parametrize(
+    "line", [rb'd "/var/a\x00b"', b"d /var/a\0b", rb"d /var/\777", rb"d /var/\q", rb"d /var/\uD800"]
+)
+def test_a_line_with_an_escape_of_no_byte_is_passed_over(line: bytes) -> None:
+    assert made(with_line(line)) == {}
+
+
+def with_line(line: bytes) -> Tree:
+    path = b"usr/lib/tmpfiles.d/a.conf"
+    return Tree(root({}).by_path() | {path: File(path, Data(line + b"\n"))})

@@ -126,6 +126,14 @@ def test_the_order_of_deb_systemd_helper() -> None:
     assert [os.path.basename(path) for path in links("named.service")] == ["other.service", "named.service"]
 
 
+def test_links_that_lead_in_a_circle() -> None:
+    folder = b"etc/systemd/system/"
+    found: list[Entry] = [File(b"x/b.service", Data(b"[Install]\n")), File(b"y/a.service", Data(b"[Install]\n"))]
+    found += [Symlink(folder + b"a.service", b"/x/b.service"), Symlink(folder + b"b.service", b"/y/a.service")]
+    with Reader() as reader, pytest.raises(UnitError, match=r"a\.service is a link that leads to itself"):
+        Units(Tree({entry.path: entry for entry in found}), reader).enabled("a.service")
+
+
 def test_upheld_by() -> None:
     path = b"usr/lib/systemd/system/x.service"
     entries: dict[bytes, Entry] = {path: File(path, Data(b"[Install]\nUpheldBy=a.target\n"))}
