@@ -1,4 +1,5 @@
 import contextlib
+import gzip
 import io
 import lzma
 import os
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from layers.digest import Digest
 from layers.entry import Device, Directory, Entry, File, Hardlink, Slice, Symlink
@@ -188,6 +190,7 @@ def changed(data: bytes, position: int, by: bytes) -> bytes:
 
 WHOLE = deb_of()
 BOMB = lzma.compress(bytes(200 << 20), preset=0)
+ZSTD = zstandard.ZstdCompressor(write_checksum=True).compress(DATA)
 FILE = member("a", b"1")
 
 HOSTILE: dict[str, tuple[bytes, str]] = {
@@ -210,6 +213,11 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "not zstd": (deb_of(suffix=".zst"), "data.tar.zst of x.deb is damaged"),
     "xz cut": (deb_of(lzma.compress(DATA)[:-8], suffix=".xz"), "ends before its end"),
     "xz and more": (deb_of(lzma.compress(DATA) + b"more", suffix=".xz"), "something follows"),
+    "xz and another": (deb_of(lzma.compress(DATA) + lzma.compress(b""), suffix=".xz"), "something follows"),
+    "zstd cut": (deb_of(ZSTD[:-1], suffix=".zst"), "ends before its end"),
+    "zstd without its checksum": (deb_of(ZSTD[:-4], suffix=".zst"), "ends before its end"),
+    "zstd and another": (deb_of(ZSTD + ZSTD, suffix=".zst"), "something follows"),
+    "gzip cut": (deb_of(gzip.compress(DATA)[:-1], suffix=".gz"), "ends before its end"),
     "bomb": (deb_of(BOMB, suffix=".xz"), r"expands from \d+ to more than \d+ bytes"),
     "tar cut": (deb_of(DATA[:1024]), "data.tar of x.deb is damaged"),
     "tar without end": (deb_of(DATA[:1536]), "data.tar of x.deb is damaged at byte 1536"),
@@ -264,6 +272,22 @@ def test_the_sample_of_the_hostile_ones_is_good(cache: Cache, tmp_path: Path) ->
     deb = tmp_path / "x.deb"
     deb.write_bytes(WHOLE)
     assert [entry.path for entry in entries(cache.keep(deb))] == [b"", b"file"]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "data"),
+    [
+        (".xz", lzma.compress(DATA) + bytes(4)),
+        (".gz", gzip.compress(DATA) + bytes(512)),
+        (".gz", gzip.compress(DATA[:1000]) + gzip.compress(DATA[1000:])),
+    ],
+    ids=["xz", "gzip", "two of gzip"],
+)
+def test_what_dpkg_reads_behind_a_stream(cache: Cache, tmp_path: Path, suffix: str, data: bytes) -> None:
+    deb = tmp_path / "x.deb"
+    deb.write_bytes(deb_of(data, suffix=suffix))
+    expected = dpkg_listing(deb)
+    assert [listed(entry) for entry in entries(cache.keep(deb))] == expected
 
 
 def test_members_with_an_underscore_are_passed_over(cache: Cache, tmp_path: Path) -> None:
