@@ -35,8 +35,9 @@ _MAGICS = {
     "lzip": re.compile(rb"LZIP\x01"),
 }
 
-_XZ_UNIT = 4  # of padding: 2.2
+_XZ_UNIT = 4  # of padding: The .xz File Format, 2.2
 
+# RFC 8878.
 _ZSTD_LEAST = 5  # of a frame: its magic, and what says how long the rest of its header is
 _ZSTD_SKIPPED = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
 _ZSTD_CHECKSUM = 1 << 2  # flag: 3.1.1.1.1
@@ -330,8 +331,8 @@ def _zstd_parts(stream: _Stream, beginning: bytes) -> Iterator[bytes]:
     yield beginning + stream.take(zstandard.frame_header_size(beginning) - len(beginning))
     is_last = 0
     while not is_last:
-        blocks: list[bytes] = []
-        while not is_last and len(blocks) < 2 * _CHUNK // _ZSTD_BLOCK:
+        blocks: list[bytes] = []  # a header and a content each
+        while not is_last and len(blocks) // 2 < _CHUNK // _ZSTD_BLOCK:
             header = stream.take(3)
             fields = int.from_bytes(header, "little")
             is_last, kind, size = fields & 1, fields >> 1 & 3, fields >> 3
