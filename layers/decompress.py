@@ -14,6 +14,7 @@ import lzma
 import re
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Protocol, cast
 
 import zstandard
@@ -22,6 +23,8 @@ from isal import igzip_lib
 from layers.errors import PackError
 
 _CHUNK = 1 << 20
+_LEAST = 1 << 12  # what a stream is given first
+_CUT = "it ends before its end"
 _MOST_MEMORY = 128 << 20  # of a decoder; `xz -9` needs 65 MiB, `zstd --ultra -22` 128
 
 _MAGICS = {
@@ -31,6 +34,15 @@ _MAGICS = {
     "bzip2": re.compile(rb"BZh[1-9]"),
     "lzip": re.compile(rb"LZIP\x01"),
 }
+
+_XZ_UNIT = 4  # of padding: The .xz File Format, 2.2
+
+# RFC 8878.
+_ZSTD_LEAST = 5  # of a frame: its magic, and what says how long the rest of its header is
+_ZSTD_SKIPPED = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
+_ZSTD_CHECKSUM = 1 << 2  # flag: 3.1.1.1.1
+_ZSTD_BLOCK = 128 << 10  # bytes, before and after: 3.1.1.2.3, 3.1.1.2.4
+_ZSTD_REPEATED = 1  # a kind of block that has one byte: 3.1.1.2.2
 
 
 class DecompressionError(PackError):
@@ -53,7 +65,7 @@ class _Decoder(Protocol):
     def needs_input(self) -> bool: ...
     @property
     def unused_data(self) -> bytes: ...
-    def decompress(self, data: bytes, size: int, /) -> bytes: ...
+    def decompress(self, data: bytes | memoryview, size: int, /) -> bytes: ...
 
 
 class _Bzip2Decoder:
@@ -74,7 +86,7 @@ class _Bzip2Decoder:
     def unused_data(self) -> bytes:
         return self._decoder.unused_data
 
-    def decompress(self, data: bytes, size: int, /) -> bytes:
+    def decompress(self, data: bytes | memoryview, size: int, /) -> bytes:
         try:
             return self._decoder.decompress(data, size)
         except OSError as error:
@@ -102,7 +114,7 @@ class _LzipDecoder:
     def needs_input(self) -> bool:
         return not self._decoder or self._decoder.eof or self._decoder.needs_input
 
-    def decompress(self, data: bytes, size: int, /) -> bytes:
+    def decompress(self, data: bytes | memoryview, size: int, /) -> bytes:
         self._taken += len(data)
         if not self._decoder:
             self._begin += data
@@ -148,14 +160,58 @@ class _Stream:
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
-        self._rest = b""
+        self._piece = b""
+        self._view = memoryview(b"")
+        self._at = 0
 
-    def read(self, size: int = -1) -> bytes:
-        if not self._rest:
-            self._rest = next(self._pieces, b"")
-        data = self._rest if size < 0 else self._rest[:size]
-        self._rest = self._rest[len(data) :]
-        return data
+    def is_at_end(self) -> bool:
+        """Whether nothing is left; else the piece that is at hand has something left."""
+        while self._at == len(self._piece):
+            piece = next(self._pieces, None)
+            if piece is None:
+                return True
+            self._piece, self._view, self._at = piece, memoryview(piece), 0
+        return False
+
+    def read(self, size: int) -> bytes | memoryview:
+        """The next bytes, one at least and maybe fewer than there are; none at the end."""
+        if self.is_at_end():
+            return b""
+        start, self._at = self._at, min(self._at + size, len(self._piece))
+        return self._piece if self._at - start == len(self._piece) else self._view[start : self._at]
+
+    def back(self, size: int) -> None:
+        """Give the last bytes of what `read` gave once more."""
+        self._at -= size
+
+    def take(self, size: int) -> bytes:
+        """So many bytes.
+
+        Raises:
+            EOFError: there are fewer.
+        """
+        end = self._at + size
+        if end <= len(self._piece):
+            start, self._at = self._at, end
+            return self._piece[start:end]
+        whole = bytearray()
+        while len(whole) < size:
+            data = self.read(size - len(whole))
+            if not data:
+                raise EOFError(_CUT)
+            whole += data
+        return bytes(whole)
+
+    def skip_zeros(self) -> int:
+        """Go on behind zeros, and say how many there were."""
+        count = 0
+        while data := self.read(_LEAST):
+            rest = len(bytes(data).lstrip(b"\0"))
+            count += len(data) - rest
+            if rest:
+                self.back(rest)
+                break
+        return count
 
 
 def compression_of(beginning: bytes) -> str:
@@ -163,13 +219,14 @@ def compression_of(beginning: bytes) -> str:
     return next((name for name, magic in _MAGICS.items() if magic.match(beginning)), "none")
 
 
-def decompressed(pieces: Iterator[bytes], compression: str, origin: str) -> Iterator[bytes]:
+def decompressed(pieces: Iterator[bytes], compression: str, origin: str, *, alone: bool = False) -> Iterator[bytes]:
     """The bytes that were compressed.
 
     Args:
         pieces: the compressed bytes; all of them are read.
         compression: `none`, `gzip`, `zstd`, `xz`, `bzip2` or `lzip`.
         origin: what it is, for the message.
+        alone: whether it is one stream; else others may follow it, as parallel compressors write them.
 
     Raises:
         DecompressionError: there is no such decoder, or the bytes are damaged.
@@ -179,53 +236,120 @@ def decompressed(pieces: Iterator[bytes], compression: str, origin: str) -> Iter
         hint = f"There are: {', '.join(_DECODERS)}."
         raise DecompressionError(f"{origin}: there is no decoder for {compression[:100]!r}", hint=hint)
     try:
-        yield from decoder(_Stream(pieces))
+        yield from decoder(_Stream(pieces), alone)
     except (EOFError, _DamagedError, _GzipError, lzma.LZMAError, zstandard.ZstdError) as error:
         raise DecompressionError(f"{origin} is damaged: {error}") from error
 
 
-def _none(stream: _Stream) -> Iterator[bytes]:
+def _none(stream: _Stream, alone: bool) -> Iterator[bytes]:  # noqa: ARG001
     while piece := stream.read(_CHUNK):
-        yield piece
+        yield bytes(piece)
 
 
-def _zstd(stream: _Stream) -> Iterator[bytes]:
-    decoder = zstandard.ZstdDecompressor(max_window_size=_MOST_MEMORY)
-    with decoder.stream_reader(stream, read_across_frames=True) as file:  # type: ignore[arg-type]  # it only reads
-        while piece := file.read(_CHUNK):
-            yield piece
+def _members(
+    member: Callable[[_Stream], Iterator[bytes]], padding: Callable[[_Stream], None] | None = None
+) -> Callable[[_Stream, bool], Iterator[bytes]]:
+    """Decode streams that follow each other.
 
+    Args:
+        member: decodes one, and leaves what follows it.
+        padding: passes over what may follow one.
+    """
 
-def _members(new: Callable[[], _Decoder]) -> Callable[[_Stream], Iterator[bytes]]:
-    """Decode streams that follow each other, as parallel compressors write them."""
-
-    def decode(stream: _Stream) -> Iterator[bytes]:
-        decoder = new()
-        data = stream.read(_CHUNK)
+    def decode(stream: _Stream, alone: bool) -> Iterator[bytes]:
         while True:
-            if decoder.eof:
-                data = decoder.unused_data or stream.read(_CHUNK)
-                if not data:
-                    return
-                decoder = new()
-            elif decoder.needs_input and not data:
-                data = stream.read(_CHUNK)
-                if not data:
-                    raise EOFError("it ends before its end")
-            piece = decoder.decompress(data, _CHUNK)
-            if piece:
-                yield piece
-            data = b""
+            yield from member(stream)
+            if padding:
+                padding(stream)
+            if stream.is_at_end():
+                return
+            if alone:
+                raise _DamagedError("something follows its end")
 
     return decode
 
 
+def _member(new: Callable[[], _Decoder]) -> Callable[[_Stream], Iterator[bytes]]:
+    def decode(stream: _Stream) -> Iterator[bytes]:
+        decoder = new()
+        # Decoders copy what they are given behind the end of a stream: what stays in proportion to the stream.
+        size = _LEAST
+        while not decoder.eof:
+            data: bytes | memoryview = b""
+            if decoder.needs_input:
+                data = stream.read(size)
+                if not data:
+                    raise EOFError(_CUT)
+                size = min(4 * size, _CHUNK)
+            if piece := decoder.decompress(data, _CHUNK):
+                yield piece
+        stream.back(len(decoder.unused_data))
+
+    return decode
+
+
+def _xz_padding(stream: _Stream) -> None:
+    if stream.skip_zeros() % _XZ_UNIT:
+        raise _DamagedError(f"the zeros behind a stream are no multiple of {_XZ_UNIT}")
+
+
+def _gzip_padding(stream: _Stream) -> None:
+    """Zeros at the end, which tapes add; gzip(1) ignores what follows them, and others read it."""
+    if stream.skip_zeros() and not stream.is_at_end():
+        raise _DamagedError("something follows the zeros behind its end")
+
+
+def _zstd(stream: _Stream, alone: bool) -> Iterator[bytes]:
+    decoder = zstandard.ZstdDecompressor(max_window_size=_MOST_MEMORY)  # making one takes longer than a small frame
+    return _members(partial(_zstd_frame, decoder))(stream, alone)
+
+
+def _zstd_frame(decoder: zstandard.ZstdDecompressor, stream: _Stream) -> Iterator[bytes]:
+    """A frame. Only `decompressobj` says whether it is whole, and that one gives at once all that its input makes."""
+    beginning = stream.take(_ZSTD_LEAST)
+    if _ZSTD_SKIPPED.match(beginning):
+        _skip(stream, int.from_bytes(beginning[4:] + stream.take(8 - _ZSTD_LEAST), "little"))
+        return
+    frame = decoder.decompressobj(write_size=_CHUNK)
+    for part in _zstd_parts(stream, beginning):
+        if piece := frame.decompress(part):
+            yield piece
+    if not frame.eof:
+        raise _DamagedError("a frame does not end with its last block")
+
+
+def _skip(stream: _Stream, size: int) -> None:
+    while size:
+        data = stream.read(size)
+        if not data:
+            raise EOFError(_CUT)
+        size -= len(data)
+
+
+def _zstd_parts(stream: _Stream, beginning: bytes) -> Iterator[bytes]:
+    """The parts of a frame (RFC 8878, 3.1.1), each of which makes a mebibyte at most."""
+    yield beginning + stream.take(zstandard.frame_header_size(beginning) - len(beginning))
+    is_last = 0
+    while not is_last:
+        blocks: list[bytes] = []  # a header and a content each
+        while not is_last and len(blocks) // 2 < _CHUNK // _ZSTD_BLOCK:
+            header = stream.take(3)
+            fields = int.from_bytes(header, "little")
+            is_last, kind, size = fields & 1, fields >> 1 & 3, fields >> 3
+            if size > _ZSTD_BLOCK:
+                raise _DamagedError(f"a block of {size} bytes")
+            blocks += (header, stream.take(1 if kind == _ZSTD_REPEATED else size))
+        yield b"".join(blocks)
+    if beginning[4] & _ZSTD_CHECKSUM:
+        yield stream.take(4)
+
+
 #: Names as in `Compression` of narinfos, and lzip.
-_DECODERS: dict[str, Callable[[_Stream], Iterator[bytes]]] = {
+_DECODERS: dict[str, Callable[[_Stream, bool], Iterator[bytes]]] = {
     "none": _none,
-    "xz": _members(lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MOST_MEMORY)),
+    "xz": _members(_member(lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MOST_MEMORY)), _xz_padding),
     "zstd": _zstd,
-    "bzip2": _members(_Bzip2Decoder),
-    "gzip": _members(lambda: igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)),
-    "lzip": _members(_LzipDecoder),
+    "bzip2": _members(_member(_Bzip2Decoder)),
+    "gzip": _members(_member(lambda: igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)), _gzip_padding),
+    "lzip": _members(_member(_LzipDecoder)),
 }

@@ -207,8 +207,9 @@ def _topological(items: Mapping[str, StoreItem]) -> list[str]:
                     above = work[-1][0]
                     low[above] = min(low[above], low[path])
                 if low[path] == index[path]:
-                    component = stack[stack.index(path) :]
-                    del stack[-len(component) :]
+                    component = [stack.pop()]
+                    while component[-1] != path:
+                        component.append(stack.pop())
                     waiting.difference_update(component)
                     order += sorted(component)
     return order

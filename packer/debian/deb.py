@@ -16,21 +16,17 @@ compression. Members whose names begin with `_` may stand behind the first one, 
 """
 
 import contextlib
-import gzip
-import lzma
 import os
 import re
 import shutil
 import tempfile
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import BinaryIO
 
-import zstandard
-
 from layers.cache import CacheFolder, Found, Kept, file_digest, mark_used
+from layers.decompress import DecompressionError, decompressed
 from layers.digest import Digest, is_hex
 from layers.errors import PackError
 from layers.output import said, writing_cache
@@ -49,7 +45,9 @@ _LONGEST_SUMS = 1024
 # bomb (xz makes 1 MiB of 7 GiB) does not.
 _SMALL = 64 << 20
 _RATIO = 200
-_MOST_MEMORY = 128 << 20  # of a decoder; `xz -9` needs 65 MiB, and so does `zstd --ultra -22`
+
+_COMPRESSIONS = {"": "none", ".gz": "gzip", ".xz": "xz", ".zst": "zstd"}
+_ALONE = ("xz", "zstd")  # dpkg reads the first stream of these, and passes over another
 
 
 class ChecksumError(DebError):
@@ -136,65 +134,29 @@ def expanded(file: BinaryIO, member: Member, origin: str) -> Iterator[bytes]:
     Raises:
         DebError: it is damaged, of an unknown compression, or expands to more than anybody would pack.
     """
-    compression = member.name.partition(".tar")[2]
+    suffix = member.name.partition(".tar")[2]
     where = f"{member.name} of {origin}"
-    if compression not in _DECODERS:
-        raise DebError(f"{where}: there is no decoder for {compression!r}", hint=f"There are: {', '.join(_DECODERS)}.")
+    if suffix not in _COMPRESSIONS:
+        hint = f"There are: {', '.join(_COMPRESSIONS)}."
+        raise DebError(f"{where}: there is no decoder for {suffix!r}", hint=hint)
+    compression = _COMPRESSIONS[suffix]
     most, size = _SMALL + _RATIO * member.size, 0
     try:
-        for chunk in _DECODERS[compression](_Part(file, member)):
+        for chunk in decompressed(_content(file, member), compression, where, alone=compression in _ALONE):
             size += len(chunk)
             if size > most:
                 raise DebError(f"{where} expands from {member.size} to more than {most} bytes")
             yield chunk
-    except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zstandard.ZstdError) as error:
-        raise DebError(f"{where} is damaged: {error}") from error
+    except DecompressionError as error:
+        raise DebError(str(error)) from error
 
 
-class _Part:
-    """A member's content as a file: what decoders read."""
-
-    def __init__(self, file: BinaryIO, member: Member) -> None:
-        self._file = file
-        self._left = member.size
-        file.seek(member.offset)
-
-    def read(self, size: int = -1) -> bytes:
-        data = self._file.read(min(size, self._left) if size >= 0 else self._left)
-        self._left -= len(data)
-        return data
-
-
-def _plain(part: _Part) -> Iterator[bytes]:
-    while chunk := part.read(_CHUNK):
-        yield chunk
-
-
-def _gzip(part: _Part) -> Iterator[bytes]:
-    with gzip.GzipFile(fileobj=part) as stream:  # type: ignore[call-overload]  # it only reads
-        while chunk := stream.read(_CHUNK):
-            yield chunk
-
-
-def _xz(part: _Part) -> Iterator[bytes]:
-    decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MOST_MEMORY)
-    while not decoder.eof:
-        data = part.read(_CHUNK // 16) if decoder.needs_input else b""
-        if decoder.needs_input and not data:
-            raise EOFError("it ends before its end")
-        yield decoder.decompress(data, _CHUNK)
-    if decoder.unused_data or part.read(1):
-        raise EOFError("something follows its end")
-
-
-def _zstd(part: _Part) -> Iterator[bytes]:
-    decoder = zstandard.ZstdDecompressor(max_window_size=_MOST_MEMORY)
-    with decoder.stream_reader(part, read_across_frames=True) as stream:  # type: ignore[arg-type]  # it only reads
-        while chunk := stream.read(_CHUNK):
-            yield chunk
-
-
-_DECODERS: dict[str, Callable[[_Part], Iterator[bytes]]] = {"": _plain, ".gz": _gzip, ".xz": _xz, ".zst": _zstd}
+def _content(file: BinaryIO, member: Member) -> Iterator[bytes]:
+    file.seek(member.offset)
+    left = member.size
+    while left and (data := file.read(min(left, _CHUNK))):
+        left -= len(data)
+        yield data
 
 
 @dataclass(frozen=True, slots=True)

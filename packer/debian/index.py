@@ -8,7 +8,6 @@ rows, because JSON takes and gives long strings and lists of numbers at once: th
 import hashlib
 import json
 import os
-import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -26,9 +25,9 @@ from layers.entry import (
     Meta,
     Slice,
     Symlink,
-    checked_path,
 )
 from layers.errors import PackError
+from layers.tar_reader import ArchiveError, FileStream, Header, Kind, TarReader
 
 DATA = "data.tar"
 CONTROL = "control.tar"
@@ -36,25 +35,19 @@ INDEX = "index"
 
 _FORMAT = 1  # of the index; another one is made anew
 _SEPARATOR = "\0"  # the one character that no path has
-_BLOCK = 512
 _CHUNK = 1 << 20
 _LARGEST_MEMBER = 16 << 20  # of control.tar: the largest md5sums of Debian has 5 MiB
-_LARGEST_EXTENSION = 1 << 20  # of a long name or of pax records
 _MOST_MEMBERS = 256  # of control.tar
 _LAST_ID = 2**32 - 2
-_XATTR = "SCHILY.xattr."
 _XATTR_NAMESPACES = ("security.", "system.posix_acl_", "trusted.", "user.")
-_EXTENSIONS = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 _KINDS = {
-    tarfile.REGTYPE: "f",
-    tarfile.AREGTYPE: "f",
-    tarfile.CONTTYPE: "f",
-    tarfile.DIRTYPE: "d",
-    tarfile.SYMTYPE: "l",
-    tarfile.LNKTYPE: "h",
-    tarfile.CHRTYPE: "c",
-    tarfile.BLKTYPE: "b",
-    tarfile.FIFOTYPE: "p",
+    Kind.FILE: "f",
+    Kind.DIRECTORY: "d",
+    Kind.SYMLINK: "l",
+    Kind.HARDLINK: "h",
+    Kind.CHARACTER: "c",
+    Kind.BLOCK: "b",
+    Kind.FIFO: "p",
 }
 _DEVICES = {"c": DeviceKind.CHARACTER, "b": DeviceKind.BLOCK, "p": DeviceKind.FIFO}
 _SHARED = {meta: meta for meta in (FILE, FOLDER, LINK)}
@@ -207,8 +200,8 @@ def read_index(folder: str, origin: str) -> Index:
         raise DebError(f"{origin} has no control file")
     stanza = _read(control, *members.pop("control")).decode("utf-8", "surrogateescape").rstrip("\n")
     builder = _Builder(f"{DATA} of {origin}")
-    for member in _tar_members(data, builder.origin):
-        builder.add(member)
+    for member, offset in _members(data, builder.origin):
+        builder.add(member, offset)
     digests: dict[bytes, str] = {}
     conffiles = _conffiles(_read(control, *members["conffiles"])) if "conffiles" in members else ()
     for path in builder.files if "md5sums" not in members else conffiles:
@@ -247,104 +240,70 @@ class _Builder:
         self.files: dict[bytes, tuple[int, int]] = {}  # hard links included
         self._seen: dict[bytes, str] = {}
 
-    def add(self, member: tarfile.TarInfo) -> None:
-        path = checked_path(_bytes(member.name), self.origin)
-        kind = _KINDS.get(member.type, "")
-        if not kind or member.issparse():
-            raise DebError(f"{self.origin}: {member.name!r} is of a type that packages do not have: {member.type!r}")
+    def add(self, member: Header, offset: int) -> None:
+        path, kind = member.path, _KINDS[member.kind]
         if path in self._seen:
             if kind == self._seen[path] == "d":
                 return  # some old packages name a folder twice
-            raise DebError(f"{self.origin}: {member.name!r} is there twice")
+            raise DebError(f"{self.origin}: {_shown(member)} is there twice")
         self._seen[path] = kind
-        numbers = (0, 0)
+        numbers = member.device
         if kind == "f":
-            numbers = self.files[path] = (member.offset_data, member.size)
+            numbers = self.files[path] = (offset, member.size)
         elif kind == "h":
-            self.targets.append(self._linked(path, member))
-        elif kind == "l":
-            self.targets.append(self._target(member))
-        elif kind in "cb":
-            numbers = (member.devmajor, member.devminor)
+            if member.target not in self.files:
+                what = f"{_shown(member)} is a hard link to what is no earlier file of the package"
+                raise DebError(f"{self.origin}: {what}")
+            self.files[path] = self.files[member.target]
+        if kind in "hl":
+            self.targets.append(member.target)
         self.paths.append(path)
         self.kinds.append(kind)
         self.numbers += numbers
-        self.metas.append(self.known.setdefault(self._meta(member), len(self.known)))
+        self.metas.append(self._place(member))
 
-    def _linked(self, path: bytes, member: tarfile.TarInfo) -> bytes:
-        target = checked_path(_bytes(member.linkname), self.origin)
-        if target not in self.files:
-            raise DebError(f"{self.origin}: {member.name!r} is a hard link to what is no earlier file of the package")
-        self.files[path] = self.files[target]
-        return target
+    def _place(self, member: Header) -> int:
+        meta = member.meta
+        place = self.known.get(meta)
+        if place is not None:
+            return place
+        if max(meta.uid, meta.gid) > _LAST_ID:
+            raise DebError(f"{self.origin}: {_shown(member)} belongs to {meta.uid}:{meta.gid}")
+        for key, _ in meta.xattrs:
+            name = _text(key)
+            if not name.startswith(_XATTR_NAMESPACES) or not name.isprintable() or "=" in name:
+                raise DebError(f"{self.origin}: {_shown(member)} has the extended attribute {name!r}")
+        place = self.known[meta] = len(self.known)
+        return place
 
-    def _target(self, member: tarfile.TarInfo) -> bytes:
-        if not member.linkname or "\0" in member.linkname:
-            raise DebError(f"{self.origin}: {member.name!r} is a symbolic link to nothing")
-        return _bytes(member.linkname)
 
-    def _meta(self, member: tarfile.TarInfo) -> Meta:
-        if not (0 <= member.uid <= _LAST_ID and 0 <= member.gid <= _LAST_ID):
-            raise DebError(f"{self.origin}: {member.name!r} belongs to {member.uid}:{member.gid}")
-        xattrs = []
-        for key, value in member.pax_headers.items():
-            if key.startswith(_XATTR):
-                name = key.removeprefix(_XATTR)
-                if not name.startswith(_XATTR_NAMESPACES) or not name.isprintable() or "=" in name:
-                    raise DebError(f"{self.origin}: {member.name!r} has the extended attribute {name!r}")
-                xattrs.append((_bytes(name), _bytes(value)))
-        return Meta(member.mode & 0o7777, member.uid, member.gid, tuple(sorted(xattrs)))
+def _shown(member: Header) -> str:
+    return repr(_text(member.path))
 
 
 def _control_members(path: str, origin: str) -> dict[str, tuple[int, int]]:
     found: dict[str, tuple[int, int]] = {}
-    for member in _tar_members(path, origin):
-        name = member.name.removeprefix("./")
-        if member.isdir() and name in (".", ""):
+    for member, offset in _members(path, origin):
+        if member.kind is Kind.DIRECTORY and not member.path:
             continue
-        if not member.isreg() or member.issparse() or not name or "/" in name or name in (".", ".."):
-            raise DebError(f"{origin}: {member.name!r} is no plain file of its root")
+        if member.kind is not Kind.FILE or not member.path or b"/" in member.path:
+            raise DebError(f"{origin}: {_shown(member)} is no plain file of its root")
+        name = _text(member.path)
         if name in found or len(found) == _MOST_MEMBERS or member.size > _LARGEST_MEMBER:
-            raise DebError(f"{origin}: {member.name!r} is there twice, is too large, or is one of too many")
-        found[name] = (member.offset_data, member.size)
+            raise DebError(f"{origin}: {_shown(member)} is there twice, is too large, or is one of too many")
+        found[name] = (offset, member.size)
     return found
 
 
-class _Member(tarfile.TarInfo):
-    """A member whose header is checked before tarfile acts on its size."""
-
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_Member":
-        member = super().frombuf(buf, encoding, errors)
-        if member.size < 0 or (member.type in _EXTENSIONS and member.size > _LARGEST_EXTENSION):
-            raise tarfile.ReadError(f"a member of {member.size} bytes, of type {member.type!r}")
-        return member
-
-
-def _tar_members(path: str, origin: str) -> Iterator[tarfile.TarInfo]:
-    """The members of a tar archive that is whole to its last block.
-
-    The standard library takes a damaged header for the end of the archive, so that what follows the end is looked at;
-    and, by its version, it follows sizes backwards or passes over a member with a bad one, so that every member has to
-    begin where the one before it ends.
-    """
-    end, position = os.stat(path).st_size, 0
-    with open(path, "rb") as file:
+def _members(path: str, origin: str) -> Iterator[tuple[Header, int]]:
+    """The members of a tar archive that is whole to its last block, and where their contents begin."""
+    with open(path, "rb", buffering=0) as file:
+        stream = FileStream(file.fileno(), os.fstat(file.fileno()).st_size)
         try:
-            with tarfile.TarFile(fileobj=file, tarinfo=_Member, encoding="utf-8", errors="surrogateescape") as archive:
-                while (member := archive.next()) is not None:
-                    archive.members = []  # type: ignore[attr-defined]  # or it keeps them all
-                    if member.offset != position or not 0 <= member.size <= end - member.offset_data:
-                        raise DebError(f"{origin} is damaged: {member.name!r} does not fit into it")
-                    position = archive.offset
-                    yield member
-                position = archive.offset
-        except (tarfile.TarError, ValueError, OverflowError) as error:
-            raise DebError(f"{origin} is damaged: {error}") from error
-        file.seek(position)
-        first = file.read(_BLOCK)
-        if len(first) < _BLOCK or any(first) or any(any(chunk) for chunk in iter(lambda: file.read(_CHUNK), b"")):
-            raise DebError(f"{origin} is damaged at byte {position}")
+            for header in TarReader(stream, origin):
+                yield header, stream.position
+        except ArchiveError as error:
+            raise DebError(str(error)) from error
 
 
 def _read(path: str, offset: int, size: int) -> bytes:

@@ -49,6 +49,31 @@ def test_a_long_chain_does_not_recurse() -> None:
     assert [item.path for item in closure_of(graph)] == sorted(graph, reverse=True)
 
 
+def test_paths_of_a_long_chain_are_compared_a_few_times_each() -> None:
+    compared = 0
+
+    class Path(str):
+        __slots__ = ()
+        __hash__ = str.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            nonlocal compared
+            compared += 1
+            return str.__eq__(self, other)
+
+        def __ne__(self, other: object) -> bool:
+            return not self == other
+
+    count = 1000
+    names = [f"i{number:05}" for number in range(count)]
+    following = [*([name] for name in names[1:]), []]
+    chain = zip(names, following, strict=True)
+    items = [make_item(Path(name), references=[Path(next_one) for next_one in after]) for name, after in chain]
+    compared = 0
+    assert [item.path for item in Closure(items).items] == names[::-1]
+    assert compared < 20 * count
+
+
 def test_a_closure_is_a_mapping_by_path() -> None:
     small, large = make_item("a"), make_item("b", references=["a"])
     closure = Closure([large, small], roots=["b", "b"])

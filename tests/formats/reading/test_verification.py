@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 
 from formats.reading.artefact import ArtefactError
 from formats.reading.open import image_files
@@ -34,12 +35,14 @@ def _tar(size: int) -> bytes:
     return tar_of([File(b"file", Data(noise(size)))])
 
 
-def _image(folder: Path, *, other_diff_id: bool = False, other_data: bool = False) -> Layout:
+def _gzip(data: bytes) -> bytes:
+    return gzip.compress(data, mtime=0)
+
+
+def _image(folder: Path, *, other_diff_id: bool = False, compress: Callable[[bytes], bytes] = _gzip) -> Layout:
     """An image of two layers, of which the second one is compressed."""
     tars = [_tar(size) for size in (20_000, 30_000)]
-    blobs = [tars[0], gzip.compress(tars[1], mtime=0)]
-    if other_data:
-        blobs[1] = gzip.compress(tars[1], mtime=0)[:-9] + bytes(9)
+    blobs = [tars[0], compress(tars[1])]
     layers = [stored_images.put(folder, blob, kind) for blob, kind in zip(blobs, (LAYER, GZIP), strict=True)]
     diff_ids = [str(Digest.of(tar)) for tar in (tars[0], b"other" if other_diff_id else tars[1])]
     facts = {"os": "linux", "architecture": "amd64", "rootfs": {"type": "layers", "diff_ids": diff_ids}}
@@ -103,8 +106,19 @@ def test_a_layer_that_is_not_what_the_configuration_says(tmp_path: Path, executo
     assert _faults(_image(tmp_path / "layout", other_diff_id=True).folder, executor) == [Level.DIFF_ID]
 
 
-def test_a_layer_that_cannot_be_decompressed(tmp_path: Path, executor: ThreadPoolExecutor) -> None:
-    assert _faults(_image(tmp_path / "layout", other_data=True).folder, executor) == [Level.DIFF_ID]
+def _gzip_of_zeros_at_its_end(data: bytes) -> bytes:
+    return _gzip(data)[:-9] + bytes(9)
+
+
+def _zstd_without_its_checksum(data: bytes) -> bytes:
+    return zstandard.ZstdCompressor(write_checksum=True).compress(data)[:-4]
+
+
+@pytest.mark.parametrize("compress", [_gzip_of_zeros_at_its_end, _zstd_without_its_checksum])
+def test_a_layer_that_cannot_be_decompressed(
+    tmp_path: Path, executor: ThreadPoolExecutor, compress: Callable[[bytes], bytes]
+) -> None:
+    assert _faults(_image(tmp_path / "layout", compress=compress).folder, executor) == [Level.DIFF_ID]
 
 
 def test_docker_s_archives_without_a_manifest(tmp_path: Path, executor: ThreadPoolExecutor) -> None:

@@ -1,4 +1,5 @@
 import contextlib
+import gzip
 import io
 import lzma
 import os
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from layers.digest import Digest
 from layers.entry import Device, Directory, Entry, File, Hardlink, Slice, Symlink
@@ -188,6 +190,7 @@ def changed(data: bytes, position: int, by: bytes) -> bytes:
 
 WHOLE = deb_of()
 BOMB = lzma.compress(bytes(200 << 20), preset=0)
+ZSTD = zstandard.ZstdCompressor(write_checksum=True).compress(DATA)
 FILE = member("a", b"1")
 
 HOSTILE: dict[str, tuple[bytes, str]] = {
@@ -210,10 +213,15 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "not zstd": (deb_of(suffix=".zst"), "data.tar.zst of x.deb is damaged"),
     "xz cut": (deb_of(lzma.compress(DATA)[:-8], suffix=".xz"), "ends before its end"),
     "xz and more": (deb_of(lzma.compress(DATA) + b"more", suffix=".xz"), "something follows"),
+    "xz and another": (deb_of(lzma.compress(DATA) + lzma.compress(b""), suffix=".xz"), "something follows"),
+    "zstd cut": (deb_of(ZSTD[:-1], suffix=".zst"), "ends before its end"),
+    "zstd without its checksum": (deb_of(ZSTD[:-4], suffix=".zst"), "ends before its end"),
+    "zstd and another": (deb_of(ZSTD + ZSTD, suffix=".zst"), "something follows"),
+    "gzip cut": (deb_of(gzip.compress(DATA)[:-1], suffix=".gz"), "ends before its end"),
     "bomb": (deb_of(BOMB, suffix=".xz"), r"expands from \d+ to more than \d+ bytes"),
     "tar cut": (deb_of(DATA[:1024]), "data.tar of x.deb is damaged"),
-    "tar without end": (deb_of(DATA[:1536]), "data.tar of x.deb is damaged at byte 1536"),
-    "tar header": (deb_of(changed(DATA, 512 + 10, b"x")), "data.tar of x.deb is damaged at byte 512"),
+    "tar without end": (deb_of(DATA[:1536]), "the end of the archive is missing, at byte 1536"),
+    "tar header": (deb_of(changed(DATA, 512 + 10, b"x")), "a header has a wrong checksum, at byte 1024"),
     "after the end": (deb_of(DATA + b"x" * 512), "data.tar of x.deb is damaged"),
     "no tar": (deb_of(b"x" * 4096), "data.tar of x.deb is damaged"),
     "up": (deb_of(tar(member("../x", b"1"))), "leads outside"),
@@ -226,24 +234,25 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
         "no earlier",
     ),
     "hard link to itself": (deb_of(tar(link("b", "b", tarfile.LNKTYPE))), "no earlier file"),
-    "link to nothing": (deb_of(tar(link("b", "", tarfile.SYMTYPE))), "symbolic link to nothing"),
+    "link to nothing": (deb_of(tar(link("b", "", tarfile.SYMTYPE))), "a symbolic link to a path of 0 bytes"),
     "twice": (deb_of(tar(FILE, FILE)), "'a' is there twice"),
     "twice by another name": (deb_of(tar(FILE, member(".//a", b"2"))), "is there twice"),
     "file and folder": (deb_of(tar(FILE, member("a", kind=tarfile.DIRTYPE))), "is there twice"),
     "sparse": (
         deb_of(tar(member("a", b"1", pax_headers={"GNU.sparse.size": "9", "GNU.sparse.numbytes": "0"}))),
-        "type",
+        "a sparse file",
     ),
-    "unknown type": (deb_of(tar(member("a", b"", kind=b"V"))), "of a type"),
+    "unknown type": (deb_of(tar(member("a", b"", kind=b"M"))), "a member of type b'M'"),
     "xattr": (deb_of(tar(member("a", pax_headers={"SCHILY.xattr.evil.x": "1"}))), "the extended attribute 'evil.x'"),
     "xattr name": (deb_of(tar(member("a", pax_headers={"SCHILY.xattr.user.x\ny": "1"}))), "the extended attribute"),
     "negative size in tar": (deb_of(tar(member("a", pax_headers={"size": "-1024"}), FILE)), "damaged"),
     "large size in tar": (deb_of(tar(member("a", pax_headers={"size": str(1 << 60)}))), "damaged"),
-    "no number": (deb_of(tar(member("a", uid=-1))), "belongs to -1:0"),
+    "no number": (deb_of(tar(member("a", uid=-1))), "a uid that is no number"),
+    "owner": (deb_of(tar(member("a", uid=(1 << 32) - 1))), "'a' belongs to 4294967295:0"),
     "no control file": (deb_of(control=tar(FILE)), "has no control file"),
     "control folder": (deb_of(control=tar(member("a/control", b"x"))), "no plain file of its root"),
     "control link": (deb_of(control=tar(link("control", "/etc/passwd", tarfile.SYMTYPE))), "no plain file"),
-    "control up": (deb_of(control=tar(member("..", b"x"))), "no plain file"),
+    "control up": (deb_of(control=tar(member("..", b"x"))), "leads outside"),
     "control twice": (deb_of(control=CONTROL[:1024] + CONTROL), "is there twice"),
 }
 
@@ -264,6 +273,22 @@ def test_the_sample_of_the_hostile_ones_is_good(cache: Cache, tmp_path: Path) ->
     deb = tmp_path / "x.deb"
     deb.write_bytes(WHOLE)
     assert [entry.path for entry in entries(cache.keep(deb))] == [b"", b"file"]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "data"),
+    [
+        (".xz", lzma.compress(DATA) + bytes(4)),
+        (".gz", gzip.compress(DATA) + bytes(512)),
+        (".gz", gzip.compress(DATA[:1000]) + gzip.compress(DATA[1000:])),
+    ],
+    ids=["xz", "gzip", "two of gzip"],
+)
+def test_what_dpkg_reads_behind_a_stream(cache: Cache, tmp_path: Path, suffix: str, data: bytes) -> None:
+    deb = tmp_path / "x.deb"
+    deb.write_bytes(deb_of(data, suffix=suffix))
+    expected = dpkg_listing(deb)
+    assert [listed(entry) for entry in entries(cache.keep(deb))] == expected
 
 
 def test_members_with_an_underscore_are_passed_over(cache: Cache, tmp_path: Path) -> None:
