@@ -164,6 +164,9 @@ def test_types_inherit() -> None:
     assert [kind.summary for kind in image_types.kinds(declaration) if kind.name == "two"] == ["ours"]
 
 
+_UUID = "00000000-0000-0000-0000-000000000001"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -181,6 +184,11 @@ def test_types_inherit() -> None:
         ('[disk]\npartitions = [{ mount-point = "/", file-system = "swap" }]', "swap cannot be mounted"),
         ('[disk]\npartitions = [{ mount-point = "/" }, { file-system = "swap", source = "x" }]', "swap holds no files"),
         ('[disk]\npartitions = [{ mount-point = "/", uuid = "1a2b-3c4d" }]', "'1a2b-3c4d' is no UUID of ext4"),
+        (
+            f'[disk]\npartitions = [{{ mount-point = "/" }}, {{ file-system = "unformatted", uuid = "{_UUID}" }}]',
+            ("disk.partitions[1].uuid: unformatted has no file system that could have one"
+            " (partition-uuid is that of the partition, type says what is in it)"),
+        ),
         ('[disk]\ncontainer = "ova"', "disk.container: there is no container 'ova'"),
         ('[disk]\nbootloader = "lilo"', "disk.bootloader: there is no boot loader 'lilo'"),
         ("[disk]\npost-build = []", "disk.post-build: must not be empty"),
