@@ -171,6 +171,8 @@ _UUID = "00000000-0000-0000-0000-000000000001"
     ("text", "message"),
     [
         ('[disk]\nsize = "4 GB"', "disk.size: '4 GB' is no size"),
+        ('[disk]\nsize = "auto"', '\'auto\' is no size (write "guess", "4 GiB", "512 MiB" or a number of bytes)'),
+        ('[disk]\nadditional-space = "x"', '\'x\' is no size (write "4 GiB", "512 MiB" or a number of bytes)'),
         ('[disk]\nsize = "-4 GiB"', "disk.size: '-4 GiB' is no size"),
         ("[disk]\nsize = -1", "disk.size: must be at least 0"),
         ("[disk]\nsize = true", "disk.size: must be a string"),
