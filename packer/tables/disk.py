@@ -11,14 +11,20 @@ from pydantic_core import InitErrorDetails
 
 from formats.image import ESP, Image, Partition
 from formats.image_types import LAYOUTS, layout
+from layers.errors import InputError
 from packer import forms
 from packer.boot.loaders import LOADERS, NONE
 from packer.document import quoted
-from packer.record import Record, failure, mistake, settings
+from packer.record import Record, failure, mistake, refusal, settings
 from packer.tables.partitions import FEATURE, UUID_TEXT, DiskPartition, choice
 
 #: The containers that a disk can be in.
 CONTAINERS = ("raw", "qcow2", "qcow2-compressed", "vdi", "vpc")
+
+#: Kinds of partition tables in which a disk has a UUID.
+WITH_UUID = ("gpt", "hybrid")
+
+_MIB = 1 << 20
 
 #: Partition tables for partitions of one's own: those of nixpkgs' layouts that are the name of a table, too, and two.
 _TABLES = {"mbr": "mbr", "gpt": "gpt", "hybrid": "hybrid", "none": "none"}
@@ -117,6 +123,7 @@ additional-space = "2 GiB"
             hint = f"name one of {', '.join(LAYOUTS)}, or add disk.partitions"
             yield failure(mistake(f"{name} says nothing of partitions", hint=hint), "partition-table")
         yield from _roots(partitions)
+        yield from _of_layouts(table)
         if table.get("store-only") and table.get("shared-store"):
             yield failure(mistake("there would be nothing on the disk", hint="keep one of both"), "shared-store")
         if table.get("store-only") and table.get("bootloader") not in (None, "none"):
@@ -179,6 +186,28 @@ additional-space = "2 GiB"
             "file_system_options": self.file_system_options,
         }
         return replace(partition, **{key: value for key, value in changes.items() if value is not None})
+
+
+def _of_layouts(table: Mapping[str, Any]) -> Iterable[InitErrorDetails]:
+    """What the layout that the table names does not have."""
+    boot_size = forms.bytes_of(table.get("boot-size"))
+    if boot_size is not None and 0 <= boot_size < _MIB:
+        message = f"a boot partition of {boot_size} bytes holds no kernel"
+        yield failure(mistake(message, hint='write "256 MiB", for example'), "boot-size")
+        boot_size = None
+    name = table.get("partition-table")
+    if not isinstance(name, str) or name not in LAYOUTS or table.get("partitions"):
+        return
+    try:
+        made = layout(name, *([boot_size] if boot_size else []))
+    except InputError as error:
+        yield failure(refusal(error), "boot-size")
+        return
+    if table.get("uuid") and made.partition_table_type not in WITH_UUID:
+        yield failure(mistake(f"{name} has no GPT, which could have one", hint="leave it out"), "uuid")
+    if table.get("efi-vars") is True and not any(ESP in partition.flags for partition in made.partitions):
+        hint = "take efi, efixbootldr or hybrid as partition-table, or leave it out"
+        yield failure(mistake(f"{name} has no EFI system partition", hint=hint), "efi-vars")
 
 
 def _roots(partitions: object) -> Iterable[InitErrorDetails]:

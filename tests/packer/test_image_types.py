@@ -191,6 +191,20 @@ _UUID = "00000000-0000-0000-0000-000000000001"
             ("disk.partitions[1].uuid: unformatted has no file system that could have one"
             " (partition-uuid is that of the partition, type says what is in it)"),
         ),
+        ("[disk]\nboot-size = 64", "disk.boot-size: a boot partition of 64 bytes holds no kernel"),
+        (
+            '[disk]\npartition-table = "efi"\nboot-size = "8 MiB"',
+            ("disk.boot-size: the partition 'ESP' would end at 8388608 bytes, and begins at 8388608"
+            " (give it a boot size of more than 8 MiB)"),
+        ),
+        (
+            '[disk]\npartition-table = "legacy"\nefi-vars = true',
+            "disk.efi-vars: legacy has no EFI system partition",
+        ),
+        (
+            f'[disk]\npartition-table = "legacy+boot"\nuuid = "{_UUID}"',
+            "disk.uuid: legacy+boot has no GPT, which could have one",
+        ),
         ('[disk]\ncontainer = "ova"', "disk.container: there is no container 'ova'"),
         ('[disk]\nbootloader = "lilo"', "disk.bootloader: there is no boot loader 'lilo'"),
         ("[disk]\npost-build = []", "disk.post-build: must not be empty"),
