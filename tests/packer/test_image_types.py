@@ -205,6 +205,14 @@ _UUID = "00000000-0000-0000-0000-000000000001"
             f'[disk]\npartition-table = "legacy+boot"\nuuid = "{_UUID}"',
             "disk.uuid: legacy+boot has no GPT, which could have one",
         ),
+        (
+            '[types.x]\ninherits = "iso9660"\ndisk.size = 1',
+            "types.x.disk.size: says nothing of an image for CDs like iso9660 (leave it out)",
+        ),
+        (
+            '[types.x]\ninherits = "iso9660"\ntarball.root-name = "x"',
+            "types.x.tarball: says nothing of iso9660 (leave it out)",
+        ),
         ('[disk]\ncontainer = "ova"', "disk.container: there is no container 'ova'"),
         ('[disk]\nbootloader = "lilo"', "disk.bootloader: there is no boot loader 'lilo'"),
         ("[disk]\npost-build = []", "disk.post-build: must not be empty"),
