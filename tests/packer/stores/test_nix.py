@@ -597,6 +597,10 @@ def test_other_corruption(copied: SmallStore, desk: Desk, damage: str) -> None:
         ('roots = ["/x"]\nsymlinks = { "/bin" = "/bin" }', "'/bin' is not a path in the first root"),
         ('roots = ["/x"]\nsymlinks = { "/bin" = "a/../b" }', "'a/../b' is not a path in the first root"),
         ('roots = ["/x"]\nsymlinks = { "/nix/store/x" = "b" }', "'/nix/store/x' is in the store"),
+        (
+            'roots = ["/x"]\nsymlinks = { "/bin" = "bin", "/bin/a/sh" = "bin/bash" }',
+            "symlinks.'/bin/a/sh': '/bin/a/sh' is below '/bin', which is a link itself (keep one of them: ",
+        ),
         ('roots = ["/x"]\nsymlinks = { "/gnu/store" = "b" }', "'/gnu/store' is in the store"),
         ('roots = ["/x"]\nregister = "no"', "store.register"),
         ('roots = ["/x"]\nsuite = "x"', "there is no such key"),
