@@ -10,7 +10,8 @@ class Platform:
     """A processor architecture under an operating system.
 
     Attributes:
-        name: ours, and Nix's and Guix's: `x86_64-linux`.
+        name: ours, and Nix's and Guix's: `x86_64-linux`. But to both `ppc64le-linux` is `powerpc64le-linux`, and to Nix
+            `armhf-linux` is `armv7l-linux`.
         architecture: OCI's, which is Go's GOARCH (image-spec, config.md).
         variant: OCI's CPU variant, or empty (image-index.md, Platform Variants).
         debian: Debian's name.

@@ -139,12 +139,23 @@ class Size:
             return value
         if not isinstance(value, str):
             raise PydanticKnownError("string_type")
-        if not re.fullmatch(_SIZE, value):
-            hint = 'write "4 GiB", "512 MiB" or a number of bytes'
+        if (size := bytes_of(value)) is None:
+            words = "".join(f'"{word}", ' for word in self.words)
+            hint = f'write {words}"4 GiB", "512 MiB" or a number of bytes'
             raise mistake(f"{quoted(value)} is no size", hint=hint)
-        number, unit = re.fullmatch(r"([0-9.]+) ?(\D+)", value).groups()  # type: ignore[union-attr]
-        whole, _, fraction = number.partition(".")
-        return int(whole) * _UNITS[unit] + math.ceil(int(fraction or 0) * _UNITS[unit] / 10 ** len(fraction))
+        return size
+
+
+def bytes_of(value: object) -> int | None:
+    """The bytes that a size stands for; none if it is not one."""
+    if type(value) is int:
+        return value
+    if not isinstance(value, str) or not re.fullmatch(_SIZE, value):
+        return None
+    number = value.rstrip("".join(_UNITS)).rstrip()
+    unit = _UNITS[value.removeprefix(number).strip()]
+    whole, _, fraction = number.partition(".")
+    return int(whole) * unit + math.ceil(int(fraction or 0) * unit / int(10 ** len(fraction)))
 
 
 @dataclass(frozen=True, slots=True)

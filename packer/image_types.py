@@ -1,10 +1,9 @@
 """Types of artefact as os.toml has them: how they are made, and who may be asked for them."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from formats.image import Image
-from formats.image_types import ISO, TYPES
+from formats.image_types import TYPES
 from packer.config import override
 from packer.declaration import Declaration
 from packer.tables.types import Kind
@@ -29,15 +28,11 @@ def options(declaration: Declaration, name: str, folder: str) -> Any:
         InputError: a file that a table names cannot be used, or what is in it does not go together.
     """
     kind = declaration.kind(name)
-    if kind.format == ISO.format:
-        return _disk_options(name, kind.base.image)
     if not kind.table:
         return None
     if kind.table != "disk":
-        return _table(declaration, kind).options(folder)
-    table = _table(declaration, kind)
-    image = table.applied(kind.base.image, kind.own.get("container"), folder, has_layout=kind.has_layout)
-    return _disk_options(name, image)
+        return table(declaration, kind).options(folder)
+    return _disk_options(name, table(declaration, kind).applied(kind.base.image, folder, has_layout=kind.has_layout))
 
 
 def _disk_options(name: str, image: Image) -> Any:
@@ -51,14 +46,12 @@ def _disk_options(name: str, image: Image) -> Any:
 def post_build(declaration: Declaration, name: str) -> tuple[str, ...]:
     """The program that gets an artefact when it is there, with its arguments; or none."""
     kind = declaration.kind(name)
-    return (_table(declaration, kind).post_build or ()) if kind.table == "disk" else ()
+    return (table(declaration, kind).post_build or ()) if kind.table == "disk" else ()
 
 
-def _table(declaration: Declaration, kind: Kind) -> Any:
-    table = getattr(declaration, kind.table)
-    return override(table, kind.own, f"types.{kind.name}.{kind.table}") if kind.own else table
-
-
-def tables(declaration: Declaration, names: Iterable[str]) -> set[str]:
-    """The tables of os.toml that say how some types are made."""
-    return {declaration.kind(name).table for name in names}
+def table(declaration: Declaration, kind: Kind) -> Any:
+    """The table that says how a type is made: what it has of the one for all types, and its own keys."""
+    common = getattr(declaration, kind.table)
+    shared = {key: value for key, value in common.table().items() if kind.shares(key)}
+    own = {key: value for key, value in kind.own.items() if kind.has(key)}
+    return override(type(common)(), shared | own, f"types.{kind.name}.{kind.table}")

@@ -7,7 +7,7 @@ know about another is said by `cross_checks`, and reported together with all oth
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass as plain_dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 from pydantic import ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -164,7 +164,17 @@ def _again(record: type[Any], details: ErrorDetails) -> InitErrorDetails:
     if details["type"] == "missing" and len(details["loc"]) == 1:
         field = record.__pydantic_fields__.get(str(details["loc"][0]).replace("-", "_"))
         context["examples"] = tuple(field.examples or ()) if field else ()
+    if details["type"] == "tuple_type" and len(details["loc"]) == 1:
+        field = record.__pydantic_fields__.get(str(details["loc"][0]).replace("-", "_"))
+        context["of_tables"] = bool(field) and _holds_tables(field.annotation)
     return again({**details, "ctx": context}, details["loc"])
+
+
+def _holds_tables(annotation: object) -> bool:
+    """Whether tables are in the values of a type."""
+    if isinstance(annotation, type) and issubclass(annotation, Record):
+        return True
+    return any(map(_holds_tables, get_args(annotation)))
 
 
 def again(details: ErrorDetails, location: tuple[int | str, ...]) -> InitErrorDetails:

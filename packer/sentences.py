@@ -2,7 +2,10 @@
 
 import datetime
 import difflib
-from collections.abc import Iterable, Mapping
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from pydantic import ValidationError
@@ -12,7 +15,9 @@ from packer.document import Location, key, quoted
 from packer.mistakes import Mistake
 
 _MOST_HINTS = 100  # looking for similar words takes a millisecond each
-_MOST_NAMES = 16  # words that a hint may list
+_MOST_NAMES = 24  # words that a hint may list
+_SIMILAR = 0.65  # at least; "gz" is "gzip", and "root-uuid" is not "post-build"
+_MOST_SHOWN = 40  # characters of a value that a hint repeats
 
 #: What TOML calls the values of a Python type.
 _KINDS: tuple[tuple[type[Any], str], ...] = (
@@ -48,7 +53,6 @@ _REMEDIES = {
     ("an integer", "a string"): "leave the quotes out",
     ("true or false", "a string"): "leave the quotes out",
     ("an array", "a string"): 'put it into brackets: ["this"]',
-    ("an array", "a table"): "put it into brackets: [{ this = 1 }]",
 }
 
 _LIMITS = {
@@ -121,7 +125,7 @@ def _sentence(kind: str, context: Mapping[str, Any], value: object) -> tuple[str
         return context["message"], context["hint"]
     if kind in _WANTED:
         wanted, given = _WANTED[kind], _kind(value)
-        return f"must be {wanted}, not {given}", _REMEDIES.get((wanted, given), "")
+        return f"must be {wanted}, not {given}", _REMEDIES.get((wanted, given)) or _rewritten(wanted, value, context)
     if kind in _LIMITS:
         word, limit = _LIMITS[kind]
         return f"must be {word} {context[limit]}", ""
@@ -134,6 +138,33 @@ def _sentence(kind: str, context: Mapping[str, Any], value: object) -> tuple[str
     if kind == "value_error":
         return _lowered(str(context["error"])), ""
     return _lowered(str(context.get("message", kind))), ""
+
+
+def _rewritten(wanted: str, value: object, context: Mapping[str, Any]) -> str:
+    """How a table is written as an array, or an array as a table, if it is clear what is meant."""
+    if wanted == "an array" and isinstance(value, dict):
+        if context.get("of_tables", True):
+            return "put it into brackets: [{ this = 1 }]"
+        return f"write [{_first(map(_string, value))}]"
+    if wanted == "a table" and isinstance(value, tuple):
+        pairs = [text.partition("=") for text in value if isinstance(text, str)]
+        if pairs and len(pairs) == len(value) and all(name and equals for name, equals, _ in pairs):
+            return f"write {{ {_first(f'{_bare(name)} = {_string(text)}' for name, _, text in pairs)} }}"
+    return ""
+
+
+def _first(texts: Iterator[str]) -> str:
+    """The first of some texts, and a sign that there are more."""
+    return ", ".join([*islice(texts, 1), *("…" for _ in islice(texts, 1))])
+
+
+def _bare(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]{1,40}", name) else _string(name)
+
+
+def _string(text: str) -> str:
+    """A text as TOML has it, with nothing in it that a terminal would obey."""
+    return json.dumps(text[:_MOST_SHOWN])
 
 
 def _lowered(message: str) -> str:
@@ -150,7 +181,7 @@ def _toml(example: object) -> str:
 
 def _suggestion(given: str, names: Iterable[str]) -> str:
     known = list(names)
-    close = difflib.get_close_matches(given[:80].lower().replace("_", "-"), known, n=1)
+    close = difflib.get_close_matches(given[:80].lower().replace("_", "-"), known, n=1, cutoff=_SIMILAR)
     if close:
         return f"did you mean {quoted(close[0])}?"
     return f"there are: {', '.join(known)}" if len(known) <= _MOST_NAMES else ""

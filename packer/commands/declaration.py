@@ -31,11 +31,12 @@ def init(file: str) -> None:
 @click.pass_obj
 def check(surroundings: Surroundings, /, file: str) -> None:
     """Say every mistake in os.toml and os.lock; nothing is fetched or built."""
-    from packer import early
+    from packer import early, unused
     from packer import lock as locks
     from packer.config import load
 
     declaration = load(file)
+    unused.refuse(declaration, declaration.outputs, file)
     for warning in early.warnings(declaration, os.path.dirname(surroundings.path(file))):
         click.echo(plain_lines(f"{file}: warning: {warning}"), err=True)
     if locked := locks.read(lock_file(file)):

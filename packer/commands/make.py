@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from packer.build import Output, Settings
     from packer.console import ConsoleProgress
     from packer.declaration import Declaration
+    from packer.tables.types import Kind
 
 
 def type_command(name: str) -> click.Command:
@@ -50,8 +51,7 @@ def build(surroundings: Surroundings, /, file: str, **options: Any) -> None:
 
 def _build(surroundings: Surroundings, file: str, options: dict[str, Any], names: Sequence[str] = ()) -> None:
     """Make artefacts of some types; without any, of those that os.toml names."""
-    from formats.format import INDEXED
-    from packer import image_types
+    from packer import unused
     from packer.config import load
     from packer.console import ConsoleProgress
 
@@ -61,20 +61,34 @@ def _build(surroundings: Surroundings, file: str, options: dict[str, Any], names
     if not names:
         raise InputError(f"{file} names no outputs", hint='Add outputs = ["docker"], or say `ocipack docker`.')
     said = _said(options)
-    for table in said.keys() - image_types.tables(declaration, names):
-        if any(said[table].values()):
-            raise click.UsageError(f"an option is for {table}, which is not to be made")
-    if not any(declaration.kind(name).has_layout for name in names):
-        for key in ("partition-table", "container"):
-            if said["disk"][key]:
+    kinds = [declaration.kind(name) for name in names]
+    _check_said(said, kinds)
+    _check_names(options, kinds)
+    declaration = changed(declaration, common, names, said)
+    unused.refuse(declaration, names, file, [key for key, value in said["disk"].items() if value])
+    with ConsoleProgress(common.verbosity) as progress:
+        _make(surroundings, declaration, names, common, options, progress)
+
+
+def _check_said(said: Mapping[str, Mapping[str, Any]], kinds: "Sequence[Kind]") -> None:
+    """Refuse options that say nothing of what is made."""
+    for table, keys in said.items():
+        fitting = [kind for kind in kinds if kind.table == table]
+        for key in [key for key, value in keys.items() if value]:
+            if not any(kind.has(key) for kind in fitting):
+                raise click.UsageError(f"an option is for {table}, which is not to be made")
+            if not any(kind.shares(key) for kind in fitting):
                 raise click.UsageError(f"--{key} is for the type disk, and those that inherit from it")
-    if not any(declaration.kind(name).format in INDEXED for name in names):
+
+
+def _check_names(options: Mapping[str, Any], kinds: "Sequence[Kind]") -> None:
+    """Refuse what is said of images of containers, if none is made."""
+    from formats.format import INDEXED
+
+    if not any(kind.format in INDEXED for kind in kinds):
         for key in ("created", "name", "tag"):
             if options[key] is not None:
                 raise click.UsageError(f"--{key} is for images of containers, of which none is to be made")
-    declaration = changed(declaration, common, names, said)
-    with ConsoleProgress(common.verbosity) as progress:
-        _make(surroundings, declaration, names, common, options, progress)
 
 
 def _said(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

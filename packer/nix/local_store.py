@@ -81,17 +81,24 @@ class LocalOptions(Record):
 
     @classmethod
     def cross_checks(cls, table: Mapping[str, Any]) -> Iterable[InitErrorDetails]:
-        """No links among the items."""
-        return symlinks_in_stores(table.get("symlinks"))
+        """Links have places where they can be."""
+        return misplaced_symlinks(table.get("symlinks"))
 
 
-def symlinks_in_stores(symlinks: object) -> Iterable[InitErrorDetails]:
-    """What is wrong with links that would change an item."""
-    for path in symlinks if isinstance(symlinks, Mapping) else ():
+def misplaced_symlinks(symlinks: object) -> Iterable[InitErrorDetails]:
+    """What is wrong with links that would change an item, or are to be in what a link leads to."""
+    paths = dict.fromkeys(path for path in symlinks if isinstance(path, str)) if isinstance(symlinks, Mapping) else {}
+    for path in paths:
         for store in (NIX.store, GUIX.store):
-            if isinstance(path, str) and (path == store or path.startswith(f"{store}/")):
+            if path == store or path.startswith(f"{store}/"):
                 message = f"{quoted(path)} is in the store, where nothing but items can be"
                 yield failure(mistake(message, hint="put the link somewhere else"), "symlinks", path)
+        parts = path.split("/")
+        above = next((link for end in range(2, len(parts)) if (link := "/".join(parts[:end])) in paths), None)
+        if above:
+            message = f"{quoted(path)} is below {quoted(above)}, which is a link itself"
+            hint = f"keep one of them: what is below {above} is what that link leads to"
+            yield failure(mistake(message, hint=hint), "symlinks", path)
 
 
 class LocalStore:

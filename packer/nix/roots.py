@@ -12,8 +12,9 @@ Nix has the folders that its own `LocalStore` makes when it opens a store (src/l
 of `populate-root-file-system` if the profile is `system`, else those of `install-database-and-gc-roots` and
 `populate-single-profile-directory`, which `guix pack` uses.
 
-Items bring no /etc. For whatever looks up a user there are root and nobody, like nixpkgs' `fakeNss`; a home for root,
-and /tmp. What another store or os.toml has in their place, stays.
+Items bring no /etc. For whatever looks up a user or a host there are root and nobody, and /etc/nsswitch.conf, like
+nixpkgs' `fakeNss`: glibc before 2.35 asks DNS before /etc/hosts without it. There is a home for root, and /tmp. What
+another store or os.toml has in their place, stays.
 """
 
 import os
@@ -37,6 +38,7 @@ _GUIX_PROFILE = "per-user/root/guix-profile"
 _CURRENT_GUIX = "per-user/root/current-guix"
 
 _PASSWD = b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/var/empty:/bin/sh\n"
+_NAME_SERVICE = b"hosts: files dns\n"
 _GROUP = "root:x:0:\n{builders}:x:{number}:\nnogroup:x:65534:\n"
 
 
@@ -98,6 +100,7 @@ def entries(
 def base(layout: Layout) -> Iterator[Entry]:
     """What a root needs that has nothing but items."""
     yield File(b"etc/group", Data(_GROUP.format(builders=layout.builders, number=_BUILDERS).encode()))
+    yield File(b"etc/nsswitch.conf", Data(_NAME_SERVICE))
     yield File(b"etc/passwd", Data(_PASSWD))
     yield Directory(b"root", _PRIVATE)
     yield Directory(b"tmp", _ANYBODY)

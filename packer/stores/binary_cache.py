@@ -21,7 +21,7 @@ from packer.nix import binary_cache, nar_cache, roots
 from packer.nix.binary_cache import BinaryCache
 from packer.nix.item import nar_item
 from packer.nix.layout import NIX
-from packer.nix.local_store import Profile, Symlinks, symlinks_in_stores
+from packer.nix.local_store import Profile, Symlinks, misplaced_symlinks
 from packer.nix.nar_cache import KeptNar, NarCache, NarContents
 from packer.nix.narinfo import STORE, NarInfo
 from packer.nix.signature import Keyring, PublicKeyError, parse_key
@@ -92,8 +92,8 @@ trusted-public-keys = ["cache.example-1:LXEWQrcmsEQBYnyp+6wy9chTD7GQPMTbAiWHF5Ia
 
     @classmethod
     def cross_checks(cls, table: Mapping[str, Any]) -> Iterable[InitErrorDetails]:
-        """No links among the items."""
-        return symlinks_in_stores(table.get("symlinks"))
+        """Links have places where they can be."""
+        return misplaced_symlinks(table.get("symlinks"))
 
 
 def open_store(options: Options, context: StoreContext) -> "BinaryCacheStore":

@@ -11,14 +11,20 @@ from pydantic_core import InitErrorDetails
 
 from formats.image import ESP, Image, Partition
 from formats.image_types import LAYOUTS, layout
+from layers.errors import InputError
 from packer import forms
 from packer.boot.loaders import LOADERS, NONE
 from packer.document import quoted
-from packer.record import Record, failure, mistake, settings
+from packer.record import Record, failure, mistake, refusal, settings
 from packer.tables.partitions import FEATURE, UUID_TEXT, DiskPartition, choice
 
 #: The containers that a disk can be in.
 CONTAINERS = ("raw", "qcow2", "qcow2-compressed", "vdi", "vpc")
+
+#: Kinds of partition tables in which a disk has a UUID.
+WITH_UUID = ("gpt", "hybrid")
+
+_MIB = 1 << 20
 
 #: Partition tables for partitions of one's own: those of nixpkgs' layouts that are the name of a table, too, and two.
 _TABLES = {"mbr": "mbr", "gpt": "gpt", "hybrid": "hybrid", "none": "none"}
@@ -26,10 +32,18 @@ _TABLES = {"mbr": "mbr", "gpt": "gpt", "hybrid": "hybrid", "none": "none"}
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=settings())
 class Disk(Record):
-    """What disks look like: `ocipack disk`, `efi-raw` and all other image types that are disks.
+    """What disks look like: `ocipack disk`, `efi-raw` and all other image types that are disks, and `iso9660`.
 
-    A type has all of this already; keys that are there replace what it has. `container` and `partition-table` are those
-    of the type `disk`, and of types that inherit from it; other types have their own.
+    A type has all of this already; keys that are there replace what it has. The table is one for all types, and each
+    has of it what says something of it:
+
+    - `container` and `partition-table` are those of the type `disk`, and of types that inherit from it. Other types
+      have their own container; a type of `[types]` that inherits from one of them names another in its own `disk`.
+    - `iso9660` and `uncompressed-iso9660` have `label`, in capital letters, `bootloader` and `post-build`. Nothing can
+      be written to a CD, so that its root is always volatile.
+
+    A key is a mistake if it says nothing of any type that is made, that `outputs` names, or that `[types]` declares;
+    in the `disk` of one of `[types]`, if it says nothing of that.
     """
 
     EXAMPLE: ClassVar[str] = """\
@@ -75,7 +89,7 @@ additional-space = "2 GiB"
     label: str | None = Field(
         default=None,
         description="The root's label. Without it `nixos` or `Guix_image` if these are packed, else `root`; of a store "
-        "alone `nix-store`.",
+        "alone `nix-store`. That of an image for CDs has at most 32 characters.",
     )
     file_system_options: tuple[Annotated[str, FEATURE], ...] | None = Field(
         default=None, description="Features of the root's file system, as `mke2fs -O` has them: `^metadata_csum`."
@@ -117,26 +131,35 @@ additional-space = "2 GiB"
             hint = f"name one of {', '.join(LAYOUTS)}, or add disk.partitions"
             yield failure(mistake(f"{name} says nothing of partitions", hint=hint), "partition-table")
         yield from _roots(partitions)
+        yield from _of_layouts(table)
         if table.get("store-only") and table.get("shared-store"):
             yield failure(mistake("there would be nothing on the disk", hint="keep one of both"), "shared-store")
         if table.get("store-only") and table.get("bootloader") not in (None, "none"):
             yield failure(mistake("a store alone has nothing to start", hint="leave it out"), "bootloader")
 
-    def applied(self, made: Image, container: str | None, folder: str, *, has_layout: bool) -> Image:
+    def outline(self, made: Image, *, has_layout: bool) -> Image:
+        """The same as `applied`, without the folders that partitions shall hold.
+
+        Raises:
+            InputError: the layout leaves no room for a partition.
+        """
+        bare = self.partitions and tuple(replace(partition, source=None) for partition in self.partitions)
+        return replace(self, partitions=bare).applied(made, "", has_layout=has_layout)
+
+    def applied(self, made: Image, folder: str, *, has_layout: bool) -> Image:
         """The image of a type, with what the table says instead.
 
         Args:
             made: the image.
-            container: the one that the type is in, if it is not the image's.
             folder: of os.toml.
-            has_layout: whether its partitions are those of `partition-table`, and `container` is for it.
+            has_layout: whether its partitions are those of `partition-table`.
 
         Raises:
             InputError: the layout leaves no room for a partition, or a folder that one shall hold is not there.
         """
         made = self._laid_out(made, folder, has_layout=has_layout)
         changes: dict[str, Any] = {
-            "format": container or (self.container if has_layout else None),
+            "format": self.container,
             "additional_space": self.additional_space,
             "boot_loader": self.bootloader,
             "volatile_root": self.volatile_root,
@@ -155,7 +178,7 @@ additional-space = "2 GiB"
                 partition.partition(folder, f"disk.partitions[{place}]")
                 for place, partition in enumerate(self.partitions)
             )
-            table = (self.partition_table or "gpt") if has_layout else made.partition_table_type
+            table = self.partition_table or ("gpt" if has_layout else made.partition_table_type)
             return replace(made, partitions=partitions, partition_table_type=table, additional_space=None)
         if has_layout:
             return layout(self.partition_table or "legacy", *([self.boot_size] if self.boot_size is not None else []))
@@ -179,6 +202,28 @@ additional-space = "2 GiB"
             "file_system_options": self.file_system_options,
         }
         return replace(partition, **{key: value for key, value in changes.items() if value is not None})
+
+
+def _of_layouts(table: Mapping[str, Any]) -> Iterable[InitErrorDetails]:
+    """What the layout that the table names does not have."""
+    boot_size = forms.bytes_of(table.get("boot-size"))
+    if boot_size is not None and 0 <= boot_size < _MIB:
+        message = f"a boot partition of {boot_size} bytes holds no kernel"
+        yield failure(mistake(message, hint='write "256 MiB", for example'), "boot-size")
+        boot_size = None
+    name = table.get("partition-table")
+    if not isinstance(name, str) or name not in LAYOUTS or table.get("partitions"):
+        return
+    try:
+        made = layout(name, *([boot_size] if boot_size else []))
+    except InputError as error:
+        yield failure(refusal(error), "boot-size")
+        return
+    if table.get("uuid") and made.partition_table_type not in WITH_UUID:
+        yield failure(mistake(f"{name} has no GPT, which could have one", hint="leave it out"), "uuid")
+    if table.get("efi-vars") is True and not any(ESP in partition.flags for partition in made.partitions):
+        hint = "take efi, efixbootldr or hybrid as partition-table, or leave it out"
+        yield failure(mistake(f"{name} has no EFI system partition", hint=hint), "efi-vars")
 
 
 def _roots(partitions: object) -> Iterable[InitErrorDetails]:

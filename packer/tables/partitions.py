@@ -98,7 +98,10 @@ mount-options = ["noatime"]
     def cross_checks(cls, table: Mapping[str, Any]) -> Iterable[InitErrorDetails]:
         """A UUID that its file system can have; a mount point for what can be mounted."""
         kind, uuid = table.get("file-system", "ext4"), table.get("uuid")
-        if isinstance(uuid, str) and uuid and isinstance(kind, str) and kind in image.FILE_SYSTEMS:
+        if uuid and kind == image.UNFORMATTED:
+            hint = "partition-uuid is that of the partition, type says what is in it"
+            yield failure(mistake(f"{kind} has no file system that could have one", hint=hint), "uuid")
+        elif isinstance(uuid, str) and uuid and isinstance(kind, str) and kind in image.FILE_SYSTEMS:
             wanted = _FAT_SERIAL if kind in image.FAT else re.compile(UUID_TEXT.pattern)
             if not wanted.fullmatch(uuid):
                 form = "1A2B-3C4D" if kind in image.FAT else "32 digits in five groups"

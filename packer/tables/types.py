@@ -15,11 +15,11 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticKnownError, core_schema
 
 from formats.format import NAMES
-from formats.image import ImageType
+from formats.image import ISO9660, ImageType
 from formats.image_types import NAME_PATTERN, TYPES
 from packer import forms
 from packer.document import quoted
-from packer.record import Record, again, failure, mistake, settings
+from packer.record import Record, again, failure, keys, mistake, settings
 from packer.tables.disk import Disk
 from packer.tables.tarball import Tarball
 from packer.tables.wsl2 import Wsl2
@@ -34,6 +34,12 @@ TYPE_NAME = forms.Form(NAME_PATTERN, "a name of a type: small letters, digits, '
 
 #: Types with the layouts of `partition-table`.
 _WITH_LAYOUTS = "disk"
+
+#: Keys of `[disk]` itself that only these have: all other types have their own.
+_OF_LAYOUTS = ("container", "partition-table")
+
+#: Keys of `[disk]` that say something of an image for CDs.
+_OF_ISO = ("label", "bootloader", "post-build")
 
 
 @plain_dataclass(frozen=True, slots=True)
@@ -78,7 +84,7 @@ disk.size = "4 GiB"
     )
     summary: str = Field(default="", description="What it makes, for `ocipack types`.")
     disk: Annotated[Mapping[str, Any], Overrides(Disk)] = Field(
-        default_factory=dict, description="Keys of `[disk]` that are others for this type, if it is a disk."
+        default_factory=dict, description="Keys of `[disk]` that are others for this type, if it is a disk or an ISO."
     )
     tarball: Annotated[Mapping[str, Any], Overrides(Tarball)] = Field(
         default_factory=dict, description="Keys of `[tarball]` that are others for this type, if it is a tarball."
@@ -114,12 +120,25 @@ class Kind:
     @property
     def table(self) -> str:
         """The table of os.toml that says how it is made, or nothing."""
-        return self.format if self.format in TABLES else ""
+        return "disk" if self.is_iso else self.format if self.format in TABLES else ""
+
+    @property
+    def is_iso(self) -> bool:
+        """Whether it is an image for CDs."""
+        return self.format == ISO9660
 
     @property
     def has_layout(self) -> bool:
         """Whether `partition-table` says what is on it."""
         return self.base.name == _WITH_LAYOUTS
+
+    def has(self, key: str) -> bool:
+        """Whether a key of its table can say something of it."""
+        return not self.is_iso or key in _OF_ISO
+
+    def shares(self, key: str) -> bool:
+        """Whether it has a key from the table that is one for all types."""
+        return self.has(key) and (self.has_layout or key not in _OF_LAYOUTS)
 
 
 def kind(name: str, declared: Mapping[str, TypeDeclaration]) -> Kind | None:
@@ -189,7 +208,13 @@ def _unfitting(name: str, row: Mapping[str, Any], found: Kind) -> Iterator[InitE
             what = f"a disk like {found.base.name}" if found.format == "disk" else found.base.name
             yield failure(mistake(f"says nothing of {what}", hint="leave it out"), "types", name, table)
     own = row.get("disk")
-    if isinstance(own, Mapping) and own.get("partition-table") and not found.has_layout and not own.get("partitions"):
+    if not isinstance(own, Mapping) or found.table != "disk":
+        return
+    for key in own:
+        if not found.has(key) and key in keys(Disk):
+            message = f"says nothing of an image for CDs like {found.base.name}"
+            yield failure(mistake(message, hint="leave it out"), "types", name, "disk", key)
+    if own.get("partition-table") and not (own.get("partitions") or found.has_layout or found.is_iso):
         hint = "inherit from disk, or leave it out"
         message = f"{found.base.name} has partitions of its own"
         yield failure(mistake(message, hint=hint), "types", name, "disk", "partition-table")
@@ -207,8 +232,11 @@ def _merged(
     parts += [declared[each].get(found.table, {}) for each in reversed([*chain]) if each in declared]
     if not found.table or not all(isinstance(part, Mapping) and _is_right(found.table, part) for part in parts):
         return
+    shared, *own = parts
+    merged = {key: value for key, value in shared.items() if found.shares(key)}
+    merged |= {key: value for part in own for key, value in part.items() if found.has(key)}
     try:
-        TypeAdapter(TABLES[found.table]).validate_python({key: value for part in parts for key, value in part.items()})
+        TypeAdapter(TABLES[found.table]).validate_python(merged)
     except ValidationError as error:
         for details in error.errors(include_url=False):
             yield again(details, ("types", name, found.table, *details["loc"]))

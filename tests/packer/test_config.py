@@ -17,7 +17,9 @@ from layers.plan import DEFAULT_MAX_LAYERS
 from packer.config import load, override, parse
 from packer.declaration import Declaration
 from packer.mistakes import ConfigError, Mistake
+from packer.record import keys
 from packer.tables.compression import LayerCompression
+from packer.tables.disk import Disk
 from packer.tables.files import FileDeclaration
 from packer.tables.layers import Layers
 from tests.support import fake_store
@@ -213,6 +215,7 @@ AT_THE_TOP = [
     ("title = nan", "title: must be a string, not a decimal number (put it into quotes)"),
     ("title = true", "title: must be a string, not true or false (put it into quotes)"),
     ("title = []", "title: must be a string, not an array"),
+    ("from-image = 'x'", f"from-image: there is no such key (there are: {', '.join(keys(Declaration))})"),
     ("os = 3", "os: must be a table, not an integer"),
     ("layers = []", "layers: must be a table, not an array"),
 ]
@@ -512,6 +515,28 @@ IN_TABLES = [
     ("[container]", "ports = ['80/icmp']", f"container.ports[0]: '80/icmp' {PORT}"),
     ("[container]", "ports = [true]", "container.ports[0]: must be a string, not true or false (put it into quotes)"),
     ("[container]", "volumes = ['data']", f"container.volumes[0]: 'data' {PATH}"),
+    (
+        "[container]",
+        "volumes = { '/data' = {} }",
+        'container.volumes: must be an array, not a table (write ["/data"])',
+    ),
+    (
+        "[container]",
+        "ports = { '80/tcp' = {}, '81/tcp' = {} }",
+        'container.ports: must be an array, not a table (write ["80/tcp", …])',
+    ),
+    ("[container]", "env = ['A=1']", 'container.env: must be a table, not an array (write { A = "1" })'),
+    (
+        "[container]",
+        "labels = ['a b==\"1', 'c=']",
+        r'container.labels: must be a table, not an array (write { "a b" = "=\"1", … })',
+    ),
+    ("[container]", "env = ['A']", "container.env: must be a table, not an array"),
+    (
+        "[disk]",
+        "root-uuid = 'x'",
+        f"disk.root-uuid: there is no such key (there are: {', '.join(keys(Disk))})",
+    ),
     ("[container]", "workdir = 'app'", f"container.workdir: 'app' {PATH}"),
     (
         "[container]",

@@ -164,10 +164,15 @@ def test_types_inherit() -> None:
     assert [kind.summary for kind in image_types.kinds(declaration) if kind.name == "two"] == ["ours"]
 
 
+_UUID = "00000000-0000-0000-0000-000000000001"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ('[disk]\nsize = "4 GB"', "disk.size: '4 GB' is no size"),
+        ('[disk]\nsize = "auto"', '\'auto\' is no size (write "guess", "4 GiB", "512 MiB" or a number of bytes)'),
+        ('[disk]\nadditional-space = "x"', '\'x\' is no size (write "4 GiB", "512 MiB" or a number of bytes)'),
         ('[disk]\nsize = "-4 GiB"', "disk.size: '-4 GiB' is no size"),
         ("[disk]\nsize = -1", "disk.size: must be at least 0"),
         ("[disk]\nsize = true", "disk.size: must be a string"),
@@ -181,6 +186,33 @@ def test_types_inherit() -> None:
         ('[disk]\npartitions = [{ mount-point = "/", file-system = "swap" }]', "swap cannot be mounted"),
         ('[disk]\npartitions = [{ mount-point = "/" }, { file-system = "swap", source = "x" }]', "swap holds no files"),
         ('[disk]\npartitions = [{ mount-point = "/", uuid = "1a2b-3c4d" }]', "'1a2b-3c4d' is no UUID of ext4"),
+        (
+            f'[disk]\npartitions = [{{ mount-point = "/" }}, {{ file-system = "unformatted", uuid = "{_UUID}" }}]',
+            ("disk.partitions[1].uuid: unformatted has no file system that could have one"
+            " (partition-uuid is that of the partition, type says what is in it)"),
+        ),
+        ("[disk]\nboot-size = 64", "disk.boot-size: a boot partition of 64 bytes holds no kernel"),
+        (
+            '[disk]\npartition-table = "efi"\nboot-size = "8 MiB"',
+            ("disk.boot-size: the partition 'ESP' would end at 8388608 bytes, and begins at 8388608"
+            " (give it a boot size of more than 8 MiB)"),
+        ),
+        (
+            '[disk]\npartition-table = "legacy"\nefi-vars = true',
+            "disk.efi-vars: legacy has no EFI system partition",
+        ),
+        (
+            f'[disk]\npartition-table = "legacy+boot"\nuuid = "{_UUID}"',
+            "disk.uuid: legacy+boot has no GPT, which could have one",
+        ),
+        (
+            '[types.x]\ninherits = "iso9660"\ndisk.size = 1',
+            "types.x.disk.size: says nothing of an image for CDs like iso9660 (leave it out)",
+        ),
+        (
+            '[types.x]\ninherits = "iso9660"\ntarball.root-name = "x"',
+            "types.x.tarball: says nothing of iso9660 (leave it out)",
+        ),
         ('[disk]\ncontainer = "ova"', "disk.container: there is no container 'ova'"),
         ('[disk]\nbootloader = "lilo"', "disk.bootloader: there is no boot loader 'lilo'"),
         ("[disk]\npost-build = []", "disk.post-build: must not be empty"),

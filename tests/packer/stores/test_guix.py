@@ -116,6 +116,7 @@ def test_a_system(guix_store: Path, tmp_path: Path) -> None:
         "0755 0:0 bin",
         "0755 0:0 etc",
         "0644 0:0 etc/group",
+        "0644 0:0 etc/nsswitch.conf",
         "0644 0:0 etc/passwd",
         "0755 0:0 home",
         "0755 0:0 mnt",

@@ -423,6 +423,7 @@ def test_what_belongs_to_no_item(nix_store: SmallStore, unpacked: Path) -> None:
     assert listing(unpacked, "etc", "nix/store/.links", "nix/var", "root", "tmp", "var") == [
         "0755 0:0 etc",
         "0644 0:0 etc/group",
+        "0644 0:0 etc/nsswitch.conf",
         "0644 0:0 etc/passwd",
         "0755 0:0 nix/store/.links",
         "0755 0:0 nix/var",
@@ -447,6 +448,7 @@ def test_what_belongs_to_no_item(nix_store: SmallStore, unpacked: Path) -> None:
         "0755 0:0 var",
         "0555 0:0 var/empty",
     ]
+    assert (unpacked / "etc/nsswitch.conf").read_text() == "hosts: files dns\n"
     assert "nixbld:x:30000:" in (unpacked / "etc/group").read_text().splitlines()
 
 
@@ -505,11 +507,13 @@ def test_without_registration_and_profile(nix_store: SmallStore, desk: Desk) -> 
 def test_what_os_toml_declares_wins(nix_store: SmallStore, desk: Desk) -> None:
     answer = desk.pack(
         f'root = "{nix_store.root}"\nroots = ["{nix_store.other}"]',
-        more='[os]\nfiles = [{ target = "/etc/passwd", text = "x" }, { target = "/tmp", directory = true }]',
+        more='[os]\nfiles = [{ target = "/etc/passwd", text = "x" }, { target = "/tmp", directory = true },'
+        '{ target = "/etc/nsswitch.conf", text = "hosts: files\\n" }]',
     )
     assert answer.code == 0, answer.err
     root = desk.unpack()
     assert (root / "etc/passwd").read_text() == "x"
+    assert (root / "etc/nsswitch.conf").read_text() == "hosts: files\n"
     assert (root / "tmp").stat().st_mode & 0o7777 == 0o755
 
 
@@ -597,6 +601,10 @@ def test_other_corruption(copied: SmallStore, desk: Desk, damage: str) -> None:
         ('roots = ["/x"]\nsymlinks = { "/bin" = "/bin" }', "'/bin' is not a path in the first root"),
         ('roots = ["/x"]\nsymlinks = { "/bin" = "a/../b" }', "'a/../b' is not a path in the first root"),
         ('roots = ["/x"]\nsymlinks = { "/nix/store/x" = "b" }', "'/nix/store/x' is in the store"),
+        (
+            'roots = ["/x"]\nsymlinks = { "/bin" = "bin", "/bin/a/sh" = "bin/bash" }',
+            "symlinks.'/bin/a/sh': '/bin/a/sh' is below '/bin', which is a link itself (keep one of them: ",
+        ),
         ('roots = ["/x"]\nsymlinks = { "/gnu/store" = "b" }', "'/gnu/store' is in the store"),
         ('roots = ["/x"]\nregister = "no"', "store.register"),
         ('roots = ["/x"]\nsuite = "x"', "there is no such key"),
