@@ -20,6 +20,7 @@ from packer.authorized_keys import authorized_key
 from packer.document import quoted
 from packer.record import again, mistake, refusal
 
+_MOST_BYTES = 64 << 40  # where inodes of ext4 begin to be fewer than usual; planning a disk takes time by its size
 _UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _SIZE = rf"[0-9]{{1,18}}(?:\.[0-9]{{1,9}})? ?(?:{'|'.join(_UNITS)})"
 
@@ -120,7 +121,7 @@ class Size:
     def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Pydantic's hook: what the JSON schema says."""
         text = {"type": "string", "pattern": f"^(?:{'|'.join([*self.words, _SIZE])})$"}
-        return {"anyOf": [text, {"type": "integer", "minimum": 0}]}
+        return {"anyOf": [text, {"type": "integer", "minimum": 0, "maximum": _MOST_BYTES}]}
 
     def _checked(self, value: object) -> object:
         if value in self.words or value is None:
@@ -128,7 +129,7 @@ class Size:
         if isinstance(value, int) and not isinstance(value, bool):
             if value < 0:
                 raise mistake("must be at least 0")
-            return value
+            return _bounded(value)
         if not isinstance(value, str):
             raise PydanticKnownError("string_type")
         if not re.fullmatch(_SIZE, value):
@@ -136,7 +137,13 @@ class Size:
             raise mistake(f"{quoted(value)} is no size", hint=hint)
         number, unit = re.fullmatch(r"([0-9.]+) ?(\D+)", value).groups()  # type: ignore[union-attr]
         whole, _, fraction = number.partition(".")
-        return int(whole) * _UNITS[unit] + math.ceil(int(fraction or 0) * _UNITS[unit] / 10 ** len(fraction))
+        return _bounded(int(whole) * _UNITS[unit] + math.ceil(int(fraction or 0) * _UNITS[unit] / 10 ** len(fraction)))
+
+
+def _bounded(size: int) -> int:
+    if size > _MOST_BYTES:
+        raise mistake(f"is more than {_MOST_BYTES >> 40} TiB", hint="no disk is made that is larger")
+    return size
 
 
 @dataclass(frozen=True, slots=True)
