@@ -136,4 +136,5 @@ for command in (
     *(declaration.init, declaration.check, declaration.lock),
     *(inspection.inspect, inspection.diff, signing.sign, signing.verify),
 ):
+    command.short_help = command.help  # whole: click would cut it off
     ocipack.add_command(command)

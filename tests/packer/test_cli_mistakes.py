@@ -127,3 +127,7 @@ def test_nothing_is_left_behind_by_a_run_that_a_signal_ends(tmp_path: Path, numb
     assert run.returncode == 128 + number
     assert "; nothing was left behind" in said
     assert [path.name for path in place.folder.iterdir()] == ["os.toml"]
+
+
+def test_the_list_of_commands_cuts_nothing_off(shared: Workplace) -> None:
+    assert "..." not in shared.run("--help").out.replace("[ARGS]...", "")
