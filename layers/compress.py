@@ -174,7 +174,8 @@ def codec(name: str, level: int | None = None) -> Codec:
         raise InputError(f"there is no compression {name!r}", hint=f"There are: {', '.join(LEVELS)}.")
     if level is not None and level not in LEVELS[name]:
         levels = LEVELS[name]
-        raise InputError(f"{name} has no level {level}", hint=f"It has {levels[0]} to {levels[-1]}.")
+        hint = f"It has {levels[0]} to {levels[-1]}." if len(levels) > 1 else "Leave the level out."
+        raise InputError(f"{name} has no level {level}", hint=hint)
     if name == "none":
         return NoCodec()
     return _KINDS[name]() if level is None else _KINDS[name](level)

@@ -28,6 +28,7 @@ _NUMBER = struct.Struct("<I")
 #: Tasks of `crew_of`: numbers that a pipe takes before anybody reads, if it has only one page: pipe(7).
 MOST_TASKS = 1024
 
+_ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _ENDING = 0.05  # seconds that a thread may take which was told to end
 _LOOKS = 25
 _PR_SET_PDEATHSIG = 1  # prctl(2)
@@ -189,7 +190,7 @@ def crew(count: int, work: Work) -> Iterator[Crew]:
 
 @contextlib.contextmanager
 def _interrupts_wait() -> Iterator[None]:
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
     try:
         yield
     finally:
@@ -242,7 +243,10 @@ def _be_worker(number: int, work: Work, parent: int, telling: int, ordered: int)
     """The life of a worker; this never returns."""
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # who has forked us ends us
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if callable(signal.getsignal(number)):  # what is pending is for who has forked us to take away
+                signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDS)
         library = ctypes.CDLL(None)
         library.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() == parent:

@@ -31,6 +31,18 @@ def foreign_package() -> str:
     return ""
 
 
+def _hold_standard_files() -> None:
+    """Have something in the place of standard files that are closed: the next file that is opened would be one.
+
+    Nothing can be written to such a standard output: an answer that nobody gets is an error.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            os.open(os.devnull, os.O_WRONLY if name == "stderr" else os.O_RDONLY)  # takes the lowest free number
+            stream = open(number, "w" if number else "r", encoding="utf-8", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
+
+
 def main() -> None:
     """Run ocipack."""
     if foreign := foreign_package():
@@ -38,9 +50,16 @@ def main() -> None:
             f"ocipack: error: another Python package shadows ours: {foreign}\n"
             "  Install ocipack into an environment of its own: uv tool install ocipack, or pipx install ocipack."
         )
-    from packer.cli import run
+    _hold_standard_files()
+    from packer.cli import Ended, run
+
+    def end(number: int, _: object) -> None:
+        raise Ended(number)
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:  # nohup(1) has SIGHUP ignored
+            signal.signal(number, end)
     sys.exit(run(sys.argv[1:]))
 
 

@@ -1,9 +1,10 @@
 """The command line: the only module that reads the environment and chooses an exit code.
 
 Results go to standard output, everything else to standard error. Exit codes: 0; 1, the build failed, what `diff`
-compares is different, or `cache verify` found damage; 2, the input is wrong; 130, interrupted.
+compares is different, or `cache verify` found damage; 2, the input is wrong; 130, interrupted; 143, ended by SIGTERM.
 """
 
+import errno
 import os
 import sys
 import time
@@ -16,10 +17,27 @@ from layers.errors import InputError, PackError
 from layers.output import said
 from packer.commands import cache, declaration, inspection, make, plan, push, signing
 from packer.plain import plain_lines
+from packer.similar import meant
 from packer.surroundings import Surroundings
 
+_BY_A_SIGNAL = 128
 _INTERRUPTED = 130
 _LONGEST_PASSWORD = 1 << 16
+
+#: What is wrong when an answer cannot be written; of all other files, the modules that write them say it.
+_UNWRITTEN = (errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.ENOSPC)
+
+
+class Ended(BaseException):
+    """Somebody wants this process to end; raised wherever it is, so that what is pending goes away.
+
+    Attributes:
+        number: of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -34,11 +52,20 @@ def run(arguments: Sequence[str]) -> int:
     except PackError as error:
         return _fail(str(error), error.exit_code)
     except BrokenPipeError:
-        # Nobody reads our output any more: neither our mistake nor theirs.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _leave_standard_output()  # nobody reads it any more: neither our mistake nor theirs
         return 1
+    except Ended as end:
+        return _fail("ended by a signal; nothing was left behind", _BY_A_SIGNAL + end.number)
     except OSError as error:
+        if not error.filename and error.errno in _UNWRITTEN:
+            _leave_standard_output()
+            return _fail(f"standard output: {said(error)}", 1)
         return _fail(f"{error.filename}: {said(error)}" if error.filename else said(error), 1)
+
+
+def _leave_standard_output() -> None:
+    """Let what is still to be written to it go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str, code: int) -> int:
@@ -62,8 +89,12 @@ class _Commands(click.Group):
             return super().resolve_command(ctx, args)
         except click.UsageError:
             name, *rest = args
-            if name not in make.declared_types(rest):
-                raise
+            declared = make.declared_types(rest)
+            if name not in declared:
+                if name.startswith("-"):
+                    raise
+                close = meant(name, [*self.list_commands(ctx), *sorted(declared)])
+                raise click.UsageError(f"there is no command {name!r}{close}", ctx) from None
             return name, make.type_command(name), rest
 
 
@@ -76,11 +107,18 @@ def ocipack(context: click.Context) -> None:
         variables=dict(os.environ),
         home=os.path.expanduser("~"),
         processors=len(os.sched_getaffinity(0)),
-        folder=os.getcwd,
+        folder=_folder,
         now=time.time_ns,
         password=_password,
         is_terminal=sys.stdout.isatty,
     )
+
+
+def _folder() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        raise InputError("the working folder is gone", hint="Change into another one.") from None
 
 
 def _password() -> str:
@@ -99,4 +137,5 @@ for command in (
     *(declaration.init, declaration.check, declaration.lock),
     *(inspection.inspect, inspection.diff, signing.sign, signing.verify),
 ):
+    command.short_help = command.help  # whole: click would cut it off
     ocipack.add_command(command)

@@ -17,6 +17,7 @@ from layers.errors import InputError
 from packer import forms
 from packer.document import quoted
 from packer.record import Record, failure, mistake, settings
+from packer.similar import meant
 from packer.tables import types
 from packer.tables.container import Container
 from packer.tables.disk import Disk
@@ -146,7 +147,8 @@ licenses = "Apache-2.0"
         """
         found = types.kind(name, self.types)
         if found is None:
-            raise InputError(f"there is no type of artefact {name!r}", hint="`ocipack types` lists them.")
+            known = meant(name, [*TYPES, *self.types])
+            raise InputError(f"there is no type of artefact {name!r}{known}", hint="`ocipack types` lists them.")
         return found
 
     @property

@@ -4,6 +4,7 @@ The parser of the standard library is recursive in brackets and takes quadratic 
 bounded before it sees the text; what it then gives is looked through once, for values that nothing can use.
 """
 
+import ast
 import os
 import re
 import tomllib
@@ -32,6 +33,15 @@ _OPAQUE = re.compile(
 )
 _KEY = re.compile(r"[^\n=,\[\]{}]+")
 _PLACE = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
+#: What the parser says of a table, which it calls by a tuple.
+_TABLE = re.compile(r"Cannot (declare|mutate immutable namespace|redefine namespace) (\(.*\))(?: twice)?", re.DOTALL)
+
+#: What else it says -> what people understand, and what to do.
+_PLAINLY = {
+    "Cannot overwrite a value": ("this key has a value already", "keep one of them"),
+    "Illegal character '\\n'": ("the text has no end on this line", "add the quote that ends it"),
+    "Unterminated string": ("a text has no end", "add the quotes that end it"),
+}
 
 Location = tuple[str | int, ...]
 
@@ -125,8 +135,13 @@ def _syntax(message: str) -> tuple[str, str]:
         return message, ""
     what, line, column = place.groups()
     where = f"line {line}, column {column}" if line else "at the end"
-    hint = "text needs quotes" if what == "Invalid value" else ""
-    return f"{where}: {what[:1].lower()}{what[1:]}", hint
+    if table := _TABLE.fullmatch(what):
+        name = key(ast.literal_eval(table.group(2)))
+        if table.group(1) == "declare":
+            return f"{where}: [{name}] is there twice", f"put their keys together, or write [[{name}]] for several"
+        return f"{where}: {name} is there already, and takes no more keys", "put its keys into one place"
+    message, hint = _PLAINLY.get(what, (f"{what[:1].lower()}{what[1:]}", ""))
+    return f"{where}: {message}", hint or ("text needs quotes" if what == "Invalid value" else "")
 
 
 def _unusable(values: dict[str, Any], origin: str) -> Iterator[tuple[Location, str]]:

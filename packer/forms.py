@@ -22,6 +22,7 @@ from packer.document import quoted
 from packer.record import again, mistake, refusal
 from packer.surroundings import LATEST
 
+_MOST_BYTES = 64 << 40  # where inodes of ext4 begin to be fewer than usual; planning a disk takes time by its size
 _UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _SIZE = rf"[0-9]{{1,18}}(?:\.[0-9]{{1,9}})? ?(?:{'|'.join(_UNITS)})"
 _HOUR = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
@@ -128,7 +129,7 @@ class Size:
     def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Pydantic's hook: what the JSON schema says."""
         text = {"type": "string", "pattern": f"^(?:{'|'.join([*self.words, _SIZE])})$"}
-        return {"anyOf": [text, {"type": "integer", "minimum": 0}]}
+        return {"anyOf": [text, {"type": "integer", "minimum": 0, "maximum": _MOST_BYTES}]}
 
     def _checked(self, value: object) -> object:
         if value in self.words or value is None:
@@ -136,14 +137,14 @@ class Size:
         if isinstance(value, int) and not isinstance(value, bool):
             if value < 0:
                 raise mistake("must be at least 0")
-            return value
+            return _bounded(value)
         if not isinstance(value, str):
             raise PydanticKnownError("string_type")
         if (size := bytes_of(value)) is None:
             words = "".join(f'"{word}", ' for word in self.words)
             hint = f'write {words}"4 GiB", "512 MiB" or a number of bytes'
             raise mistake(f"{quoted(value)} is no size", hint=hint)
-        return size
+        return _bounded(size)
 
 
 def bytes_of(value: object) -> int | None:
@@ -194,6 +195,12 @@ class Moment:
         if not isinstance(value, datetime.datetime) or not value.tzinfo:
             raise mistake(f"{value} is no date with a time and an offset from UTC", hint=hint)
         return (value - _EPOCH) // datetime.timedelta(seconds=1)
+
+
+def _bounded(size: int) -> int:
+    if size > _MOST_BYTES:
+        raise mistake(f"is more than {_MOST_BYTES >> 40} TiB", hint="no disk is made that is larger")
+    return size
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,7 @@ class DiskArtefact:
     @property
     def summary(self) -> str:
         """See `formats.format.Artefact`."""
-        return f"a disk of {self.size / _MIB:.1f} MiB, in a file of {self.file_size / _MIB:.1f}"
+        return f"a disk of {self.size / _MIB:.1f} MiB, in a file of {self.file_size / _MIB:.1f} MiB"
 
     @property
     def facts(self) -> Mapping[str, Any]:

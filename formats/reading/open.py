@@ -73,6 +73,8 @@ def may_be_image(path: str) -> bool:
     with reading(path):
         if os.path.isdir(path):
             return True
+        if not os.path.isfile(path) and os.path.exists(path):  # a pipe would let us wait for who writes
+            raise ArtefactError(f"{path} is neither a file nor a folder", hint=_KNOWN)
         with open(path, "rb", buffering=0) as file:
             return file.read(BLOCK)[_MAGIC] == _USTAR
 

@@ -10,7 +10,7 @@ import click
 from formats.image_types import TYPES
 from layers.archive import STANDARD_OUTPUT
 from layers.errors import InputError
-from packer.commands.settings import DECLARATION, settings
+from packer.commands.settings import DECLARATION, lock_file, settings
 from packer.options import Common, changed, common_options, image_name, output_options, split_arguments
 from packer.surroundings import Surroundings
 
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from packer.console import ConsoleProgress
     from packer.declaration import Declaration
     from packer.tables.types import Kind
+
+
+#: What options that go into a table are for.
+_FOR = {"tarball": "tarballs", "wsl2": "distributions for WSL", "disk": "disks"}
 
 
 def type_command(name: str) -> click.Command:
@@ -76,7 +80,7 @@ def _check_said(said: Mapping[str, Mapping[str, Any]], kinds: "Sequence[Kind]") 
         fitting = [kind for kind in kinds if kind.table == table]
         for key in [key for key, value in keys.items() if value]:
             if not any(kind.has(key) for kind in fitting):
-                raise click.UsageError(f"an option is for {table}, which is not to be made")
+                raise click.UsageError(f"--{key} is for {_FOR[table]}, and none is to be made")
             if not any(kind.shares(key) for kind in fitting):
                 raise click.UsageError(f"--{key} is for the type disk, and those that inherit from it")
 
@@ -125,6 +129,7 @@ def _make(
     work = replace(settings(common, options, surroundings, progress), called=called)
     outputs = _outputs(surroundings, declaration, names, output, work)
     told = sbom.files([surroundings.path(path) for path in options["sboms"]], len(declaration.target_platforms))
+    _require_apart([*(made.path for made in outputs), *(file.path for file in told)], surroundings.path(common.file))
     productions = build.produce(declaration, work)
     artefacts = (build.check if check else build.build)(productions, outputs, work)
     sbom.write(told, productions[0], artefacts)
@@ -154,6 +159,19 @@ def _outputs(
     if said == STANDARD_OUTPUT and surroundings.is_terminal():
         raise click.UsageError("standard output is a terminal: an archive would spoil it")
     return [replace(outputs[0], path=said if said == STANDARD_OUTPUT else surroundings.path(said))]
+
+
+def _require_apart(paths: Sequence[str], declaration: str) -> None:
+    """Refuse what would replace os.toml, os.lock, or another output of the same run."""
+    taken = {os.path.realpath(path) for path in (declaration, lock_file(declaration))}
+    for path in paths:
+        if path == STANDARD_OUTPUT:
+            continue
+        if os.path.realpath(path) in taken:
+            raise InputError(
+                f"{path} is read or written by this run already", hint="Choose another file with --output or --sbom."
+            )
+        taken.add(os.path.realpath(path))
 
 
 @click.command()

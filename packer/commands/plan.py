@@ -30,6 +30,8 @@ def plan(surroundings: Surroundings, /, files: tuple[str, ...], **options: Any) 
     from packer.console import VERBOSE, ConsoleProgress
 
     common = common_options(files[0] if files else DECLARATION, options, surroundings.processors)
+    if options["html"] and not options["html"].endswith((".html", ".htm")):  # it may be the first of the versions
+        raise click.UsageError(f"--html {options['html']}: the name of a page ends in .html")
     if options["compare"]:
         compare(surroundings, files, common, options)
         return

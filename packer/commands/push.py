@@ -1,5 +1,6 @@
 """`ocipack push`: an image into a registry."""
 
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,8 @@ def push(surroundings: Surroundings, /, arguments: tuple[str, ...], as_json: boo
     from packer.push import push_built, push_stored
 
     *given, reference = arguments
+    if not given and (os.path.isfile(reference) or os.path.isfile(os.path.join(reference, "oci-layout"))):
+        raise click.UsageError(f"{reference} is here: say where it is to go, as {reference} HOST/REPOSITORY:TAG")
     files = given or [DECLARATION]
     target = _target(reference, options, surroundings)
     stored = [file for file in files if may_be_image(file)]

@@ -103,10 +103,12 @@ class Patience:
     """How often a piece of work is tried.
 
     Attributes:
+        registry: what it is done with, for messages.
         limits: says how long is waited.
         stopped: when it is set, waiting ends.
     """
 
+    registry: str
     limits: Limits
     stopped: threading.Event
     _pause: float = field(default=0, init=False)
@@ -131,6 +133,7 @@ class Patience:
         if self._waited > self.limits.patience:
             tried = f"{self._tries} times" if self._tries > 1 else "once"
             asked = f"; it asks for a pause of {error.wait:.0f} s" if error.wait else ""
-            raise RegistryError(str(error), hint=f"It was tried {tried}{asked}. --timeout allows more time.") from error
+            hint = f"It was tried {tried}{asked}. --timeout allows more time."
+            raise RegistryError(f"{self.registry}: {error}", hint=hint) from error
         if self.stopped.wait(pause):
             raise StoppedError("it is not wanted any more") from error

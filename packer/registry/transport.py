@@ -203,7 +203,7 @@ class Transport:
 
     def patience(self) -> Patience:
         """How often a piece of work is tried."""
-        return Patience(self.limits, self.stopped)
+        return Patience(self._reference.registry, self.limits, self.stopped)
 
     def _once(self, method: str, url: str, body: Body, size: int, headers: dict[str, str], most: int) -> Answer:
         if self._authorization.header:

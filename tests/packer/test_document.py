@@ -24,7 +24,17 @@ def refusal(text: str) -> str:
     [
         ("a = ", "os.toml: at the end: invalid value (text needs quotes)"),
         ("a = 1\nb = yes\n", "os.toml: line 2, column 5: invalid value (text needs quotes)"),
-        ("a = 1\na = 2\n", "os.toml: line 2, column 6: cannot overwrite a value"),
+        ("a = 1\na = 2\n", "os.toml: line 2, column 6: this key has a value already (keep one of them)"),
+        (
+            "[a.b]\n[a.b]\n",
+            "os.toml: line 2, column 5: [a.b] is there twice (put their keys together, or write [[a.b]] for several)",
+        ),
+        (
+            "a = {}\na.b = 1\n",
+            "os.toml: line 2, column 8: a is there already, and takes no more keys (put its keys into one place)",
+        ),
+        ('a = "x\n', "os.toml: line 1, column 7: the text has no end on this line (add the quote that ends it)"),
+        ('a = """x', "os.toml: at the end: a text has no end (add the quotes that end it)"),
         ("[a\n", "os.toml: line 1, column 3: expected ']' at the end of a table declaration"),
         ('a = "\x1b"', "os.toml: line 1, column 6: illegal character '\\x1b'"),
         ("a = " + "9" * 5000, "os.toml: has a number that is too large"),

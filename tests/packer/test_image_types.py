@@ -173,6 +173,8 @@ _UUID = "00000000-0000-0000-0000-000000000001"
         ('[disk]\nsize = "4 GB"', "disk.size: '4 GB' is no size"),
         ('[disk]\nsize = "auto"', '\'auto\' is no size (write "guess", "4 GiB", "512 MiB" or a number of bytes)'),
         ('[disk]\nadditional-space = "x"', '\'x\' is no size (write "4 GiB", "512 MiB" or a number of bytes)'),
+        ('[disk]\nsize = "65 TiB"', "disk.size: is more than 64 TiB (no disk is made that is larger)"),
+        ("[disk]\nsize = 9223372036854775807", "disk.size: is more than 64 TiB"),
         ('[disk]\nsize = "-4 GiB"', "disk.size: '-4 GiB' is no size"),
         ("[disk]\nsize = -1", "disk.size: must be at least 0"),
         ("[disk]\nsize = true", "disk.size: must be a string"),
@@ -286,7 +288,7 @@ def test_types_of_os_toml_are_commands(folder: Path) -> None:
     assert (answer.code, answer.out) == (0, f"{folder}/try-1-appliance.raw\n")
     assert (folder / "try-1-appliance.raw").stat().st_size == 64 * MIB
     assert not tables.complaints(folder / "try-1-appliance.raw")
-    assert "No such command 'aplliance'" in run(folder, "aplliance").err
+    assert "no command 'aplliance'; did you mean 'appliance'?" in run(folder, "aplliance").err
 
 
 def test_types_are_listed(folder: Path) -> None:

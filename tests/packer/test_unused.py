@@ -151,4 +151,4 @@ def test_post_build_of_an_iso_may_fail(tmp_path: Path) -> None:
 def test_options_for_disks_are_not_for_isos(tmp_path: Path, option: tuple[str, ...]) -> None:
     (tmp_path / "os.toml").write_text(HEAD)
     answer = run(tmp_path, "iso9660", *option)
-    assert (answer.code, "an option is for disk, which is not to be made" in answer.err) == (2, True)
+    assert (answer.code, "is for disks, and none is to be made" in answer.err) == (2, True)

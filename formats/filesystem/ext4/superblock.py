@@ -225,7 +225,8 @@ def superblock(
         reserved_blocks=reserved, reserved_blocks_hi=reserved_hi,
         log_block_size=_LOG_BLOCK, log_cluster_size=_LOG_BLOCK,
         blocks_per_group=BLOCKS_PER_GROUP, clusters_per_group=BLOCKS_PER_GROUP,
-        inodes_per_group=layout.inodes_per_group, group_number=number,
+        inodes_per_group=layout.inodes_per_group,
+        group_number=number & 0xFFFF,  # of more than 8 TiB, cut off as in libext2fs; nobody reads it
         write_time=time, write_time_hi=time_hi, check_time=time, check_time_hi=time_hi,
         creation_time=time, creation_time_hi=time_hi, most_mounts=NEVER,
         magic=MAGIC, state=CLEAN, errors=CONTINUE, revision=DYNAMIC_REVISION,

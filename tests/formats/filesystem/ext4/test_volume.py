@@ -165,6 +165,12 @@ def test_a_volume_may_have_more_blocks_than_32_bits_count(tmp_path: Path) -> Non
         Ext4(VOLUME, U_BOOT).prepare(tree_of([]), Reader()).plan(20 << 40)
 
 
+def test_copies_of_the_superblock_are_in_groups_beyond_16_bits() -> None:
+    plan = Ext4(VOLUME, bytes_per_inode=1 << 22).prepare(tree_of([]), Reader()).plan(12 << 40)
+    last = 5**7 << 27  # groups have 128 MiB
+    assert [piece for piece in plan.pieces(Reader()) if piece.offset == last]
+
+
 def test_names_and_identifiers_are_in_the_superblock(tmp_path: Path) -> None:
     found = header(write_ext4(tmp_path / "volume", [], 64 * MIB))
     assert found["Filesystem volume name"] == "volume"

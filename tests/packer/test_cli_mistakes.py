@@ -1,0 +1,133 @@
+"""What people type wrong, and what their machine does to a run: one clear message, and nothing of theirs is gone."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.command_line import OCIPACK, Workplace, workplace
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+    """One workplace for all tests that leave it as it is."""
+    return workplace(tmp_path_factory.mktemp("shared"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "taken"),
+    [
+        (("-o", "os.toml"), "os.toml"),
+        (("-o", "os.lock"), "os.lock"),
+        (("-o", "x.spdx.json", "--sbom", "x.spdx.json"), "x.spdx.json"),
+        (("--sbom", "x.cdx.json", "--sbom", "./x.cdx.json"), "x.cdx.json"),
+    ],
+)
+def test_an_output_takes_the_place_of_nothing_that_the_run_has(
+    shared: Workplace, arguments: tuple[str, ...], taken: str
+) -> None:
+    before = shared.declare().read_text()
+    answer = shared.run("docker", *arguments)
+    assert (answer.code, answer.out) == (2, "")
+    assert f"{shared.folder}/{taken} is read or written by this run already" in answer.err
+    assert (shared.folder / "os.toml").read_text() == before
+    assert sorted(path.name for path in shared.folder.iterdir()) == ["os.toml"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("dokcer",), "there is no command 'dokcer'; did you mean 'docker'?"),
+        (("chekc",), "there is no command 'chekc'; did you mean 'check'?"),
+        (("docker", "ocii"), "there is no type of artefact 'ocii'; did you mean 'oci'?"),
+        (("push", "os.toml"), "os.toml is here: say where it is to go, as os.toml HOST/REPOSITORY:TAG"),
+        (("plan", "--compare", "--html", "1.tar", "2.tar", "3.tar"), "--html 1.tar: the name of a page ends in .html"),
+        (("docker", "--compression", "none:2"), "none has no level 2 (leave the level out)"),
+    ],
+)
+def test_what_was_probably_meant(shared: Workplace, arguments: tuple[str, ...], said: str) -> None:
+    shared.declare()
+    answer = shared.run(*arguments)
+    assert (answer.code, answer.out) == (2, "")
+    assert said in answer.err
+
+
+@pytest.mark.parametrize("command", [("inspect",), ("diff", "os.toml"), ("push", "localhost:1/a/b:1")])
+def test_nobody_waits_for_who_writes_into_a_pipe(shared: Workplace, command: tuple[str, ...], tmp_path: Path) -> None:
+    shared.declare()
+    os.mkfifo(tmp_path / "pipe")
+    name, *more = command
+    answer = shared.run(name, tmp_path / "pipe", *more)
+    assert answer.code == 2
+    assert "pipe is neither a file nor a folder" in answer.err
+
+
+def test_a_registry_that_cannot_be_reached_is_named(shared: Workplace) -> None:
+    answer = shared.run("diff", "docker://localhost:1/a/b:1", "docker://localhost:1/a/b:2", "--timeout", "0.1")
+    assert answer.code == 1
+    assert "localhost:1: the connection failed: Connection refused" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("redirection", "code", "said"),
+    [
+        (">&-", 1, "ocipack: error: standard output: Bad file descriptor\n"),
+        (">/dev/full", 1, "ocipack: error: standard output: No space left on device\n"),
+        ("<&-", 0, ""),
+        ("2>&-", 0, ""),
+    ],
+)
+def test_standard_files_that_are_closed_or_full(shared: Workplace, redirection: str, code: int, said: str) -> None:
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"exec {OCIPACK} types {redirection}"],
+        cwd=shared.folder,
+        env=shared.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (code, said)
+    assert bool(done.stdout) == (not code)
+
+
+def test_a_working_folder_that_is_gone(shared: Workplace) -> None:
+    file = shared.declare()
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"mkdir gone && cd gone && rmdir ../gone && exec {OCIPACK} docker {file}"],
+        cwd=shared.folder,
+        env=shared.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "ocipack: error: the working folder is gone\n" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_nothing_is_left_behind_by_a_run_that_a_signal_ends(tmp_path: Path, number: signal.Signals) -> None:
+    place = workplace(tmp_path)
+    source = tmp_path / "source"
+    source.mkdir()
+    with open(source / "large", "wb") as large:
+        large.truncate(4 << 30)
+    place.declare(f'[os]\nfiles = [{{ target = "/srv", source = "{source}" }}]\n')
+    run = subprocess.Popen(
+        [OCIPACK, "oci", "-q"], cwd=place.folder, env=place.environment(), stderr=subprocess.PIPE, text=True
+    )
+    end = time.monotonic() + 60
+    while not list(place.folder.glob(".*")):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    run.send_signal(number)
+    _, said = run.communicate()
+    assert run.returncode == 128 + number
+    assert "; nothing was left behind" in said
+    assert [path.name for path in place.folder.iterdir()] == ["os.toml"]
+
+
+def test_the_list_of_commands_cuts_nothing_off(shared: Workplace) -> None:
+    assert "..." not in shared.run("--help").out.replace("[ARGS]...", "")
