@@ -622,7 +622,7 @@ IN_TABLES = [
     (
         "[layers.compression]",
         "codec = 'none'\nlevel = 1",
-        "layers.compression.level: none has no level 1 (it has 0 to 0)",
+        "layers.compression.level: none has no level 1 (leave the level out)",
     ),
     ("[layers.compression]", "codec = {}\nlevel = 1", "layers.compression.codec: must be a string, not a table"),
     ("[layers.compression]", "levl = 1", "layers.compression.levl: there is no such key (did you mean 'level'?)"),
