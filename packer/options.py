@@ -10,6 +10,7 @@ import click
 from formats.image_types import NAME_PATTERN, TYPES
 from layers import strategies
 from layers.errors import InputError
+from layers.number import whole_number
 from packer.runtimes import REGISTRY, RUNTIMES, require
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ TIMEOUT = 120
 
 #: What messages call it.
 _ORIGIN = "command line"
+
+_LARGEST = (1 << 63) - 1  # whole number of TOML
 
 #: Tables of formats whose compression nobody chooses.
 _OF_ONE_COMPRESSION = {"wsl2", "disk"}
@@ -278,7 +281,7 @@ def changed(
     layers = {"max-layers": common.max_layers, "force": bool(force) or None, "strategy": common.strategy}
     changes: dict[str, dict[str, Any]] = {
         table: {key: value for key, value in keys.items() if value is not None}
-        for table, keys in {"layers": layers, "container": {"created": _number(common.created)}, **said}.items()
+        for table, keys in {"layers": layers, "container": {"created": number_or_text(common.created)}, **said}.items()
     }
     if common.compression:
         for table in {_table(declaration, name) for name in names} - _OF_ONE_COMPRESSION:
@@ -304,16 +307,18 @@ def _table(declaration: "Declaration", name: str) -> str:
     return "layers" if name == REGISTRY else declaration.kind(name).table or "layers"
 
 
-def _number(text: str | None) -> str | int | None:
+def number_or_text(text: str | None) -> str | int | None:
     """A number, if it is one that a table may have."""
-    return int(text) if text and re.fullmatch("[0-9]{1,18}", text) else text
+    number = whole_number(text, _LARGEST) if text else None
+    return text if number is None else number
 
 
 def _compression(text: str) -> dict[str, Any]:
-    name, _, level = text.partition(":")
-    if level and not level.isdecimal():
+    name, _, given = text.partition(":")
+    level = whole_number(given, _LARGEST)
+    if given and level is None:
         raise InputError(f"--compression {text}: the level is not a number", hint="Say for example gzip:6.")
-    return {"codec": name, "level": int(level)} if level else {"codec": name}
+    return {"codec": name, "level": level} if given else {"codec": name}
 
 
 def split_arguments(

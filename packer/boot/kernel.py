@@ -249,4 +249,4 @@ def _file(tree: Tree, path: bytes) -> File:
 
 
 def _text(entry: Entry | None, reader: Reader) -> str:
-    return reader.read(entry.content).decode(errors="replace") if isinstance(entry, File) else ""
+    return reader.read(entry.content).decode(errors="surrogateescape") if isinstance(entry, File) else ""

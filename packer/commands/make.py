@@ -11,7 +11,7 @@ from formats.image_types import TYPES
 from layers.archive import STANDARD_OUTPUT
 from layers.errors import InputError
 from packer.commands.settings import DECLARATION, lock_file, settings
-from packer.options import Common, changed, common_options, image_name, output_options, split_arguments
+from packer.options import Common, changed, common_options, image_name, number_or_text, output_options, split_arguments
 from packer.surroundings import Surroundings
 
 if TYPE_CHECKING:
@@ -97,14 +97,13 @@ def _check_names(options: Mapping[str, Any], kinds: "Sequence[Kind]") -> None:
 
 def _said(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """What the command line says to the tables of formats, by table and key."""
-    size = options["size"]
     return {
         "tarball": {"root-name": options["root_name"]},
         "wsl2": {"legacy": options["legacy"] or None},
         "disk": {
             "partition-table": options["partition_table"],
             "container": options["container"],
-            "size": int(size) if size and size.isdecimal() else size,
+            "size": number_or_text(options["size"]),
             "efi-vars": options["efi_vars"] or None,
         },
     }
@@ -129,7 +128,8 @@ def _make(
     work = replace(settings(common, options, surroundings, progress), called=called)
     outputs = _outputs(surroundings, declaration, names, output, work)
     told = sbom.files([surroundings.path(path) for path in options["sboms"]], len(declaration.target_platforms))
-    _require_apart([*(made.path for made in outputs), *(file.path for file in told)], surroundings.path(common.file))
+    paths = (*(path for made in outputs for path in made.paths), *(file.path for file in told))
+    _require_apart(paths, surroundings.path(common.file))
     productions = build.produce(declaration, work)
     artefacts = (build.check if check else build.build)(productions, outputs, work)
     sbom.write(told, productions[0], artefacts)

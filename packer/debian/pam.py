@@ -66,7 +66,7 @@ class Profile:
     def order(self) -> tuple[int, str]:
         """What profiles are sorted by, falling."""
         priority = self.fields.get("Priority", "").strip()
-        return int(priority) if re.fullmatch(r"-?[0-9]+", priority) else 0, self.name
+        return int(priority) if re.fullmatch(r"-?[0-9]{1,9}", priority) else 0, self.name
 
     @property
     def conflicts(self) -> Sequence[str]:

@@ -46,6 +46,9 @@ def test_an_output_takes_the_place_of_nothing_that_the_run_has(
         (("push", "os.toml"), "os.toml is here: say where it is to go, as os.toml HOST/REPOSITORY:TAG"),
         (("plan", "--compare", "--html", "1.tar", "2.tar", "3.tar"), "--html 1.tar: the name of a page ends in .html"),
         (("docker", "--compression", "none:2"), "none has no level 2 (leave the level out)"),
+        (("docker", "--compression", "gzip:\u0666"), "the level is not a number"),
+        (("docker", "--compression", f"gzip:{'1' * 5000}"), "the level is not a number"),
+        (("disk", "--size", "1" * 5000), "is no size"),
     ],
 )
 def test_what_was_probably_meant(shared: Workplace, arguments: tuple[str, ...], said: str) -> None:
