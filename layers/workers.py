@@ -243,9 +243,9 @@ def _be_worker(number: int, work: Work, parent: int, telling: int, ordered: int)
     """The life of a worker; this never returns."""
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # who has forked us ends us
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            if callable(signal.getsignal(number)):  # what is pending is for who has forked us to take away
-                signal.signal(number, signal.SIG_DFL)
+        for end in _ENDS[1:]:
+            if callable(signal.getsignal(end)):  # what is pending is for who has forked us to take away
+                signal.signal(end, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDS)
         library = ctypes.CDLL(None)
         library.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
