@@ -14,6 +14,11 @@ from packer.surroundings import Surroundings
 if TYPE_CHECKING:
     from packer.push import Target
 
+_OF_CLOSURES = ("max_layers", "force_layers", "strategy", "previous", "compression", "created", "refresh", "no_verify")
+
+#: Options that say how an image is built, by their parameters.
+_BUILDING = {"runtime": "--for", **{name: f"--{name.replace('_', '-')}" for name in _OF_CLOSURES}}
+
 
 @click.command()
 @click.argument("arguments", nargs=-1, required=True, metavar="[OS_TOML | ARCHIVE|LAYOUT...] REFERENCE")
@@ -43,7 +48,9 @@ def push(surroundings: Surroundings, /, arguments: tuple[str, ...], as_json: boo
     if len(files) > 1 and len(stored) < len(files):
         other = next(file for file in files if file not in stored)
         raise click.UsageError(f"{other} is no image: an index is made of several that were built before")
-    if options["documents"] and not stored:
+    if stored:
+        _refuse_building(options, stored[0])
+    elif options["documents"]:
         raise click.UsageError("--attach goes with images that were built before; [sbom] says what others get")
     common = common_options(files[0], options, surroundings.processors)
     with ConsoleProgress(common.verbosity) as progress:
@@ -55,6 +62,13 @@ def push(surroundings: Surroundings, /, arguments: tuple[str, ...], as_json: boo
             pushed = push_built(declaration, build.produce(declaration, work), work, target, progress)
         progress.tell(report.pushed_text(pushed))
     click.echo(report.pushed_json(pushed) if as_json else pushed.reference)
+
+
+def _refuse_building(options: Mapping[str, Any], image: str) -> None:
+    """Refuse options that say how an image is built."""
+    for name, option in _BUILDING.items():
+        if options[name]:
+            raise click.UsageError(f"{option} says how an image is built, and {image} was built before")
 
 
 def _target(reference: str, options: Mapping[str, Any], surroundings: Surroundings) -> "Target":

@@ -68,6 +68,13 @@ def test_nobody_waits_for_who_writes_into_a_pipe(shared: Workplace, command: tup
     assert "pipe is neither a file nor a folder" in answer.err
 
 
+@pytest.mark.parametrize("option", [("--strategy", "tiers"), ("--no-verify",), ("--for", "podman"), ("--created", "1")])
+def test_an_image_that_was_built_is_not_built_otherwise(shared: Workplace, option: tuple[str, ...]) -> None:
+    answer = shared.run("push", *option, ".", "localhost:1/x:1")
+    assert answer.code == 2
+    assert f"{option[0]} says how an image is built, and . was built before" in answer.err
+
+
 def test_a_registry_that_cannot_be_reached_is_named(shared: Workplace) -> None:
     answer = shared.run("diff", "docker://localhost:1/a/b:1", "docker://localhost:1/a/b:2", "--timeout", "0.1")
     assert answer.code == 1
