@@ -67,7 +67,8 @@ class _Patience:
         pause = max(error.wait, _FIRST_WAIT * 2 ** (self._failures - 1))
         self._waited += pause
         if self._failures >= _MOST_FAILURES or self._requests >= _MOST_REQUESTS or self._waited > _LONGEST_WAIT:
-            raise FetchError(self.url, str(error), hint=f"It was tried {self._requests} times.") from error
+            tried = f"{self._requests} times" if self._requests > 1 else "once"
+            raise FetchError(self.url, str(error), hint=f"It was tried {tried}.") from error
         if self.stopped.wait(pause):
             raise FetchError(self.url, "it is not wanted any more") from error
 

@@ -65,5 +65,6 @@ def lock(surroundings: Surroundings, /, file: str, refresh: bool, quiet: bool, v
         with PendingFile(os.path.dirname(output) or ".") as pending:
             pending.write(locks.text(locked))
             pending.publish(os.path.basename(output))
-        progress.tell(f"{len(locked.items)} items")
+        count = len(locked.items)
+        progress.tell("1 item" if count == 1 else f"{count} items")
     click.echo(output)

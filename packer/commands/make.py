@@ -120,6 +120,8 @@ def _make(
     from packer import build, report, sbom
 
     output, check, as_json = options["output"], options["check"], options["as_json"]
+    if output == "":
+        raise click.UsageError("--output names no file")
     if output and len(names) > 1:
         raise click.UsageError("--output goes with one type only")
     if output == STANDARD_OUTPUT and (check or as_json):

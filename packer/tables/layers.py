@@ -73,5 +73,5 @@ compression = { codec = "zstd", level = 9 }
             checked_max_layers(most, force=table.get("force") is True)
         except InputError:
             message = f"docker refuses to run an image of more than {MOST_LAYERS} layers (max depth exceeded)"
-            hint = f"take {MOST_LAYERS} or less, or add force = true for a runtime that can do more"
+            hint = f"take {MOST_LAYERS} or less, or add force = true (--force-layers) for a runtime that can do more"
             yield failure(mistake(message, hint=hint), "max-layers")

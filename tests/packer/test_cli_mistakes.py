@@ -43,6 +43,7 @@ def test_an_output_takes_the_place_of_nothing_that_the_run_has(
         (("dokcer",), "there is no command 'dokcer'; did you mean 'docker'?"),
         (("chekc",), "there is no command 'chekc'; did you mean 'check'?"),
         (("docker", "ocii"), "there is no type of artefact 'ocii'; did you mean 'oci'?"),
+        (("docker", "--output", ""), "--output names no file"),
         (("push", "os.toml"), "os.toml is here: say where it is to go, as os.toml HOST/REPOSITORY:TAG"),
         (("plan", "--compare", "--html", "1.tar", "2.tar", "3.tar"), "--html 1.tar: the name of a page ends in .html"),
         (("docker", "--compression", "none:2"), "none has no level 2 (leave the level out)"),

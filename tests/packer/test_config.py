@@ -236,7 +236,7 @@ HOST = "is not a host name: letters, digits and '-', in parts of up to 63 joined
 ORIGIN = "does not say what the file is made from (add one of source, text, symlink, directory)"
 TOO_MANY = (
     "layers.max-layers: docker refuses to run an image of more than 125 layers (max depth exceeded)"
-    " (take 125 or less, or add force = true for a runtime that can do more)"
+    " (take 125 or less, or add force = true (--force-layers) for a runtime that can do more)"
 )
 
 NUMBER = "os.users[0].uid: must be"

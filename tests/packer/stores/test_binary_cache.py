@@ -526,7 +526,7 @@ def _recording(wait: Any, waits: list[float | None]) -> Any:
     ("what", "faults", "said"),
     [
         (".nar.xz", [status(503)] * 9, "the server says 503\n  It was tried 5 times"),
-        (".narinfo", [status(429, Retry_After="86400")] * 9, "the server says 429\n  It was tried 1 times"),
+        (".narinfo", [status(429, Retry_After="86400")] * 9, "the server says 429\n  It was tried once"),
         (".nar.xz", [reset_after(0)] * 9, "the connection failed"),
         (".nar.xz", [endless], "more than the [0-9]+ bytes that it may have"),
         (".narinfo", [endless], "more than the 1048576 bytes"),
