@@ -7,7 +7,7 @@ refused.
 import posixpath
 from collections.abc import Iterator, Sequence
 
-from formats.system import System
+from formats.system import RunConfiguration, System
 from layers.reader import Reader
 from packer.account_files import AccountFiles
 from packer.accounts import Accounts
@@ -24,21 +24,32 @@ def findings(system: System) -> Iterator[str]:
         PackError: the image's accounts cannot be read.
     """
     run = system.run
+    key, words = ("entrypoint", run.entrypoint) if run.entrypoint else ("cmd", run.cmd)
     with Reader() as reader:
         image = Image(system.tree, reader, "")
-        for key, words in (("entrypoint", run.entrypoint), ("cmd", run.cmd)):
-            if words:
-                yield from _program(f"container.{key}", words[0], image, run.workdir, run.env.get("PATH", _PATH))
-                break
+        if words and (missing := _missing(words[0], image, run)):
+            yield f"container.{key}: {missing}: containers do not start"
+        if run.healthcheck and (missing := _missing(_tester(run.healthcheck.test), image, run)):
+            yield f"container.healthcheck: {missing}: containers are not healthy"
         if run.user:
             yield from _accounts(run.user.split(":"), AccountFiles.read(system.tree, reader).accounts)
 
 
-def _program(key: str, program: str, image: Image, workdir: str, path: str) -> Iterator[str]:
-    folders = [workdir] if "/" in program else path.split(":")
-    if not any(image.has_program(posixpath.join("/", folder, program)) for folder in folders):
-        where = "" if "/" in program else f" in {path}"
-        yield f"{key}: there is no program {program!r} in the image{where}: containers do not start"
+def _tester(words: Sequence[str]) -> str:
+    """The program that looks after a container; nothing if nobody does."""
+    if words[0] == "CMD":
+        return words[1]
+    return "/bin/sh" if words[0] == "CMD-SHELL" else ""
+
+
+def _missing(program: str, image: Image, run: RunConfiguration) -> str:
+    """What to say of a program that is not there; nothing if it is."""
+    path = run.env.get("PATH", _PATH)
+    folders = [run.workdir] if "/" in program else path.split(":")
+    if not program or any(image.has_program(posixpath.join("/", folder, program)) for folder in folders):
+        return ""
+    where = "" if "/" in program else f" in {path}"
+    return f"there is no program {program!r} in the image{where}"
 
 
 def _accounts(names: Sequence[str], accounts: Accounts) -> Iterator[str]:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from formats.system import RunConfiguration
+from formats.system import Healthcheck, RunConfiguration
 from layers.entry import PROGRAM, Data, Entry, File, Symlink
 from layers.tree import Tree
 from packer.container import findings
@@ -37,6 +37,9 @@ def found(run: RunConfiguration) -> list[str]:
         RunConfiguration(user="nobody:nogroup"),
         RunConfiguration(user="root"),
         RunConfiguration(user="7:8"),
+        RunConfiguration(healthcheck=Healthcheck(("NONE",))),
+        RunConfiguration(healthcheck=Healthcheck(("CMD-SHELL", "missing"))),
+        RunConfiguration(healthcheck=Healthcheck(("CMD", "/opt/run"))),
     ],
 )
 def test_nothing_is_said_of_what_starts(run: RunConfiguration) -> None:
@@ -51,6 +54,7 @@ def test_nothing_is_said_of_what_starts(run: RunConfiguration) -> None:
         (RunConfiguration(cmd=("/opt",)), ["container.cmd: there is no program '/opt'"]),
         (RunConfiguration(cmd=("run",)), ["there is no program 'run' in the image in /usr/local/sbin:"]),
         (RunConfiguration(cmd=("./run",)), ["there is no program './run'"]),
+        (RunConfiguration(healthcheck=Healthcheck(("CMD", "x"))), ["container.healthcheck: there is no program 'x'"]),
         (RunConfiguration(user="nobdy"), ["container.user: there is no user 'nobdy' in the image: containers do not"]),
         (RunConfiguration(user="0:staff"), ["container.user: there is no group 'staff'"]),
         (RunConfiguration(cmd=("x",), user="a:b"), ["no program 'x'", "no user 'a'", "no group 'b'"]),
