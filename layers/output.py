@@ -417,14 +417,17 @@ class PendingFolder:
 
 def _locked(folder: str) -> int | None:
     """The lock of a new folder; None: another run's sweep was faster, and the folder is gone."""
+    descriptor = -1
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
     except FileNotFoundError:
         return None
     except BaseException:
         os.rmdir(folder)
+        if descriptor >= 0:
+            os.close(descriptor)
         raise
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
     if os.path.exists(folder):
         return descriptor
     os.close(descriptor)
