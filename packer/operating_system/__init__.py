@@ -11,7 +11,7 @@ from layers.entry import Entry
 from layers.reader import Reader
 from layers.tree import Tree
 from packer.account_files import AccountFiles
-from packer.accounts import Ids
+from packer.accounts import Accounts, Ids
 from packer.mistakes import ConfigError
 from packer.operating_system import (
     files,
@@ -77,8 +77,6 @@ def declare(
         users.check_shells(declared.users, image)
         init.check(declared.init, image)
         links = services.links(declared.services, image, items)
-        has_accounts = bool(declared.users or declared.groups)
-        new = [user for user in accounts.users if has_accounts and known.accounts.user(user.name) is None]
         made = {
             "os.hostname": hostname.entries(declared.hostname),
             "os.timezone": timezone.entries(declared.timezone, image),
@@ -86,12 +84,7 @@ def declare(
             "os.keymap": keymap.entries(declared.keymap, image),
             "os.init": machine_id.entries(image, declared.init),
             "os.mounts": mounts.entries(declared.mounts, before),
-            "os.users": (
-                *(known.entries(accounts) if has_accounts else ()),
-                *known.subordinate_entries(new),
-                *homes.entries(new, image),
-                *homes.key_entries(declared.users, accounts, image),
-            ),
+            "os.users": _people(declared, known, accounts, image),
             "os.services": links.made,
         }
         entries = {key: tuple(of_key) for key, of_key in made.items()}
@@ -100,3 +93,15 @@ def declare(
     if before.mistakes:
         raise ConfigError(file, tuple(before.mistakes))
     return Declared((*chain.from_iterable(entries.values()), *wanted), links.removed)
+
+
+def _people(declared: OperatingSystem, known: AccountFiles, accounts: Accounts, image: Image) -> tuple[Entry, ...]:
+    """Accounts and homes."""
+    has_accounts = bool(declared.users or declared.groups)
+    new = [user for user in accounts.users if has_accounts and known.accounts.user(user.name) is None]
+    return (
+        *(known.entries(accounts) if has_accounts else ()),
+        *known.subordinate_entries(new),
+        *homes.entries(new, image),
+        *homes.key_entries(declared.users, accounts, image),
+    )
