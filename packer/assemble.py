@@ -9,15 +9,15 @@ from collections.abc import Sequence
 
 from formats.platform import Platform
 from formats.system import Boot, RunConfiguration, System
-from layers.entry import tree_order
+from layers.entry import Entry, tree_order
 from layers.item import Closure, NarItem
 from layers.reader import Reader
 from layers.tree import Tree, add_parents, overlay
 from packer.account_files import PATHS, AccountFiles
 from packer.accounts import PEOPLE, SYSTEM, Ids
 from packer.declaration import Declaration
-from packer.joint_root import joint_root
-from packer.operating_system import declare
+from packer.joint_root import JointRoot, joint_root
+from packer.operating_system import Declared, declare
 from packer.store_root import Parts, placed, store_root
 from packer.supply import Supply
 
@@ -57,9 +57,7 @@ def assemble(
     stores = frozenset(os.path.dirname(item.placed_path) for item in closure if isinstance(item, NarItem))
     declared = declare(declaration.os, below.tree, below.items, folder=folder, file=file, ids=ids, stores=stores)
     below = below.without(declared.removed)
-    customization = {**below.made, **placed(below.tree, declared.entries)}
-    add_parents(customization, below.tree)
-    upper = tuple(customization[path] for path in sorted(customization, key=tree_order))
+    upper = _customization(below, declared)
     return System(
         name=declaration.name,
         version=declaration.version,
@@ -75,6 +73,13 @@ def assemble(
         annotations=declaration.oci_annotations,
         created=declaration.container.created,
     )
+
+
+def _customization(below: JointRoot, declared: Declared) -> tuple[Entry, ...]:
+    """What is laid over the items: what stores make, and what os.toml declares, with all parents."""
+    customization = {**below.made, **placed(below.tree, declared.entries)}
+    add_parents(customization, below.tree)
+    return tuple(customization[path] for path in sorted(customization, key=tree_order))
 
 
 def made_ids(system: System) -> Ids:

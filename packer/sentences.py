@@ -1,7 +1,6 @@
 """Sentences: what pydantic found, in words for people who write os.toml and never saw Python."""
 
 import datetime
-import difflib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from packer.document import Location, key, quoted
 from packer.mistakes import Mistake
+from packer.similar import nearest
 
 _MOST_HINTS = 100  # looking for similar words takes a millisecond each
 _MOST_NAMES = 24  # words that a hint may list
@@ -181,7 +181,6 @@ def _toml(example: object) -> str:
 
 def _suggestion(given: str, names: Iterable[str]) -> str:
     known = list(names)
-    close = difflib.get_close_matches(given[:80].lower().replace("_", "-"), known, n=1, cutoff=_SIMILAR)
-    if close:
-        return f"did you mean {quoted(close[0])}?"
+    if near := nearest(given.lower().replace("_", "-"), known, _SIMILAR):
+        return f"did you mean {quoted(near)}?"
     return f"there are: {', '.join(known)}" if len(known) <= _MOST_NAMES else ""

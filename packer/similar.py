@@ -2,10 +2,23 @@
 
 from collections.abc import Iterable
 
+_SIMILAR = 0.6  # difflib's own
+
+
+def nearest(given: str, known: Iterable[str], least: float = _SIMILAR) -> str:
+    """The known word that is most like the one that was given; empty if none is like it.
+
+    Args:
+        given: of any length.
+        known: words.
+        least: how similar it has to be, as difflib counts, from 0 to 1.
+    """
+    import difflib  # only for a mistake
+
+    return "".join(difflib.get_close_matches(given[:80], sorted(known), n=1, cutoff=least))
+
 
 def meant(given: str, known: Iterable[str]) -> str:
     """`; did you mean 'docker'?`, or nothing if no known word is like the one that was given."""
-    import difflib  # only for a mistake
-
-    close = difflib.get_close_matches(given[:80].lower(), list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    near = nearest(given.lower(), known)
+    return f"; did you mean {near!r}?" if near else ""

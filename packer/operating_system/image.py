@@ -3,13 +3,13 @@
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 
 from layers.entry import Entry, File
 from layers.errors import EntryError, InputError
 from layers.reader import Reader
 from layers.tree import Tree
 from packer.mistakes import Mistake
+from packer.similar import nearest
 
 _EXECUTABLE = 0o111
 
@@ -88,5 +88,5 @@ class Image:
 
 def suggestion(given: str, names: Iterable[str], otherwise: str = "") -> str:
     """A hint: what somebody may have meant, or else something more general."""
-    near = get_close_matches(given, sorted(names), n=1)
-    return f"did you mean {near[0]!r}?" if near else otherwise
+    near = nearest(given, names)
+    return f"did you mean {near!r}?" if near else otherwise

@@ -34,21 +34,21 @@ class Demands:
         self._positions = {node.number: position for position, node in enumerate(self.nodes)}
         self._leading: list[int] = []
         self.starts, self.own = [0], 0
-        known: dict[Run, int] = {}
+        known: dict[tuple[Run, ...], tuple[int, int]] = {}  # most files have as many blocks as many others
         for position, node in enumerate(self.nodes):
-            runs = node.runs
-            first = runs[0] if runs else (0, 0)
-            below = known.get(first) if len(runs) == 1 else self._below(runs)
-            if below is None:
-                below = known[first] = self._below(runs)
+            runs = tuple(node.runs)
+            if runs not in known:
+                known[runs] = self._needs(runs)
+            own, below = known[runs]
             if below:
                 self._leading.append(position)
-            count = first[1] if len(runs) == 1 else _count(runs)
-            self.own += count
-            self.starts.append(self.starts[-1] + count + below)
+            self.own += own
+            self.starts.append(self.starts[-1] + own + below)
 
-    def _below(self, runs: Sequence[Run]) -> int:
-        return self._needed(joined(runs, [(0, _count(runs))]))
+    def _needs(self, runs: Sequence[Run]) -> tuple[int, int]:
+        """Blocks of a node's own, and those that only lead to others."""
+        own = _count(runs)
+        return own, self._needed(joined(runs, [(0, own)]))
 
     def position(self, number: int) -> int | None:
         """Of the node whose inode has this number."""
