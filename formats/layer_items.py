@@ -7,8 +7,8 @@
     ITEM = [NAME, VERSION, PATH, SIZE, IDENTITY, SOURCE, [PLACE, …]]
 
 Twice, because registries serve the manifest, and docker keeps only the configuration. SIZE is in bytes, IDENTITY is a
-SHA-256 in hexadecimal: equal identities have equal entries in an image. SOURCE is what the item was built from. Each PLACE is that
-of an item that it needs, counted from 0 over all layers, the lowest first.
+SHA-256 in hexadecimal: equal identities have equal entries in an image. SOURCE is what the item was built from. Each
+PLACE is that of an item that it needs, counted from 0 over all layers, the lowest first.
 """
 
 import json
