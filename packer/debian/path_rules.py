@@ -48,16 +48,16 @@ class PathRules:
         """Whether a path, with its `/` at the start, matches one of `exclude`."""
         return any(glob.matches(path) for glob in self.exclude)
 
-    def leaves_out(self, path: bytes, *, leads_on: bool) -> bool:
-        """Whether a path is left out.
+    def includes(self, path: bytes, *, leads_on: bool) -> bool:
+        """Whether a path stays though `exclude` has it.
 
         Args:
             path: with its `/` at the start.
             leads_on: whether it is a folder or a symbolic link.
         """
-        if not self.excludes(path) or any(glob.matches(path) for glob in self.include):
-            return False
-        return not (leads_on and any(path.startswith(glob.fixed) for glob in self.include))
+        if any(glob.matches(path) for glob in self.include):
+            return True
+        return leads_on and any(path.startswith(glob.fixed) for glob in self.include)
 
     def entries(self, tree: Tree) -> Iterator[Entry]:
         """The rules for dpkg in the image, if it is there: what is installed later is treated alike (dpkg.cfg(5)).
@@ -88,24 +88,21 @@ def filtered(items: Sequence[DebianItem], rules: PathRules) -> Filtered:
     """Packages less what rules leave out.
 
     Raises:
-        EntryError: a path of a package is none.
+        PackError: as `layers.item.Contents.entries`.
     """
     if not rules.exclude:
         return Filtered(items, ())
     found: list[DebianItem] = []
-    matched: list[bytes] = []
+    excluded: list[bytes] = []
     gone: list[bytes] = []
     for item in items:
-        paths = [path for path in item.paths if rules.excludes(path)]
-        left_out = _left_out(item, rules) if paths else {}
+        paths = frozenset(path for path in item.paths if rules.excludes(path))
+        left_out = _left_out(item, paths, rules) if paths else {}
         found.append(_without(item, frozenset(left_out.values())) if left_out else item)
-        matched += paths
+        excluded += paths
         gone += left_out
     idle = [f"path-exclude: {quoted(glob.text)} leaves out nothing" for glob in _idle(rules.exclude, gone)]
-    idle += [
-        f"path-include: {quoted(glob.text)} is nothing that path-exclude would leave out"
-        for glob in _idle(rules.include, matched)
-    ]
+    idle += [f"path-include: {quoted(glob.text)} brings back nothing" for glob in _idle(rules.include, excluded)]
     return Filtered(found, idle)
 
 
@@ -113,13 +110,13 @@ def _idle(globs: Iterable[Glob], paths: Sequence[bytes]) -> Iterator[Glob]:
     return (glob for glob in globs if not any(map(glob.matches, paths)))
 
 
-def _left_out(item: DebianItem, rules: PathRules) -> dict[bytes, bytes]:
+def _left_out(item: DebianItem, excluded: frozenset[bytes], rules: PathRules) -> dict[bytes, bytes]:
     """The paths that go, as the package has them -> where they would land."""
     gone: dict[bytes, bytes] = {}
     stays: set[bytes] = {b""}
     for entry, placed in zip(item.contents.entries(), item.all_entries(), strict=True):
         path = b"/" + entry.path
-        if rules.leaves_out(path, leads_on=isinstance(entry, Directory | Symlink)):
+        if path in excluded and not rules.includes(path, leads_on=isinstance(entry, Directory | Symlink)):
             gone[path] = placed.path
         else:
             stays.update((placed.path, *parents(placed.path)))
