@@ -24,7 +24,7 @@ def item_facts(item: StoreItem, omitted: frozenset[bytes]) -> list[Any]:
         omitted: paths of its entries that another item replaces.
     """
     rules = [[old.hex(), new.hex()] for old, new in item.placement.rules]
-    return [str(item.identity), sorted(path.hex() for path in omitted), rules]
+    return [str(item.packed_identity), sorted(path.hex() for path in omitted), rules]
 
 
 def stream_digest(entries: Iterable[Entry], epoch: int) -> Digest:

@@ -7,8 +7,8 @@
     ITEM = [NAME, VERSION, PATH, SIZE, IDENTITY, SOURCE, [PLACE, …]]
 
 Twice, because registries serve the manifest, and docker keeps only the configuration. SIZE is in bytes, IDENTITY is a
-SHA-256 in hexadecimal: equal identities have equal entries. SOURCE is what the item was built from. Each PLACE is that
-of an item that it needs, counted from 0 over all layers, the lowest first.
+SHA-256 in hexadecimal: equal identities have equal entries in an image. SOURCE is what the item was built from. Each
+PLACE is that of an item that it needs, counted from 0 over all layers, the lowest first.
 """
 
 import json
@@ -63,7 +63,7 @@ def rows(groups: Sequence[Sequence[StoreItem]]) -> list[list[Row]] | None:
 
 def _row(item: StoreItem, places: Mapping[str, int]) -> Row:
     needed = sorted(places[path] for path in item.references)
-    return [item.name, item.version, item.path, item.size, item.identity.hex, item.source, needed]
+    return [item.name, item.version, item.path, item.size, item.packed_identity.hex, item.source, needed]
 
 
 def comment(items: Iterable[StoreItem], reason: str) -> str:

@@ -14,7 +14,7 @@ from layers.digest import Digest
 from layers.entry import Entry
 from layers.errors import PackError
 from layers.placement import Placement
-from layers.tree import Tree, side_by_side
+from layers.tree import Tree, side_by_side, without
 
 
 class ClosureError(PackError):
@@ -42,11 +42,12 @@ class StoreItem:
         name: what people call it: `bash`.
         version: of the package; may be empty.
         identity: equal identities have equal entries, on every machine and for ever.
-        size: bytes of its files; what layering strategies weigh.
+        size: bytes of its files that are packed; what layering strategies weigh.
         references: paths of the items that it needs, itself left out, sorted.
         contents: its entries.
         placement: where its paths land in an image.
         source: name of the source package that it is built from; items of one source change together. Empty for none.
+        left_out: where entries would land that it has, and that are not packed.
     """
 
     #: Whether an item is another one as soon as something that it needs is: its path names all that it was built with.
@@ -61,9 +62,28 @@ class StoreItem:
     contents: Contents
     placement: Placement = field(default=Placement(), kw_only=True)
     source: str = field(default="", kw_only=True)
+    left_out: frozenset[bytes] = field(default=frozenset(), kw_only=True)
+
+    @property
+    def packed_identity(self) -> Digest:
+        """What its entries in an image are known by: equal ones have equal entries, which `identity` alone cannot say.
+
+        It is the identity itself where nothing is left out.
+        """
+        if not self.left_out:
+            return self.identity
+        return Digest.of("\n".join([str(self.identity), *sorted(path.hex() for path in self.left_out)]).encode())
 
     def placed_entries(self) -> Iterator[Entry]:
-        """The item's entries where they land.
+        """The item's entries where they land, without those that are left out.
+
+        Raises:
+            PackError: as `Contents.entries`.
+        """
+        return without(self.all_entries(), self.left_out) if self.left_out else self.all_entries()
+
+    def all_entries(self) -> Iterator[Entry]:
+        """The item's entries where they land, or would.
 
         Raises:
             PackError: as `Contents.entries`.

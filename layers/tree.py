@@ -5,7 +5,7 @@ customization), and merging is where parts that want different things at one pat
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain, pairwise
 from typing import Generic, TypeVar
@@ -276,6 +276,30 @@ class _Merger(Generic[Owner]):
                     f"{self._owners[path]}: /{os.fsdecode(path)} is a hard link to"
                     f" /{os.fsdecode(entry.target)}, which another item replaces or which does not exist"
                 )
+
+
+def without(entries: Iterable[Entry], paths: Collection[bytes]) -> Iterator[Entry]:
+    """Entries without some of them: of a file whose first name goes, the first one that stays is the file.
+
+    Args:
+        entries: of one item.
+        paths: of those that go.
+
+    Raises:
+        EntryError: a hard link's file is not there.
+    """
+    entries = list(entries)
+    named = {entry.path: entry for entry in entries if isinstance(entry, File | Hardlink)}
+    heirs: dict[bytes, bytes] = {}
+    for entry in entries:
+        if entry.path in paths:
+            continue
+        if not isinstance(entry, Hardlink):
+            yield entry
+            continue
+        file = _linked_file(named, entry)
+        first = heirs.setdefault(file.path, entry.path) if file.path in paths else file.path
+        yield replace(file, path=first) if first == entry.path else Hardlink(entry.path, first)
 
 
 def rooted_hardlinks(entries: Mapping[bytes, Entry]) -> dict[bytes, Entry]:

@@ -22,6 +22,7 @@ type = "debian"
 packages = ["bash", "coreutils"]
 # suite = "bookworm"
 # recommends = true
+# path-exclude = ["/usr/share/doc/*", "/usr/share/man/*"]
 
 [os]
 # hostname = "hello"

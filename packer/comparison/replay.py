@@ -59,8 +59,8 @@ class Update:
     @property
     def changed(self) -> list[StoreItem]:
         """Items of the second one that the first one has not."""
-        known = {item.identity for item in self.before.closure}
-        return [item for item in self.after.closure if item.identity not in known]
+        known = {item.packed_identity for item in self.before.closure}
+        return [item for item in self.after.closure if item.packed_identity not in known]
 
     @property
     def size(self) -> int:
@@ -138,7 +138,7 @@ class Comparison:
     @property
     def different(self) -> int:
         """Bytes of all items that there were: the bound of the registry."""
-        return sum({item.identity: item.size for version in self.versions for item in version.closure}.values())
+        return sum({item.packed_identity: item.size for version in self.versions for item in version.closure}.values())
 
 
 def compare(versions: Sequence[Version], budgets: Sequence[int], shown: int, *, stacked: bool = False) -> Comparison:
@@ -197,5 +197,5 @@ def _pulled(before: Sequence[_Name], after: Sequence[_Name], *, stacked: bool) -
 
 def _key(group: Group) -> tuple[str, ...]:
     """What makes two layers equal: the items in their order, which does not matter in stores; see `layer_requests`."""
-    found = [item.identity.hex for item in group.items]
+    found = [item.packed_identity.hex for item in group.items]
     return tuple(sorted(found) if all(item.CHANGES_WITH_REFERENCES for item in group.items) else found)

@@ -1,14 +1,15 @@
 """dpkg's database, /var/lib/dpkg, as dpkg itself leaves it after it has installed the packages (dpkg(1), FILES).
 
 status                 a stanza a package, by name: its control file, fields in dpkg's order (lib/dpkg/parse.c),
-                       with `Status: install ok installed` and `Conffiles` with their MD5
+                       with `Status: install ok installed` and `Conffiles` with their MD5, `newconffile` for those
+                       that are left out
 available              empty: what could be installed is apt's business
 arch                   architectures, dpkg's own first
 diversions             three lines a diversion: path, target, package
 statoverride           USER GROUP MODE PATH
 info/format            `1`: names of packages with `Multi-Arch: same` have their architecture (deb-infodb)
 info/PACKAGE.list      every path of the package, but what another package replaced
-info/PACKAGE.*         the other files of control.tar; md5sums is made when a package has none
+info/PACKAGE.*         the other files of control.tar; md5sums is made when a package has none, of what is not left out
 triggers/File          PATH PACKAGE: who wants to know what changes below a path (deb-triggers(5))
 triggers/NAME          the packages that are interested in a trigger of this name
 triggers/Unincorp      triggers that wait for nobody: empty
@@ -41,6 +42,7 @@ _ITS_OWN = frozenset(("status", "conffiles", "config-version", "triggers-awaited
 _ABSENT_IS_NO = frozenset(("essential", "multi-arch", "protected"))
 
 _PROGRAMS = frozenset(("config", "postinst", "postrm", "preinst", "prerm"))
+_NO_DIGEST = "newconffile"  # NEWCONFFILEFLAG of dpkg: a conffile that was never there
 _NOT_KEPT = frozenset(("control", "list"))
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")  # debian-policy, 5.6.1
 _ARCHITECTURE = re.compile(r"[a-z0-9][a-z0-9-]*")  # deb-control(5)
@@ -137,7 +139,7 @@ def _info(package: DebianItem, kept: Sequence[bytes]) -> Iterator[Entry]:
         lines = (
             package.digests[path].encode() + b"  " + path[1:] + b"\n"
             for path in package.paths
-            if path in package.digests
+            if path in package.digests and not _is_left_out(package, path)
         )
         yield _file(f"{name}.md5sums", b"".join(lines))
 
@@ -159,7 +161,7 @@ def _stanza(package: DebianItem, kept: Collection[bytes], conffiles: Sequence[by
     fields = [field for field in _fields(package) if not _is_dropped(field)]
     fields.append("Status: install ok installed")
     lines = [
-        f"\n {_text(path)} {package.digests[path]}{'' if path in kept else ' obsolete'}"
+        f"\n {_text(path)} {_digest(package, path)}{'' if path in kept else ' obsolete'}"
         for path in conffiles
         if path in package.digests
     ]
@@ -167,6 +169,14 @@ def _stanza(package: DebianItem, kept: Collection[bytes], conffiles: Sequence[by
         fields.append("Conffiles:" + "".join(lines))
     fields.sort(key=lambda field: _ORDER.get(_name(field), len(_ORDER)))
     return "".join(field + "\n" for field in fields)
+
+
+def _digest(package: DebianItem, path: bytes) -> str:
+    return _NO_DIGEST if _is_left_out(package, path) else package.digests[path]
+
+
+def _is_left_out(package: DebianItem, path: bytes) -> bool:
+    return package.placement.path(path[1:]) in package.left_out
 
 
 def _fields(package: DebianItem) -> list[str]:

@@ -40,6 +40,9 @@ class CertificateError(PackError):
 def entries(unpacked: Unpacked) -> Iterator[Entry]:
     """The certificates of all packages, when ca-certificates is one of them.
 
+    ca-certificates.conf lists those that are left out of packages, too: the postinst has the names in its text, and
+    update-ca-certificates passes over what is not there.
+
     Raises:
         PackError: a certificate's file cannot be read.
     """
@@ -48,7 +51,8 @@ def entries(unpacked: Unpacked) -> Iterator[Entry]:
     # `sort` of the postinst, in the C locale
     files = sorted(unpacked.files(SOURCE, ".crt"), key=lambda file: file.path)
     names = [file.path.removeprefix(unpacked.real(SOURCE) + b"/") for file in files]
-    yield File(b"etc/ca-certificates.conf", Data(_heading(unpacked) + b"".join(name + b"\n" for name in names)))
+    listed = sorted({*names, *_left_out(unpacked)})
+    yield File(b"etc/ca-certificates.conf", Data(_heading(unpacked) + b"".join(name + b"\n" for name in listed)))
     yield Directory(b"usr/local/share/ca-certificates")
     bundle: list[bytes] = []
     authorities: dict[bytes, bytes] = {}
@@ -60,6 +64,14 @@ def entries(unpacked: Unpacked) -> Iterator[Entry]:
         authorities[pem] = data
     yield from _hash_links(unpacked, authorities)
     yield File(TARGET + b"ca-certificates.crt", Data(b"".join(bundle)))
+
+
+def _left_out(unpacked: Unpacked) -> Iterator[bytes]:
+    folder = unpacked.real(SOURCE) + b"/"
+    for package in unpacked.packages:
+        for path in package.left_out:
+            if path.startswith(folder) and path.endswith(b".crt"):
+                yield path.removeprefix(folder)
 
 
 def _heading(unpacked: Unpacked) -> bytes:

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from importlib.metadata import version
 from uuid import UUID
 
@@ -26,11 +27,13 @@ from layers.errors import EntryError
 from layers.item import NarItem, StoreItem
 from layers.plan import LayerPlan
 from layers.reader import Reader
+from layers.tree import Tree
 from packer.debian import copyright as copyrights
 from packer.debian.control import stanza
 from packer.debian.package import DebianItem
 
 _OS_RELEASE = b"etc/os-release"
+_DOCUMENTS = "usr/share/doc"
 _LARGEST_TEXT = 16 << 20  # bytes: the largest copyright file of Debian has 3 MiB
 _WITH_VERSION = re.compile(r"(\S+)(?:\s+\((\S+)\))?")
 _MAINTAINER = re.compile(r"\s*\"?([^<>\"]+?)\"?\s*<([^<>\s]+)>\s*")
@@ -226,17 +229,28 @@ class _Facts:
 
     def _licences(self, item: DebianItem) -> tuple[str, copyrights.Licences | None]:
         """Where a package's licences are written down (Debian policy, 12.5), and what is declared there."""
-        path = os.fsencode(f"usr/share/doc/{item.name}/copyright")
-        data = self._data(path)
+        path = os.fsencode(f"{_DOCUMENTS}/{item.name}/copyright")
+        data = self._data(path) or self._content(self._whole_documents, path)
         if not data:
             return "", None
         digest = Digest.of(data)
         return f"/{os.fsdecode(path)} ({digest})", copyrights.licences(_text(data), digest)
 
+    @cached_property
+    def _whole_documents(self) -> Tree:
+        """The packages' documents, those among them that are left out of the image."""
+        debian = (item for item in self._system.closure if isinstance(item, DebianItem))
+        below = os.fsencode(f"{_DOCUMENTS}/")
+        entries = (entry for item in debian for entry in item.all_entries() if entry.path.startswith(below))
+        return Tree({entry.path: entry for entry in entries})
+
     def _data(self, path: bytes) -> bytes:
         """A file of the image; empty if there is none."""
+        return self._content(self._system.tree, path)
+
+    def _content(self, tree: Tree, path: bytes) -> bytes:
         try:
-            entry = self._system.tree.follow(path)
+            entry = tree.follow(path)
         except EntryError:
             return b""
         if not isinstance(entry, File) or entry.content.size > _LARGEST_TEXT:

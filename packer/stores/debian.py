@@ -17,13 +17,17 @@ from layers.errors import InputError
 from layers.item import Closure
 from layers.output import make_cache
 from layers.tree import Tree
+from packer import forms
 from packer.debian import apt, deb, root
 from packer.debian.apt import Apt
 from packer.debian.apt_error import GoneError
 from packer.debian.deb import Package, PackageCache
+from packer.debian.glob import Glob, GlobError
 from packer.debian.package import items
+from packer.debian.path_rules import PathRules, filtered
 from packer.debian.pool import Download, Pool, downloads, lock
 from packer.debian.sources import SNAPSHOT_PLACEHOLDER, Host, Sources
+from packer.document import quoted
 from packer.fetch import Fetcher
 from packer.lock import LockedItem
 from packer.record import Record, failure, mistake, settings
@@ -41,6 +45,8 @@ _Found = TypeVar("_Found")
 _PACKAGE = r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.](=[0-9A-Za-z.+~:-]+|/[A-Za-z0-9][A-Za-z0-9._~-]*)?"
 _SUITE = r"[A-Za-z0-9][A-Za-z0-9._/-]*"
 _MIRROR = r"[a-z][a-z0-9+.-]*:[^\s\[\]]+"
+_PATHS = r"[/*](?:[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?"
+_LONGEST_PATHS = 1000  # bytes: dpkg reads lines of 1023
 _SNAPSHOT = r"[0-9]{8}T[0-9]{6}Z"
 
 
@@ -68,15 +74,41 @@ _MirrorUrl = Annotated[str, _form(f"({_MIRROR})?", "an address like http://HOST/
 _Time = Annotated[str, _form(f"({_SNAPSHOT})?", "a snapshot's time like 20250520T000000Z"), _schema(f"({_SNAPSHOT})?")]
 
 
+def _check_pattern(text: str) -> None:
+    if len(text.encode()) > _LONGEST_PATHS:
+        raise mistake(f"{quoted(text)} is longer than {_LONGEST_PATHS} bytes")
+    try:
+        Glob.parse(text)
+    except GlobError as error:
+        raise mistake(f"{quoted(text)}: {error.args[0]}", hint=error.hint.removesuffix(".")) from None
+
+
+_PathPattern = Annotated[
+    str,
+    forms.Form(
+        _PATHS, "a pattern of paths: one line with '/' or '*' first, and no space at the end", check=_check_pattern
+    ),
+]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, config=settings())
 class Options(Record):
-    """Packages of Debian and its relatives with all that they depend on, from archives whose signature apt checks."""
+    """Packages of Debian and its relatives with all that they depend on, from archives whose signature apt checks.
+
+    `path-exclude` and `path-include` are dpkg's options of these names: the image goes without what they leave out, and
+    dpkg in the image leaves it out of what it installs later. `*` in a pattern stands for any text, `/` included, `?`
+    for one byte, `[a-z]` for one of some: what is in a folder is `/usr/share/doc/*`. Packages count as whole: dpkg's
+    database has all their files, and `dpkg --verify` calls those missing that were left out. The same packages are
+    locked, whatever these keys say.
+    """
 
     EXAMPLE: ClassVar[str] = """\
 [store]
 type = "debian"
 packages = ["nginx-light", "ca-certificates"]
 suite = "trixie"
+path-exclude = ["/usr/share/doc/*", "/usr/share/man/*"]
+path-include = ["/usr/share/doc/*/copyright"]
 """
     ONCE: ClassVar[str] = "dpkg has one database"
     LOCKED: ClassVar[tuple[str, ...]] = ("packages", "suite", "components", "snapshot", "recommends", "essential")
@@ -119,6 +151,17 @@ suite = "trixie"
             " single program can."
         ),
     ] = False
+    path_exclude: Annotated[
+        tuple[_PathPattern, ...],
+        Field(description="Patterns of paths that are left out of all packages, as `dpkg --path-exclude` does."),
+    ] = ()
+    path_include: Annotated[
+        tuple[_PathPattern, ...],
+        Field(
+            description="Patterns of paths that are not left out even so. Folders and links that may lead to some stay,"
+            " too."
+        ),
+    ] = ()
 
     @classmethod
     def cross_checks(cls, table: Mapping[str, Any]) -> Iterable[InitErrorDetails]:
@@ -136,6 +179,8 @@ suite = "trixie"
         if table.get("components", _DEFAULT_COMPONENTS) != _DEFAULT_COMPONENTS and not suite:
             hint = "the host's sources name their components themselves"
             yield failure(mistake("needs a suite", hint=hint), "components")
+        if table.get("path-include") and not table.get("path-exclude"):
+            yield failure(mistake("says what path-exclude is not to leave out, and there is none"), "path-include")
 
 
 def open_store(options: Options, context: StoreContext) -> "DebianStore":
@@ -189,6 +234,8 @@ class DebianStore:
         self._ids = context.ids
         self._resolved: tuple[Download, ...] = ()
         self._skipped: Sequence[Skipped] = ()
+        self._rules = PathRules.parse(options.path_exclude, options.path_include)
+        self._idle_rules: Sequence[str] = ()
         self._pool = Pool(sources.addresses, Fetcher(context.environment))
         self._apt = Apt(os.path.join(self._folder, _APT), sources, context.platform.debian, context.environment)
 
@@ -216,12 +263,13 @@ class DebianStore:
                 packages = self._current(lambda: self._packages(self._resolve()))
             else:
                 packages = self._packages(downloads(self._locked))
-        found = items(packages)
+        filtered_items = filtered(items(packages), self._rules)
+        found, self._idle_rules = filtered_items.items, filtered_items.idle
         names = {package.partition("=")[0].partition("/")[0] for package in self._options.packages}
         return Closure(found, (item.path for item in found if item.name in names))
 
     def system_entries(self, closure: Closure, tree: Tree, omitted: Mapping[str, frozenset[bytes]]) -> Iterable[Entry]:
-        """What the packages' maintainer scripts would have made, and dpkg's database.
+        """What the packages' maintainer scripts would have made, dpkg's database, and what dpkg is to leave out.
 
         Raises:
             PackError: a file of a package cannot be read.
@@ -232,7 +280,9 @@ class DebianStore:
         if unknown:
             what = "maintainer scripts do" if len(unknown) > 1 else "maintainer script does"
             self._progress.warn(f"what {len(unknown)} {what} may be missing: `ocipack plan -v` lists it")
-        return base.entries
+        for idle in self._idle_rules:
+            self._progress.warn(idle)
+        return (*base.entries, *self._rules.entries(tree))
 
     @property
     def skipped(self) -> Sequence[Skipped]:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from layers.entry import Data, Directory, Entry, File, Hardlink, Meta, Symlink, parents
 from layers.errors import ConflictError, EntryError
-from layers.tree import Part, Tree, add_parents, merge, overlay, rooted_hardlinks, side_by_side
+from layers.tree import Part, Tree, add_parents, merge, overlay, rooted_hardlinks, side_by_side, without
 
 
 def tree_of(*entries: Entry) -> Tree:
@@ -446,3 +446,33 @@ def test_what_is_read_later_is_all_the_same(before: bytes) -> None:
 def test_a_tree_lies_side_by_side_only_if_its_parts_do() -> None:
     assert side_by_side({b"a": list, b"a-b": list, b"b": list}) is not None
     assert side_by_side({b"a": list, b"a-b": list, b"a/b": list}) is None
+
+
+# --- without
+
+FILE, LINK, OTHER = File(b"a", Data(b"x")), Hardlink(b"b", b"a"), Hardlink(b"c", b"b")
+
+
+@pytest.mark.parametrize(
+    ("gone", "left"),
+    [
+        (set(), [FILE, LINK, Hardlink(b"c", b"a")]),
+        ({b"a"}, [File(b"b", Data(b"x")), Hardlink(b"c", b"b")]),
+        ({b"a", b"b"}, [File(b"c", Data(b"x"))]),
+        ({b"b"}, [FILE, Hardlink(b"c", b"a")]),
+        ({b"a", b"b", b"c"}, []),
+        ({b"elsewhere"}, [FILE, LINK, Hardlink(b"c", b"a")]),
+    ],
+)
+def test_a_content_goes_with_its_last_name(gone: set[bytes], left: list[Entry]) -> None:
+    assert list(without([FILE, LINK, OTHER], gone)) == left
+
+
+def test_what_is_no_file_goes_by_itself() -> None:
+    entries: list[Entry] = [Directory(b"d"), Symlink(b"d/s", b"x"), File(b"d/f")]
+    assert list(without(entries, {b"d/s"})) == [entries[0], entries[2]]
+
+
+def test_a_link_to_nothing_is_refused() -> None:
+    with pytest.raises(EntryError, match="/b is a hard link to /a, which is not a file"):
+        list(without([LINK], {b"x"}))

@@ -65,6 +65,7 @@ def package(
             if isinstance(entry, File) and isinstance(entry.content, Data)
         },
         tuple(replaces),
+        placement=PLACEMENT,
         source=name,
     )  # fmt: skip
 
@@ -89,7 +90,7 @@ def merged(packages: Iterable[DebianItem]) -> tuple[Closure, Merged[DebianItem]]
     """The closure of packages, and the tree of their entries, placed."""
     closure = Closure(packages)
     items = [item for item in closure if isinstance(item, DebianItem)]
-    parts = (Part(item, PLACEMENT.entries(item.contents.entries())) for item in items)
+    parts = (Part(item, item.placed_entries()) for item in items)
     return closure, merge(parts, lambda new, old: new.replaces(old))
 
 
@@ -114,6 +115,7 @@ def unpacked_deb(deb: str, folder: str) -> Package:
         stanza, members,
         tuple(b"/" + (entry.path or b".") for entry, _ in found), digests,
         tuple(relation.split()[0] for relation in fields.get("Replaces", "").split(",") if relation.strip()),
+        placement=PLACEMENT,
         source=fields.get("Source", fields["Package"]).split()[0],
     )  # fmt: skip
 

@@ -52,20 +52,26 @@ def memory(folder: Path) -> Iterator[Path]:
         folder.rmdir()
 
 
-def server_declaration(folder: Path) -> Path:
-    """The example's os.toml in a folder, without what starts a disk, and in `ada` a key that it lets in."""
+def server_declaration(folder: Path, store: str = "") -> Path:
+    """The example's os.toml in a folder, without what starts a disk, and in `ada` a key that it lets in.
+
+    Args:
+        folder: an existing one.
+        store: more lines of `[store]`.
+    """
     output("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", folder / "ada")
     lines = (EXAMPLE / "os.toml").read_text().splitlines(keepends=True)
     declaration = folder / "os.toml"
-    declaration.write_text("".join(line for line in lines if "linux-image" not in line))
+    text = "".join(line for line in lines if "linux-image" not in line)
+    declaration.write_text(text.replace("[store]\n", f"[store]\n{store}"))
     return declaration
 
 
 @contextlib.contextmanager
-def server(folder: Path) -> Iterator[Server]:
-    """Pack and unpack the server."""
+def server(folder: Path, store: str = "") -> Iterator[Server]:
+    """Pack and unpack the server; see `server_declaration`."""
     key, cache = folder / "ada", folder / "cache"
-    declaration = server_declaration(folder)
+    declaration = server_declaration(folder, store)
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "XDG_CACHE_HOME": str(cache)}
     with memory(folder / "root") as root:
         command: list[str | Path] = [OCIPACK, "oci", "-q", "--compression=none", "-o", root / "layout", declaration]

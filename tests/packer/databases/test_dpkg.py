@@ -12,6 +12,7 @@ from packer.databases import dpkg
 from packer.debian.attributes import Override
 from packer.debian.diversions import Diversion
 from packer.debian.package import DebianItem
+from packer.debian.path_rules import PathRules, filtered
 from tests.support.debian_archive import FileLike, Hard, Link, build_deb
 from tests.support.debian_packages import Package, merged, package, unpacked_deb
 from tests.support.processes import needs_root
@@ -69,16 +70,40 @@ def test_a_replaced_file_leaves_the_losers_list(tmp_path: Path, conffile: bool) 
     assert ours["info/new.list"] == "/.\n/etc\n/etc/moved\n"
 
 
-def assert_same_as_dpkg(folder: Path, debs: list[Path]) -> dict[str, str]:
+NO_RULES = PathRules()
+CONFFILES = {"conffiles": "/etc/plain.conf\n/etc/b\n"}
+SUMS = {"md5sums": "00000000000000000000000000000000  usr/bin/plain\n"}
+
+
+@needs_root
+@pytest.mark.parametrize("members", [CONFFILES, CONFFILES | SUMS], ids=["sums of dpkg", "sums of the package"])
+@pytest.mark.parametrize("exclude", ["/usr/bin/*", "/etc/*", "*"])
+def test_what_is_left_out_is_in_the_database(tmp_path: Path, members: dict[str, str], exclude: str) -> None:
+    deb = build_deb(tmp_path, "plain", "1", files=PLAIN | {"/etc/b": "b"}, scripts=members)
+    ours = assert_same_as_dpkg(tmp_path, [deb], PathRules.parse([exclude], []))
+    assert "/usr/bin/plain\n" in ours["info/plain.list"]
+    assert (" /etc/b newconffile\n" in ours["status"]) == (exclude != "/usr/bin/*")
+
+
+@needs_root
+def test_a_replaced_file_that_is_left_out_stays_in_both_lists(tmp_path: Path) -> None:
+    old = build_deb(tmp_path, "old", "1", files={"/usr/moved": "old"})
+    new = build_deb(tmp_path, "new", "1", files={"/usr/moved": "new"}, control={"Replaces": "old (<< 2)"})
+    ours = assert_same_as_dpkg(tmp_path, [old, new], PathRules.parse(["/usr/*"], []))
+    assert ours["info/old.list"] == ours["info/new.list"]
+
+
+def assert_same_as_dpkg(folder: Path, debs: list[Path], rules: PathRules = NO_RULES) -> dict[str, str]:
     root = folder / "root"
     (root / "var/lib/dpkg/info").mkdir(parents=True)
     (root / "var/lib/dpkg/updates").mkdir()
     (root / "var/lib/dpkg/status").touch()
     for deb in debs:
-        command = ["dpkg", f"--root={root}", "--force-depends", "--force-script-chrootless", "--install", str(deb)]
+        options = ["--force-depends", "--force-script-chrootless", *(f"--path-exclude={g.text}" for g in rules.exclude)]
+        command = ["dpkg", f"--root={root}", *options, "--install", str(deb)]
         subprocess.run(command, check=True, capture_output=True)
     (folder / "tars").mkdir()
-    items = [unpacked_deb(str(deb), str(folder / "tars")) for deb in debs]
+    items = filtered([unpacked_deb(str(deb), str(folder / "tars")) for deb in debs], rules).items
     _, merge = merged(items)
     omitted = {item.path: paths for item, paths in merge.omitted.items()}
     ours = texts(database(items, omitted))

@@ -10,6 +10,7 @@ from layers.entry import Data, Entry, File, Symlink
 from layers.reader import Reader
 from packer.debian import certificates
 from packer.debian.certificates import CertificateError, subject_hash
+from packer.debian.path_rules import PathRules, filtered
 from packer.debian.unpacked import Unpacked
 from tests.support.debian_packages import merged, package
 
@@ -113,3 +114,15 @@ def test_a_broken_certificate_gets_no_hash_and_is_said(tmp_path: Path) -> None:
 
 def test_nothing_without_ca_certificates() -> None:
     assert made({"a.crt": b""}, present=False)[0] == {}
+
+
+def test_certificates_that_are_left_out_are_listed() -> None:
+    files = {f"usr/share/ca-certificates/x/{name}.crt": name for name in "abc"}
+    rules = PathRules.parse(["*/b.crt"], [])
+    packages = filtered([package("ca-certificates", files)], rules).items
+    with Reader() as reader:
+        unpacked = Unpacked(packages, merged(packages)[1].tree, reader)
+        found = {entry.path.decode(): entry for entry in certificates.entries(unpacked)}
+    assert content(found["etc/ca-certificates.conf"]) == b"x/a.crt\nx/b.crt\nx/c.crt\n"
+    assert content(found["etc/ssl/certs/ca-certificates.crt"]) == b"a\nc\n"
+    assert "etc/ssl/certs/b.pem" not in found

@@ -23,6 +23,7 @@ from packer.stores import StoreContext
 from packer.stores.debian import open_store
 from tests.oracle.runtimes import output
 from tests.support.server import Server
+from tests.support.server import server as packed_server
 
 #: What a script makes that an image must not have, need not have, or that names the time.
 EXPECTED = re.compile(
@@ -50,12 +51,34 @@ EXPECTED = re.compile(
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="dpkg needs root")
 
 
-@pytest.fixture(scope="module", params=["configure", "reinstall"])
-def difference(request: pytest.FixtureRequest, server: Server) -> Iterator[Mapping[str, str]]:
+#: What slim images are without, and some of what scripts look at.
+SLIM = """\
+path-exclude = [
+    "/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/lintian/*",
+    "/usr/share/ca-certificates/mozilla/[A-D]*", "/usr/share/vim/*", "/lib/systemd/system/logrotate.*",
+    "/usr/lib/tmpfiles.d/x11.conf", "/etc/cron.daily/*",
+]
+path-include = ["/usr/share/doc/*/copyright", "/usr/share/locale/fr/*"]
+"""
+
+
+@pytest.fixture(scope="module")
+def slim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The server without what `SLIM` leaves out."""
+    with packed_server(tmp_path_factory.mktemp("slim"), SLIM) as packed:
+        yield packed
+
+
+@pytest.fixture(
+    scope="module", params=[("configure", "server"), ("reinstall", "server"), ("reinstall", "slim")], ids="-".join
+)
+def difference(request: pytest.FixtureRequest) -> Iterator[Mapping[str, str]]:
     """Path -> what became of it."""
+    action, name = request.param
+    server = request.getfixturevalue(name)
     with server.copy() as root:
         before = listing(root)
-        if request.param == "configure":
+        if action == "configure":
             configure(root)
         else:
             install_again(server, root)
@@ -139,6 +162,17 @@ def write_deb(item: DebianItem, path: Path) -> None:
 def test_the_scripts_change_nothing(difference: Mapping[str, str]) -> None:
     surprises = {path: change for path, change in difference.items() if not EXPECTED.fullmatch(path)}
     assert not surprises
+
+
+def test_what_is_left_out_of_a_slim_server(slim: Server) -> None:
+    assert len(list(slim.root.glob("usr/share/doc/*/copyright"))) > 100
+    assert not list(slim.root.glob("usr/share/doc/*/changelog*"))
+    assert not list(slim.root.glob("etc/ssl/certs/Certum*"))
+    assert list(slim.root.glob("etc/ssl/certs/E*"))
+    assert {path.name for path in slim.root.glob("usr/share/locale/*/LC_MESSAGES/*.mo")}
+    missing = output("chroot", slim.root, "sh", "-c", "dpkg --verify || true").splitlines()
+    assert not [line for line in missing if not line.startswith("missing ")]
+    assert "missing     /usr/share/man/man1/bash.1.gz" in missing
 
 
 def test_the_scripts_were_run(difference: Mapping[str, str]) -> None:

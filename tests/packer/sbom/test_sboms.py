@@ -106,6 +106,17 @@ def test_what_a_package_says_about_itself(place: Workplace, image: dict[str, Any
     assert output("sha256sum", str(deb)).split()[0] == checksum.value == listed["hashes"][0]["content"]
 
 
+def test_licences_of_files_that_are_left_out(place: Workplace, image: dict[str, Any], tmp_path: Path) -> None:
+    (before,) = (each for each in _cyclonedx(place.folder)["components"] if each["name"] == "documented")
+    text = (place.folder / "os.toml").read_text()
+    slim = place.folder / "slim.toml"
+    slim.write_text(text.replace("[store]\n", '[store]\npath-exclude = ["/usr/share/doc/*", "*/os-release"]\n'))
+    answer = place.run("docker", "-o", tmp_path / "slim.tar", "--sbom", tmp_path / "image.cdx.json", slim)
+    assert answer.code == 0 and "leaves out nothing" not in answer.err, answer.err
+    (after,) = (each for each in _cyclonedx(tmp_path)["components"] if each["name"] == "documented")
+    assert [after[key] for key in ("licenses", "hashes")] == [before[key] for key in ("licenses", "hashes")]
+
+
 def test_needs_and_layers(place: Workplace, image: dict[str, Any]) -> None:
     told = _cyclonedx(place.folder)
     needs = {each["ref"]: each.get("dependsOn", []) for each in told["dependencies"]}

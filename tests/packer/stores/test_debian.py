@@ -28,6 +28,7 @@ from packer.debian.sources import Host
 from packer.mistakes import ConfigError
 from packer.stores import NAMES, StoreContext, store_module
 from packer.stores.debian import DebianStore, Options, open_store, sources
+from tests.support.command_line import Workplace
 from tests.support.debian_archive import Archive, Program, keyring
 
 
@@ -362,6 +363,68 @@ def test_killed_runs_leave_a_good_cache(desk: Desk) -> None:
     assert not list(desk.cache.rglob("work/*")) and not list(desk.cache.rglob("lists.old"))
 
 
+# Paths that are left out
+
+
+def packed(place: Workplace, store: str = "") -> tuple[dict[str, str], str]:
+    """The digest of each package's layer, and what was said."""
+    place.declare(packages='"tiny", "tool", "manual"', store=store)
+    answer = place.run("docker", "--json")
+    assert answer.code == 0, answer.err
+    (artefact,) = json.loads(answer.out)["artefacts"]
+    plan = json.loads(place.run("plan", "--json").out)
+    names = [layer["items"][0]["name"] if layer["items"] else "" for layer in plan["layers"]]
+    return dict(zip(names, [layer["digest"] for layer in artefact["layers"]], strict=True)), answer.err
+
+
+@pytest.fixture(scope="module")
+def whole(place: Workplace) -> dict[str, str]:
+    """The digests of layers of whole packages."""
+    return packed(place)[0]
+
+
+@pytest.mark.parametrize(
+    ("store", "hit"),
+    [
+        ('path-exclude = ["/usr/share/doc/*"]', {"manual"}),
+        ('path-exclude = ["*/about", "/etc/tool.conf"]', {"tiny", "tool"}),
+        ('path-exclude = ["/usr/share/doc/*"]\npath-include = ["/usr/share/doc/manual/*"]', set()),
+        ('path-exclude = ["/opt/*"]', set()),
+    ],
+)
+def test_packages_that_no_rule_hits_keep_their_layers(
+    place: Workplace, whole: dict[str, str], store: str, hit: set[str]
+) -> None:
+    digests, _ = packed(place, store)
+    assert {name for name in digests if digests[name] != whole[name]} - {""} == hit
+
+
+def test_rules_that_change_nothing_are_told(place: Workplace) -> None:
+    _, said = packed(place, 'path-exclude = ["/usr/share/dco/*", "/usr/share/doc/*"]')
+    assert said.count("warning") == 1
+    assert "ocipack: warning: path-exclude: '/usr/share/dco/*' leaves out nothing\n" in said
+
+
+def test_a_lock_is_for_any_rules(place: Workplace) -> None:
+    place.declare()
+    assert place.run("lock").code == 0
+    before = (place.folder / "os.lock").read_bytes()
+    place.declare(store='path-exclude = ["/etc/*"]')
+    assert place.run("check").code == 0
+    assert place.run("docker").code == 0
+    assert place.run("lock").code == 0
+    assert (place.folder / "os.lock").read_bytes() == before
+    (place.folder / "os.lock").unlink()
+
+
+def test_what_is_left_out_of_a_package_is_a_difference(place: Workplace) -> None:
+    for name, store in (("before.tar", ""), ("after.tar", 'path-exclude = ["/usr/share/doc/*"]')):
+        place.declare(packages='"tiny", "tool", "manual"', store=store)
+        assert place.run("docker", "-o", name).code == 0
+    found = json.loads(place.run("diff", "--json", "before.tar", "after.tar").out)
+    assert [change["before"]["name"] for change in found["items"]] == ["manual"]
+
+
 # Options
 
 
@@ -389,6 +452,14 @@ def declared(options: dict[str, Any]) -> None:
         ({"packages": ["hello"], "mirror": "[trusted=yes] http://x"}, "is not an address"),
         ({"packages": ["hello"], "mirror": "/srv/debian"}, "is not an address"),
         ({"packages": ["hello"], "snapshot": "2025-05-20"}, "is not a snapshot's time"),
+        ({"packages": ["hello"], "path-exclude": "/x"}, r"store.path-exclude: must be an array"),
+        ({"packages": ["hello"], "path-exclude": ["/x", "usr/x"]}, r"exclude\[1\]: 'usr/x' is not a pattern of paths"),
+        ({"packages": ["hello"], "path-exclude": [""]}, r"path-exclude\[0\]: must not be empty"),
+        ({"packages": ["hello"], "path-exclude": ["/x "]}, "is not a pattern of paths"),
+        ({"packages": ["hello"], "path-exclude": ["/x\npost-invoke=y"]}, "is not a pattern of paths"),
+        ({"packages": ["hello"], "path-exclude": ["/x[a"]}, r"'/x\[a': a bracket is not closed \(`\\\["),
+        ({"packages": ["hello"], "path-exclude": ["/" + "ä" * 500]}, "is longer than 1000 bytes"),
+        ({"packages": ["hello"], "path-exclude": ["*"], "path-include": ["x"]}, r"path-include\[0\]: 'x' is not a"),
     ],
 )
 def test_bad_options(options: dict[str, Any], message: str) -> None:
@@ -409,11 +480,20 @@ def test_good_package_names(package: str) -> None:
         ({"mirror": "http://x/@SNAPSHOTID@", "suite": "a"}, "store.mirror: has @SNAPSHOTID@, but there is no"),
         ({"mirror": "http://x"}, "store.mirror: needs a suite"),
         ({"components": ["main", "contrib"]}, "store.components: needs a suite"),
+        ({"path-include": ["/x"]}, "store.path-include: says what path-exclude is not to leave out, and there is none"),
     ],
 )
 def test_options_that_do_not_go_together(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         declared({"packages": ["hello"], **options})
+
+
+@pytest.mark.parametrize("store", ['type = "nix"', 'type = "guix"', 'type = "binary-cache"\nurl = "file:///x"'])
+def test_items_with_a_nar_hash_are_whole(store: str) -> None:
+    with pytest.raises(ConfigError, match=r"store\.path-exclude: there is no such key"):
+        parse(
+            f'name = "x"\nplatform = "x86_64-linux"\n[store]\n{store}\nroots = ["/x"]\npath-exclude = ["*"]', "os.toml"
+        )
 
 
 def test_a_keyring_that_is_not_there(tmp_path: Path) -> None:
