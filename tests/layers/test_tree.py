@@ -404,6 +404,8 @@ class Shelf:
         (lambda tree: tree.get(b"store/a"), [b"a"]),
         (lambda tree: tree.get(b"store/b/nothing"), [b"b"]),
         (lambda tree: tree.follow(b"store/b/x"), [b"b"]),
+        (lambda tree: tree.names(b"store"), []),
+        (lambda tree: tree.names(b"store/a"), [b"a"]),
         (lambda tree: overlay(tree, [File(b"store/a/new")]), [b"a"]),
         (lambda tree: len(tree), [b"a", b"b"]),
         (lambda tree: list(tree), [b"a", b"b"]),
