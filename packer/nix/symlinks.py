@@ -165,6 +165,9 @@ class _Linker:
         ]
 
     def _leads_to(self, path: bytes) -> Entry | None:
+        entry = self._tree.get(path)
+        if entry and not isinstance(entry, Symlink):  # most are none, and following costs a look at each parent
+            return entry
         try:
             return self._tree.follow(path)
         except EntryError:  # in a circle
