@@ -542,6 +542,44 @@ def test_symlinks_lead_somewhere(nix_store: SmallStore, desk: Desk, target: str)
     assert not desk.image.exists()
 
 
+# -- links to several roots ----------------------------------------------------------------------------------------
+
+
+def packages(store: SmallStore) -> list[str]:
+    """What `small_store` has made of packages, without what is there for all of them: bash and coreutils first."""
+    first = [store.item("bash"), store.item("coreutils")]
+    rest = [
+        path for path in store.closure() if path not in {*first, store.top} and (store.on_disk(path) / "usr").is_dir()
+    ]
+    return first + rest
+
+
+@pytest.mark.parametrize(
+    "links",
+    [
+        '"/bin" = "bin", "/lib64" = "lib64", "/lib" = "lib", "/usr/lib" = "usr/lib", "/usr/bin" = "usr/bin"',
+        '"/" = "."',
+    ],
+)
+def test_programs_of_several_roots_run(nix_store: SmallStore, desk: Desk, docker: Docker, links: str) -> None:
+    """Debian's loader looks for libraries in /lib and /usr/lib, to which each package has its own."""
+    answer = desk.pack(
+        f'root = "{nix_store.root}"\nroots = {packages(nix_store)}\nsymlinks = {{ {links} }}',
+        more='[container]\nentrypoint = ["/bin/bash", "-c"]\nenv = { PATH = "/bin:/usr/bin" }\n'
+        '[os]\nhostname = "h"\nusers = [{ name = "ada", uid = 1000, shell = "/bin/bash" }]\n'
+        'files = [{ target = "/bin/mine", text = "#!/bin/bash\\necho mine\\n", mode = "0755" }]',
+    )
+    assert answer.code == 0, answer.err
+    image = docker.load(desk.image)
+    said = docker.run(image, "readlink /bin/bash /bin/ls; mine; id -un ada; stat -c %a / /bin /etc /tmp").splitlines()
+    bash, coreutils = packages(nix_store)[:2]
+    assert said == [f"{bash}/bin/bash", f"{coreutils}/bin/ls", "mine", "ada", "755", "755", "755", "1777"]
+    root = desk.unpack()
+    nix = Nix(root)
+    assert nix.store("--verify", "--check-contents") == []
+    assert not (root / "nix-support").exists()
+
+
 # -- corruption ---------------------------------------------------------------------------------------------------
 
 
@@ -598,8 +636,9 @@ def test_other_corruption(copied: SmallStore, desk: Desk, damage: str) -> None:
         ('roots = ["/x"]\nprofile = "../x"', "'../x' is not the name of a profile"),
         ('roots = ["/x"]\nprofile = "/x"', "'/x' is not the name of a profile"),
         ('roots = ["/x"]\nsymlinks = { bin = "bin" }', "'bin' is not an absolute path"),
-        ('roots = ["/x"]\nsymlinks = { "/bin" = "/bin" }', "'/bin' is not a path in the first root"),
-        ('roots = ["/x"]\nsymlinks = { "/bin" = "a/../b" }', "'a/../b' is not a path in the first root"),
+        ('roots = ["/x"]\nsymlinks = { "/bin" = "/bin" }', "'/bin' is not a path in the roots"),
+        ('roots = ["/x"]\nsymlinks = { "/bin" = "a/../b" }', "'a/../b' is not a path in the roots"),
+        ('roots = ["/x"]\nsymlinks = { "/" = "" }', "must not be empty"),
         ('roots = ["/x"]\nsymlinks = { "/nix/store/x" = "b" }', "'/nix/store/x' is in the store"),
         (
             'roots = ["/x"]\nsymlinks = { "/bin" = "bin", "/bin/a/sh" = "bin/bash" }',
