@@ -271,7 +271,7 @@ def grow(chance: random.Random, folder: Path, shared: Path, target: str, depth: 
 
 def files(folder: Path, root: Root, prefix: str = "") -> dict[str, str]:
     """Path -> where it is in the store, of all files below a folder, links followed; empty folders, too."""
-    found = {}
+    found: dict[str, str] = {}
     for name in sorted(os.listdir(folder)):
         inner = str(folder / name).removeprefix(root.folder)
         place = Path(root.on_host(root.resolve(inner)))

@@ -580,6 +580,26 @@ def test_programs_of_several_roots_run(nix_store: SmallStore, desk: Desk, docker
     assert not (root / "nix-support").exists()
 
 
+def test_what_later_roots_have_as_well_is_told(copied: SmallStore, desk: Desk) -> None:
+    """The system has links to all programs: those of bash are the same ones."""
+    more = desk.folder / "more"
+    (more / "bin").mkdir(parents=True)
+    (more / "bin/ls").write_text("mine")
+    mine = copied.nix.run("nix", "store", "add-path", "--store", copied.root, more).strip()
+    answer = desk.pack(
+        f'root = "{copied.root}"\nroots = ["{DEFAULT}", "{copied.item("bash")}", "{mine}"]\nsymlinks = {{ "/bin" = "bin" }}'
+    )
+    assert (answer.code, answer.err) == (0, "")  # -q
+    done = subprocess.run(
+        [OCIPACK, "plan"], cwd=desk.folder, capture_output=True, text=True, check=False,
+        env={"PATH": os.environ["PATH"], "XDG_CACHE_HOME": str(desk.folder / "cache")},
+    )  # fmt: skip
+    assert done.stderr.splitlines() == [
+        "ocipack: warning: several roots have these files, and the first one's are linked:",
+        f"  /bin/ls is {copied.top}/bin/ls, not {mine}/bin/ls",
+    ]
+
+
 # -- corruption ---------------------------------------------------------------------------------------------------
 
 
