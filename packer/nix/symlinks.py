@@ -29,6 +29,7 @@ _MOST_SHOWN = 10
 #: What describes an item to package managers, at its top.
 _OF_ITEMS = frozenset({b"manifest.json", b"manifest.nix", b"nix-support", b"propagated-build-inputs"})
 
+
 class SymlinkError(InputError):
     """A link of os.toml that would lead nowhere, or to what cannot be merged."""
 

@@ -432,6 +432,16 @@ def test_units_are_those_of_the_tree_as_it_is() -> None:
     assert list(tree.spread(tree.units())) == list(Shelf(b"b", b"a").tree)
 
 
+@pytest.mark.parametrize("before", [b"", b"store", b"store/a", b"store/b/file"])
+def test_names_are_those_of_a_folder_alone(before: bytes) -> None:
+    tree = Shelf(b"b", b"a-b", b"a").tree
+    tree.names(before)
+    folders = (b"", b"store", b"store/a", b"store/b", b"store/a/file", b"store/a/x", b"elsewhere")
+    inside = [b"file", b"x"]
+    assert [tree.names(folder) for folder in folders] == [[b"store"], [b"a", b"a-b", b"b"], inside, inside, [], [], []]
+    assert tree.names(b"store") == [b"a", b"a-b", b"b"]
+
+
 @pytest.mark.parametrize("before", [b"", b"store/a", b"store/b/file"])
 def test_what_is_read_later_is_all_the_same(before: bytes) -> None:
     shelf = Shelf(b"b", b"a-b", b"a")

@@ -587,7 +587,8 @@ def test_what_later_roots_have_as_well_is_told(copied: SmallStore, desk: Desk) -
     (more / "bin/ls").write_text("mine")
     mine = copied.nix.run("nix", "store", "add-path", "--store", copied.root, more).strip()
     answer = desk.pack(
-        f'root = "{copied.root}"\nroots = ["{DEFAULT}", "{copied.item("bash")}", "{mine}"]\nsymlinks = {{ "/bin" = "bin" }}'
+        f'root = "{copied.root}"\nroots = ["{DEFAULT}", "{copied.item("bash")}", "{mine}"]\n'
+        'symlinks = { "/bin" = "bin" }'
     )
     assert (answer.code, answer.err) == (0, "")  # -q
     done = subprocess.run(
