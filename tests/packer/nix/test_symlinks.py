@@ -120,6 +120,7 @@ def shown(entry: Entry) -> str:
         ({"/": "."}, ["bin/a", ""], "bin->A/bin"),
         ({"/": "x"}, ["x/bin/a"], "bin->A/x/bin"),
         ({"/": ".", "/bin": "sbin"}, ["bin/a sbin/b lib/c"], "bin->A/sbin lib->A/lib sbin->A/sbin"),
+        ({"/": ".", "/x/y": "a"}, ["a x->."], "a->A/a x/a->A/a x/x->A/x x/y->A/a"),
         (
             {"/": ".", "/usr/bin/env": "bin/a"},
             ["bin/a usr/bin/b usr/bin/env usr/lib/c"],
