@@ -21,6 +21,7 @@ from layers.entry import Directory, Entry, Symlink, parents
 from layers.errors import EntryError, InputError
 from layers.tree import Tree
 from packer.nix.layout import GUIX, NIX
+from packer.plain import plain
 
 _STORES = tuple(os.fsencode(layout.store.strip("/")) for layout in (NIX, GUIX))
 _MOST_MADE = 1_000_000  # links that lead into each other can stand for any number of paths
@@ -230,4 +231,4 @@ def _inner(path: str) -> bytes:
 
 
 def _shown(path: bytes) -> str:
-    return f"/{os.fsdecode(path)}"
+    return plain(f"/{os.fsdecode(path)}")  # a name with a newline in it cannot pass for a message

@@ -168,6 +168,17 @@ def test_the_first_root_wins_and_that_is_told(roots: list[str], expected: str, t
     ]
 
 
+def test_names_cannot_pass_for_messages() -> None:
+    name = b"bin/\xff\nall is well"
+    made = [folder_item(path, Directory(b"bin"), File(name)) for path in (A, B)]
+    tree, told = apart(made, Parts(made)), list[str]()
+    assert tree is not None
+    assert len(list(links({"/bin": "bin"}, [A, B], tree, [], [], told.append))) == 2
+    assert told[0].splitlines()[1:] == [
+        rf"  /bin/\udcff\nall is well is {A}/bin/\udcff\nall is well, not {B}/bin/\udcff\nall is well"
+    ]
+
+
 def test_many_are_counted() -> None:
     text = " ".join(f"bin/{number:02}" for number in range(12))
     _, (said,) = linked({"/bin": "bin"}, text, text)
