@@ -1,7 +1,7 @@
 """Links to what the roots of a store have, each at a path of the image: `symlinks` of os.toml.
 
     only one root has it              a link to it
-    several have it, as a folder      a folder of links to what is in theirs, made of each name in the same way
+    several have it, as a folder      a folder of links to what is in theirs, by the same rule for each name
     several have it, as a file        a link to the first one's
 
 So do profiles come about: `builtin:buildenv` of Nix (src/libstore/builtins/buildenv.cc), buildEnv and symlinkJoin of
