@@ -10,7 +10,7 @@ to, a link that leads nowhere in the store counts as a file, and what leads to o
 
 A path where the image has a folder anyway is always a folder of links: `/`, what lies above other links, and where the
 store makes something. With `/` these are also the folders of `roots.base`: accounts are added to what roots have in
-/etc, and nothing that a container writes there lands in an item.
+/etc, and docker, which lays its own /etc over one that is a link, leaves it as it is.
 """
 
 import os
