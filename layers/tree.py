@@ -41,6 +41,7 @@ class Tree:
         self._read: dict[bytes, Entry] = dict(entries) if unread else {}
         self._known: Mapping[bytes, Entry] = self._read if unread else entries
         self._sorted: list[Entry] | None = None  # every tree is gone through several times
+        self._names: dict[bytes, list[bytes]] | None = None  # folder -> what is in it
 
     def __iter__(self) -> Iterator[Entry]:
         """All entries in `tree_order`: parents first, and the first name of a file before its hard links."""
@@ -96,6 +97,14 @@ class Tree:
         found = sorted((path for path in self._known if path.startswith(prefix)), key=tree_order)
         yield from (self._known[path] for path in found)
 
+    def names(self, folder: bytes) -> list[bytes]:
+        """Names of what is in a folder itself, sorted; none if it is no folder. Links are not followed."""
+        self.get(folder)
+        if self._names is None:
+            self._names = {}
+            self._note(self._names, [*self._known, *self._unread])
+        return sorted(self._names.get(folder, ()))
+
     def overlaid(self, upper: Iterable[Entry]) -> "Tree":
         """The tree with entries laid over it; see `overlay`."""
         upper = list(upper)
@@ -105,8 +114,17 @@ class Tree:
 
     def _look_into(self, folder: bytes) -> None:
         if folder in self._unread:
-            self._read.update((entry.path, entry) for entry in self._unread[folder]())
+            read = {entry.path: entry for entry in self._unread[folder]()}
+            self._read.update(read)
             del self._unread[folder]
+            if self._names is not None:
+                self._note(self._names, read.keys() - {folder})
+
+    @staticmethod
+    def _note(names: dict[bytes, list[bytes]], paths: Iterable[bytes]) -> None:
+        for path in paths:
+            folder, _, name = path.rpartition(b"/")
+            names.setdefault(folder, []).append(name)
 
     def _all(self) -> Mapping[bytes, Entry]:
         for folder in list(self._unread):

@@ -37,10 +37,17 @@ Profile = Annotated[
     Field(description="The profile whose first generation the first root is; without one it is a plain root."),
 ]
 
-#: Path in the image -> path in an item.
-Symlinks = Mapping[
-    Annotated[str, forms.PATH],
-    Annotated[str, Form(rf"\.|{_INNER}(?:/{_INNER})*", "a path in the first root, such as bin, or . for the root")],
+#: Path in the image -> path in the roots.
+Symlinks = Annotated[
+    Mapping[
+        Annotated[str, forms.PATH],
+        Annotated[str, Form(rf"\.|{_INNER}(?:/{_INNER})*", "a path in the roots, such as bin, or . for all of a root")],
+    ],
+    Field(
+        description="Links in the image: path of the link = path in the roots. Where several roots have that folder,"
+        " it becomes a folder of links to what is in all of them; of files at one path, the first root's is linked."
+        ' `"/" = "."` links all that roots have at their tops.'
+    ),
 ]
 
 
@@ -75,9 +82,7 @@ class LocalOptions(Record):
         bool, Field(description="Whether the image has the store's database, for the package manager in it.")
     ] = True
     profile: Profile = "system"
-    symlinks: Symlinks = Field(
-        default_factory=dict, description="Links in the image: path of the link = path in the first root."
-    )
+    symlinks: Symlinks = Field(default_factory=dict)
 
     @classmethod
     def cross_checks(cls, table: Mapping[str, Any]) -> Iterable[InitErrorDetails]:
@@ -137,10 +142,13 @@ class LocalStore:
         """The store's folder, its database, and the roots.
 
         Raises:
-            SymlinkError: a link would lead nowhere.
+            SymlinkError: links cannot be made.
             PackError: a derivation cannot be read.
         """
-        return image.entries(self._layout, closure, self._roots, tree, self._options, self._context.epoch)
+        context = self._context
+        return image.entries(
+            self._layout, closure, self._roots, tree, self._options, context.epoch, context.progress.warn
+        )
 
     def base_entries(self) -> Iterable[Entry]:
         """Accounts and folders: items bring none."""

@@ -8,6 +8,8 @@ make it, whose fixed number of that group is 30000 (nixpkgs: nixos/modules/misc/
     STATE/gcroots/profiles -> STATE/profiles      profiles keep their items from being collected as garbage
     STATE/gcroots/ocipack/HASH-NAME -> ROOT       so do these links: the other roots
 
+Other links are those that os.toml wants: `packer.nix.symlinks`.
+
 Nix has the folders that its own `LocalStore` makes when it opens a store (src/libstore/local-store.cc). Guix has those
 of `populate-root-file-system` if the profile is `system`, else those of `install-database-and-gc-roots` and
 `populate-single-profile-directory`, which `guix pack` uses.
@@ -18,16 +20,16 @@ another store or os.toml has in their place, stays.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
 from layers.entry import Data, Directory, Entry, File, Meta, Symlink
-from layers.errors import InputError
 from layers.item import NarItem, StoreItem
 from layers.tree import Tree
 from packer.databases import guix, nix
 from packer.nix.layout import GUIX, Layout
+from packer.nix.symlinks import links
 
 _BUILDERS = 30000
 _STORE = Meta(0o1775, 0, _BUILDERS)
@@ -42,17 +44,13 @@ _NAME_SERVICE = b"hosts: files dns\n"
 _GROUP = "root:x:0:\n{builders}:x:{number}:\nnogroup:x:65534:\n"
 
 
-class SymlinkError(InputError):
-    """A link of os.toml that would lead nowhere."""
-
-
 class Wanted(Protocol):
     """What os.toml says about the system of a store.
 
     Attributes:
         register: whether the image has a database.
         profile: whose first generation the first root is, below the folder of profiles; none if it is empty.
-        symlinks: path in the image -> path in the first root to which a link there leads.
+        symlinks: path in the image -> path in the roots to which a link there leads.
     """
 
     @property
@@ -72,6 +70,7 @@ def entries(
     tree: Tree,
     wanted: Wanted,
     epoch: int,
+    warn: Callable[[str], None],
 ) -> Iterator[Entry]:
     """What belongs to no item.
 
@@ -82,19 +81,18 @@ def entries(
         tree: the items' merged entries.
         wanted: what os.toml says.
         epoch: when items were registered, in seconds since 1970.
+        warn: is told what has no link though links are wanted.
 
     Raises:
-        SymlinkError: a link would lead nowhere.
+        SymlinkError: links cannot be made.
         DatabaseError: the database cannot hold the items.
         PackError: a derivation cannot be read.
     """
-    yield Directory(_path(layout.store), _STORE)
-    if layout is GUIX and wanted.profile == _SYSTEM:
-        yield from _guix_system()
-    yield from _roots(layout, roots, wanted.profile)
-    yield from _symlinks(roots[0], wanted.symlinks, tree)
-    if wanted.register:
-        yield from _database(layout, closure, epoch)
+    places = list(_places(layout, roots, wanted.profile))
+    database = list(_database(layout, closure, epoch)) if wanted.register else []
+    yield from places
+    yield from links(wanted.symlinks, roots, tree, [*places, *database], list(base(layout)), warn)
+    yield from database
 
 
 def base(layout: Layout) -> Iterator[Entry]:
@@ -117,7 +115,11 @@ def _guix_system() -> Iterator[Entry]:
     yield Directory(_path(f"{GUIX.state}/profiles/per-user/root"))
 
 
-def _roots(layout: Layout, roots: Sequence[str], profile: str) -> Iterator[Entry]:
+def _places(layout: Layout, roots: Sequence[str], profile: str) -> Iterator[Entry]:
+    """The store's folder, and what leads to the roots."""
+    yield Directory(_path(layout.store), _STORE)
+    if layout is GUIX and profile == _SYSTEM:
+        yield from _guix_system()
     profiles, collector = f"{layout.state}/profiles", f"{layout.state}/gcroots"
     yield Directory(_path(profiles))
     yield Directory(_path(collector))
@@ -132,17 +134,6 @@ def _roots(layout: Layout, roots: Sequence[str], profile: str) -> Iterator[Entry
         yield _link("root/.guix-profile", f"{profiles}/{profile}")
     if layout is GUIX and profile == _CURRENT_GUIX:
         yield _link("root/.config/guix/current", f"{profiles}/{profile}")
-
-
-def _symlinks(root: str, symlinks: Mapping[str, str], tree: Tree) -> Iterator[Entry]:
-    for path, target in sorted(symlinks.items()):
-        where = os.path.normpath(f"{root}/{target}")
-        if tree.follow(_path(where)) is None:
-            raise SymlinkError(
-                f"store.symlinks: {path} would lead to {where}, which does not exist",
-                hint="Links lead to something in the first of store.roots.",
-            )
-        yield _link(path, where)
 
 
 def _database(layout: Layout, closure: Iterable[StoreItem], epoch: int) -> Iterator[Entry]:

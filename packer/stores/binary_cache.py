@@ -86,9 +86,7 @@ trusted-public-keys = ["cache.example-1:LXEWQrcmsEQBYnyp+6wy9chTD7GQPMTbAiWHF5Ia
     ] = ()
     register: Annotated[bool, Field(description="Whether the image has Nix's database, for the Nix in it.")] = True
     profile: Profile = "system"
-    symlinks: Symlinks = Field(
-        default_factory=dict, description="Links in the image: path of the link = path in the first root."
-    )
+    symlinks: Symlinks = Field(default_factory=dict)
 
     @classmethod
     def cross_checks(cls, table: Mapping[str, Any]) -> Iterable[InitErrorDetails]:
@@ -151,11 +149,12 @@ class BinaryCacheStore:
         """The store's folder, its database, and the roots.
 
         Raises:
-            SymlinkError: a link would lead nowhere.
+            SymlinkError: links cannot be made.
             PackError: a derivation cannot be read.
         """
         named = tuple(dict.fromkeys(self._options.roots))
-        return roots.entries(NIX, closure, named, tree, self._options, self._context.epoch)
+        context = self._context
+        return roots.entries(NIX, closure, named, tree, self._options, context.epoch, context.progress.warn)
 
     def base_entries(self) -> Iterable[Entry]:
         """Accounts and folders: items bring none."""

@@ -404,6 +404,8 @@ class Shelf:
         (lambda tree: tree.get(b"store/a"), [b"a"]),
         (lambda tree: tree.get(b"store/b/nothing"), [b"b"]),
         (lambda tree: tree.follow(b"store/b/x"), [b"b"]),
+        (lambda tree: tree.names(b"store"), []),
+        (lambda tree: tree.names(b"store/a"), [b"a"]),
         (lambda tree: overlay(tree, [File(b"store/a/new")]), [b"a"]),
         (lambda tree: len(tree), [b"a", b"b"]),
         (lambda tree: list(tree), [b"a", b"b"]),
@@ -428,6 +430,16 @@ def test_units_are_those_of_the_tree_as_it_is() -> None:
     with pytest.raises(KeyError):
         list(tree.spread(units))
     assert list(tree.spread(tree.units())) == list(Shelf(b"b", b"a").tree)
+
+
+@pytest.mark.parametrize("before", [b"", b"store", b"store/a", b"store/b/file"])
+def test_names_are_those_of_a_folder_alone(before: bytes) -> None:
+    tree = Shelf(b"b", b"a-b", b"a").tree
+    tree.names(before)
+    folders = (b"", b"store", b"store/a", b"store/b", b"store/a/file", b"store/a/x", b"elsewhere")
+    inside = [b"file", b"x"]
+    assert [tree.names(folder) for folder in folders] == [[b"store"], [b"a", b"a-b", b"b"], inside, inside, [], [], []]
+    assert tree.names(b"store") == [b"a", b"a-b", b"b"]
 
 
 @pytest.mark.parametrize("before", [b"", b"store/a", b"store/b/file"])

@@ -144,6 +144,31 @@ def test_a_lock_gives_the_same_image(desk: Desk, image: Any) -> None:
         (desk.folder / "os.lock").unlink()
 
 
+def linked(desk: Desk, links: str) -> str:
+    """A table of Nix with a root for each of two packages."""
+    roots = [desk.nix.item("bash"), desk.nix.item("coreutils")]
+    return f'type = "nix"\nroot = "{desk.nix.root}"\nroots = {roots}\nsymlinks = {{ {links} }}\n'
+
+
+def test_links_to_several_roots_beside_debian(desk: Desk, docker: Docker) -> None:
+    bash, coreutils = desk.nix.item("bash"), desk.nix.item("coreutils")
+    desk.declare(_DEBIAN, linked(desk, '"/opt/nix" = "bin"'))
+    desk.built("linked")
+    script = "readlink /opt/nix/bash /opt/nix/ls /bin; /opt/nix/ls /opt"
+    said = docker.run(docker.load(desk.folder / "linked.tar"), "bash", "-c", script).splitlines()
+    assert said == [f"{bash}/bin/bash", f"{coreutils}/bin/ls", "usr/bin", "nix"]
+
+
+@pytest.mark.parametrize("links", ['"/bin" = "bin"', '"/" = "."'])
+def test_links_do_not_take_the_place_of_debians(desk: Desk, links: str) -> None:
+    desk.declare(_DEBIAN, linked(desk, links))
+    answer = desk.run("docker", "-o", "never.tar")
+    assert answer.code == 1
+    said = "  /bin: a link to usr/bin that store[0] (debian) makes and a folder that store[1] (nix) makes\n"
+    assert said in answer.err
+    assert not (desk.folder / "never.tar").exists()
+
+
 # -- two stores of Nix ---------------------------------------------------------------------------------------------
 
 

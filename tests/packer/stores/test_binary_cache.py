@@ -748,16 +748,17 @@ def test_a_nar_that_is_altered_in_the_cache(nix: NixStore, signed: Path, tmp_pat
         ("addressed", ""),
         # Signatures are of the cache alone: a database that has them is another one.
         ("built", 'register = false\nsymlinks = { "/bin" = "bin" }'),
+        ("built", 'register = false\nsymlinks = { "/" = "." }'),
     ],
 )
 def test_the_same_image_from_the_cache_and_from_the_store(
     nix: NixStore, signed: Path, tmp_path: Path, which: str, more: str
 ) -> None:
-    root = getattr(nix, which)
+    roots = [getattr(nix, which), nix.addressed]
     cache = nix.cache("unsigned", signed=False) if which == "addressed" else signed
     keys = "" if which == "addressed" else f'trusted-public-keys = ["{nix.key}"]\n'
     desk = Desk(tmp_path / "desk", "file:///x", nix)
-    one = desk.declare(f'type = "binary-cache"\nurl = "file://{cache}"\nroots = ["{root}"]\n{keys}{more}').image()
+    one = desk.declare(f'type = "binary-cache"\nurl = "file://{cache}"\nroots = {roots}\n{keys}{more}').image()
     other = Desk(tmp_path / "other", "file:///x", nix)
-    two = other.declare(f'type = "nix"\nroot = "{nix.root}"\nroots = ["{root}"]\n{more}').image()
+    two = other.declare(f'type = "nix"\nroot = "{nix.root}"\nroots = {roots}\n{more}').image()
     assert hashlib.sha256(one).digest() == hashlib.sha256(two).digest()

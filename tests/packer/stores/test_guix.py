@@ -3,6 +3,7 @@
 import os
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +185,42 @@ def test_a_pack(guix_store: Path, tmp_path: Path, docker: Docker) -> None:
     ]
     said = docker.run(docker.load(desk.image)).splitlines()
     assert said == [f"Hello from {BUSYBOX}/bin/sh", f"{BUSYBOX}/bin/busybox"]
+
+
+def test_programs_of_several_roots_run(tmp_path: Path, docker: Docker) -> None:
+    """What `guix pack -S /bin=bin` does with the profile of a manifest; the first root is a profile itself."""
+    busybox, profile, _ = items()
+    script = File(b"bin/greet", Data(b"#!/bin/sh\necho Hello from $0\n"), Meta(0o555))
+    tool = folder_item(UNUSED, Directory(b"bin", Meta(0o555)), script, Symlink(b"bin/sh", f"{BUSYBOX}/bin/sh".encode()))
+    write_store(tmp_path / "root", [busybox, profile, replace(tool, references=(BUSYBOX,))])
+    desk = Desk(tmp_path)
+    answer = desk.pack(
+        f'root = "{tmp_path}/root"\nroots = ["{SYSTEM}", "{UNUSED}"]\nprofile = "{PROFILE}"\n'
+        'symlinks = { "/bin" = "bin" }',
+        more='[container]\ncmd = ["/bin/sh", "-c", "readlink /bin/sh; /bin/greet"]\n',
+        kind="guix",
+    )
+    assert answer.code == 0, answer.err
+    assert listing(desk.unpack(), "bin") == [
+        "0755 0:0 bin",
+        f"link 0:0 bin/busybox -> {BUSYBOX}/bin/busybox",
+        f"link 0:0 bin/greet -> {UNUSED}/bin/greet",
+        f"link 0:0 bin/sh -> {BUSYBOX}/bin/sh",
+    ]
+    assert docker.run(docker.load(desk.image)).splitlines() == [f"{BUSYBOX}/bin/sh", "Hello from /bin/greet"]
+
+
+@pytest.mark.parametrize("target", ["bin", "."])
+def test_folders_of_a_system_are_folders_of_links(guix_store: Path, tmp_path: Path, target: str) -> None:
+    """Guix makes /bin itself."""
+    desk = Desk(tmp_path)
+    path = "/bin" if target == "bin" else "/"
+    pack(desk, guix_store, f'symlinks = {{ "{path}" = "{target}" }}')
+    assert listing(desk.unpack(), "bin") == [
+        "0755 0:0 bin",
+        f"link 0:0 bin/busybox -> {BUSYBOX}/bin/busybox",
+        f"link 0:0 bin/sh -> {BUSYBOX}/bin/sh",
+    ]
 
 
 def test_the_current_guix(guix_store: Path, tmp_path: Path) -> None:

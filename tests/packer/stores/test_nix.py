@@ -542,6 +542,66 @@ def test_symlinks_lead_somewhere(nix_store: SmallStore, desk: Desk, target: str)
     assert not desk.image.exists()
 
 
+# -- links to several roots ----------------------------------------------------------------------------------------
+
+
+def packages(store: SmallStore) -> list[str]:
+    """What `small_store` has made of packages, without what is there for all of them: bash and coreutils first."""
+    first = [store.item("bash"), store.item("coreutils")]
+    rest = [
+        path for path in store.closure() if path not in {*first, store.top} and (store.on_disk(path) / "usr").is_dir()
+    ]
+    return first + rest
+
+
+@pytest.mark.parametrize(
+    "links",
+    [
+        '"/bin" = "bin", "/lib64" = "lib64", "/lib" = "lib", "/usr/lib" = "usr/lib", "/usr/bin" = "usr/bin"',
+        '"/" = "."',
+    ],
+)
+def test_programs_of_several_roots_run(nix_store: SmallStore, desk: Desk, docker: Docker, links: str) -> None:
+    """Debian's loader looks for libraries in /lib and /usr/lib, to which each package has its own."""
+    answer = desk.pack(
+        f'root = "{nix_store.root}"\nroots = {packages(nix_store)}\nsymlinks = {{ {links} }}',
+        more='[container]\nentrypoint = ["/bin/bash", "-c"]\nenv = { PATH = "/bin:/usr/bin" }\n'
+        '[os]\nhostname = "h"\nusers = [{ name = "ada", uid = 1000, shell = "/bin/bash" }]\n'
+        'files = [{ target = "/bin/mine", text = "#!/bin/bash\\necho mine\\n", mode = "0755" }]',
+    )
+    assert answer.code == 0, answer.err
+    image = docker.load(desk.image)
+    script = "readlink /bin/bash /bin/ls /etc/bash.bashrc; mine; id -un ada; stat -c %a / /bin /etc /tmp"
+    bash, coreutils = packages(nix_store)[:2]
+    places = [f"{bash}/bin/bash", f"{coreutils}/bin/ls", *([f"{bash}/etc/bash.bashrc"] if '"/"' in links else [])]
+    assert docker.run(image, script).splitlines() == [*places, "mine", "ada", "755", "755", "755", "1777"]
+    root = desk.unpack()
+    nix = Nix(root)
+    assert nix.store("--verify", "--check-contents") == []
+    assert not (root / "nix-support").exists()
+
+
+def test_what_later_roots_have_as_well_is_told(copied: SmallStore, desk: Desk) -> None:
+    """The system has links to all programs: those of bash are the same ones."""
+    more = desk.folder / "more"
+    (more / "bin").mkdir(parents=True)
+    (more / "bin/ls").write_text("mine")
+    mine = copied.nix.run("nix", "store", "add-path", "--store", copied.root, more).strip()
+    answer = desk.pack(
+        f'root = "{copied.root}"\nroots = ["{DEFAULT}", "{copied.item("bash")}", "{mine}"]\n'
+        'symlinks = { "/bin" = "bin" }'
+    )
+    assert (answer.code, answer.err) == (0, "")  # -q
+    done = subprocess.run(
+        [OCIPACK, "plan"], cwd=desk.folder, capture_output=True, text=True, check=False,
+        env={"PATH": os.environ["PATH"], "XDG_CACHE_HOME": str(desk.folder / "cache")},
+    )  # fmt: skip
+    assert done.stderr.splitlines() == [
+        "ocipack: warning: several roots have these files, and the first one's are linked:",
+        f"  /bin/ls is {copied.top}/bin/ls, not {mine}/bin/ls",
+    ]
+
+
 # -- corruption ---------------------------------------------------------------------------------------------------
 
 
@@ -598,8 +658,9 @@ def test_other_corruption(copied: SmallStore, desk: Desk, damage: str) -> None:
         ('roots = ["/x"]\nprofile = "../x"', "'../x' is not the name of a profile"),
         ('roots = ["/x"]\nprofile = "/x"', "'/x' is not the name of a profile"),
         ('roots = ["/x"]\nsymlinks = { bin = "bin" }', "'bin' is not an absolute path"),
-        ('roots = ["/x"]\nsymlinks = { "/bin" = "/bin" }', "'/bin' is not a path in the first root"),
-        ('roots = ["/x"]\nsymlinks = { "/bin" = "a/../b" }', "'a/../b' is not a path in the first root"),
+        ('roots = ["/x"]\nsymlinks = { "/bin" = "/bin" }', "'/bin' is not a path in the roots"),
+        ('roots = ["/x"]\nsymlinks = { "/bin" = "a/../b" }', "'a/../b' is not a path in the roots"),
+        ('roots = ["/x"]\nsymlinks = { "/" = "" }', "must not be empty"),
         ('roots = ["/x"]\nsymlinks = { "/nix/store/x" = "b" }', "'/nix/store/x' is in the store"),
         (
             'roots = ["/x"]\nsymlinks = { "/bin" = "bin", "/bin/a/sh" = "bin/bash" }',
