@@ -94,8 +94,10 @@ def _machine(folder: Path, drives: Iterable[Drive | Cd], firmware: Firmware) -> 
     command += ["-serial", f"file:{folder / 'serial'}"]
     if firmware.code and firmware.variables:
         variables = shutil.copy(firmware.variables, folder / "variables")
-        # Firmware that could have secure boot wants a q35 with system management.
-        command += ["-machine", "q35,smm=on", "-global", "driver=cfi.pflash01,property=secure,value=on"]
+        if "secboot" in firmware.code.name:  # it alone writes to flash memory in system management mode
+            command += ["-machine", "q35,smm=on", "-global", "driver=cfi.pflash01,property=secure,value=on"]
+        else:
+            command += ["-machine", "q35"]
         command += ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={firmware.code}"]
         command += ["-drive", f"if=pflash,unit=1,format=raw,file={variables}"]
     elif firmware.code:
