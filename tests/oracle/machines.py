@@ -108,18 +108,10 @@ def podman_machine(root: Path, folder: Path) -> Iterator[Machine]:
         "--storage-driver", "vfs", "--cgroup-manager", "cgroupfs", "--events-backend", "file", "--runtime", "runc",
     ]  # fmt: skip
     limits = ["--ulimit", "nofile=20000:20000", "--ulimit", "nproc=20000:20000"]
-    name = output(
-        *base,
-        "run",
-        "-d",
-        "--systemd=always",
-        "--cap-add=SYS_ADMIN",
-        "--network=none",
-        *limits,
-        "--rootfs",
-        root,
-        "/sbin/init",
-    )
+    # systemd-resolved of systemd 257 does not start without.
+    allowed = ["--cap-add", "SYS_ADMIN"]
+    how = ["--systemd=always", "--network=none", *limits, *allowed]
+    name = output(*base, "run", "-d", *how, "--rootfs", root, "/sbin/init")
     try:
         leader = int(output(*base, "inspect", "--format", "{{.State.Pid}}", name.strip()))
         console = folder / "console"
