@@ -1,9 +1,12 @@
 """Layers that are there already: those of the image that another one stands on, kept byte for byte."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from layers.blob import Verbatim
 from layers.item import StoreItem
+
+if TYPE_CHECKING:
+    from layers.blob import Verbatim
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -16,4 +19,4 @@ class BaseLayer(StoreItem):
         verbatim: the layer, and where its bytes are.
     """
 
-    verbatim: Verbatim
+    verbatim: "Verbatim"
