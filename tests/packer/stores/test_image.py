@@ -15,6 +15,8 @@ from tests.oracle.runtimes import Docker, Podman, output, skopeo_copy, umoci_unp
 from tests.support import stored_images
 from tests.support.base_images import base_layout, docker_archive, seen
 from tests.support.command_line import OCIPACK, Answer
+from tests.support.nix_program import Nix
+from tests.support.nix_store import SmallStore
 from tests.support.processes import needs_root
 from tests.support.pushing import LOGIN
 
@@ -140,6 +142,17 @@ def test_a_root_on_a_base_is_what_umoci_unpacks_of_the_image(desk: Desk, above: 
     assert [(root / "twins" / name).read_text() for name in "abc"] == ["alone\n", "ours\n", "twins\n"]
     assert "web:x:33:" in (root / "etc/passwd").read_text()
     assert (root / "usr/bin/hello").exists()  # /bin is a link of the base
+
+
+def test_a_store_of_nix_on_a_base(desk: Desk, nix_store: SmallStore, tmp_path: Path) -> None:
+    nix = f'[[store]]\ntype = "nix"\nroot = "{nix_store.root}"\nroots = ["{nix_store.top}"]\n'
+    desk.declare("base", nix)
+    desk.built("oci", "-o", tmp_path / "oci")
+    skopeo_copy(f"oci:{tmp_path}/oci", f"oci:{tmp_path}/layout:1")
+    unpacked = Nix(umoci_unpack(tmp_path / "layout", "1", tmp_path / "bundle"))
+    assert unpacked.store("--verify", "--check-contents") == []
+    assert sorted(unpacked.store("--query", "--requisites", nix_store.top)) == nix_store.closure()
+    assert "web:x:33:33" in (unpacked.root / "etc/passwd").read_text()
 
 
 def test_docker_and_podman_run_it_on_the_base_that_they_have(
