@@ -37,6 +37,14 @@ _DOCUMENTS = "documents"
 _BLOBS = "blobs/sha256/"
 _MOST_SHOWN = 20
 
+#: Kinds of layers, in OCI's words and in docker's.
+_LAYERS = (
+    *(f"application/vnd.oci.image.layer.v1.tar{suffix}" for suffix in ("", "+gzip", "+zstd")),
+    *(f"application/vnd.docker.image.rootfs.diff.tar{suffix}" for suffix in ("", ".gzip", ".zstd")),
+)
+
+_Read = tuple[StoredImage, tuple[StoredLayer, ...]]
+
 
 @dataclass(frozen=True, slots=True)
 class BaseImage:
@@ -84,9 +92,6 @@ def local_image(path: str, said: str, platform: Platform) -> BaseImage:
     return BaseImage("", pinned, title, image.manifest_digest, image.config, _checked(layers, said))
 
 
-_Read = tuple[StoredImage, tuple[StoredLayer, ...]]
-
-
 def _for_platform(read: Sequence[_Read], platform: Platform, said: str) -> _Read:
     rank = _best([image.platform for image, _ in read], platform, said)
     same = [image for image, _ in read if image.platform == read[rank][0].platform]
@@ -111,12 +116,6 @@ def _best(platforms: Sequence[str], platform: Platform, said: str) -> int:
                 return rank
     there = ", ".join(dict.fromkeys(name or "an unknown platform" for name in platforms)) or "nothing"
     raise ArtefactError(f"{said} has no image for {platform.specifier}; it has {there}")
-
-
-_LAYERS = (
-    *(f"application/vnd.oci.image.layer.v1.tar{suffix}" for suffix in ("", "+gzip", "+zstd")),
-    *(f"application/vnd.docker.image.rootfs.diff.tar{suffix}" for suffix in ("", ".gzip", ".zstd")),
-)
 
 
 def _checked(layers: tuple[StoredLayer, ...], said: str) -> tuple[StoredLayer, ...]:

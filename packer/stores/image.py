@@ -195,4 +195,5 @@ def _explained() -> Iterator[None]:
         yield
     except (ArtefactError, RegistryError) as error:
         error.args = (f"store.image: {error.args[0]}", *error.args[1:])
+        error.hint = error.hint.replace(", or give --username", "")  # which is about the registry that is pushed to
         raise

@@ -244,23 +244,27 @@ def test_it_is_run_as_docker_would_run_it_from_the_base(
 # -- from a registry -----------------------------------------------------------------------------------------------
 
 
-def stored(desk: Desk, registry: Registry, name: str = "base:1") -> str:
-    """Put the base into a registry."""
+def stored(desk: Desk, registry: Registry, name: str = "base:1", form: str = "oci") -> str:
+    """Put the base into a registry, in OCI's form or in docker's (`v2s2`)."""
     reference = f"docker://{registry.address}/{name}"
-    options = ("--insecure-policy", "copy", "-q", "--dest-tls-verify=false")
+    options = ("--insecure-policy", "copy", "-q", "--dest-tls-verify=false", "--format", form)
     output("skopeo", *options, f"oci:{desk.folder}/base:1", reference)
     return reference
 
 
-def test_a_base_in_a_registry(desk: Desk, above: Any, registry: Registry) -> None:
-    reference = stored(desk, registry)
+@pytest.mark.parametrize("form", ["oci", "v2s2"])
+def test_a_base_in_a_registry(desk: Desk, above: Any, registry: Registry, form: str) -> None:
+    reference = stored(desk, registry, f"{form}:1", form)
     desk.declare(reference, _APP + _OS)
-    far = replace(desk, cache="far")
-    far.built("oci", "-o", "far.oci")
+    replace(desk, cache=f"far-{form}").built("oci", "-o", "far.oci")
     theirs, ours = (desk.manifest(name) for name in ("above.oci", "far.oci"))
-    assert [layer["digest"] for layer in ours["layers"]] == [layer["digest"] for layer in theirs["layers"]]
+    facts = [
+        [[layer[key] for key in ("digest", "size", "mediaType")] for layer in each["layers"]] for each in (theirs, ours)
+    ]
+    assert facts[0] == facts[1]
+    assert desk.config("far.oci")["config"] == desk.config("above.oci")["config"]
     assert ours["annotations"]["org.opencontainers.image.base.name"] == reference.removeprefix("docker://")
-    assert ours["annotations"]["org.opencontainers.image.base.digest"] == registry.tag("base", "1")
+    assert ours["annotations"]["org.opencontainers.image.base.digest"] == registry.tag(form, "1")
     assert "org.opencontainers.image.base.name" not in theirs["annotations"]
 
 
@@ -304,7 +308,10 @@ def test_a_registry_that_wants_a_password(desk: Desk, locked: Registry, tmp_path
     output("skopeo", *options, f"oci:{desk.folder}/base:1", reference)
     secret = replace(desk, cache="secret")
     secret.declare(reference)
-    assert "store.image: " in secret.refusal()
+    assert secret.refusal().splitlines() == [
+        f"store.image: {locked.address} wants a user name and a password",
+        f"  Log in with `docker login {locked.address}` or `podman login`.",
+    ]
     login = ("--tls-verify=false", "--authfile", tmp_path / "auth.json", "-u", LOGIN[0], "-p", LOGIN[1])
     output("skopeo", "login", *login, locked.address)
     answer = secret.run("oci", "-q", "-o", tmp_path / "secret.oci", REGISTRY_AUTH_FILE=str(tmp_path / "auth.json"))
@@ -427,7 +434,12 @@ def test_a_base_comes_first_and_once(desk: Desk) -> None:
     assert "store[1].type: has to be that of the first store" in desk.refusal("check")
     (desk.folder / "os.toml").write_text(_HEAD + base + base)
     assert "store[1].type: is that of store[0] already, and an image stands on one other" in desk.refusal("check")
-    (desk.folder / "os.toml").write_text(_HEAD + base.replace("base", "docker://Base", 1).replace("base", "x"))
+    head = _HEAD.replace('platform = "x86_64-linux"', 'platforms = ["x86_64-linux", "aarch64-linux"]')
+    each = [f'{base}platforms = ["{name}"]\n' for name in ("x86_64-linux", "aarch64-linux")]
+    (desk.folder / "os.toml").write_text(head + "".join(each))
+    assert desk.run("check").code == 0
+    (desk.folder / "os.toml").write_text(_HEAD + base.replace('"base"', '"docker://Base"'))
+    assert "store[0].image: 'docker://Base': 'library/Base' is not a repository's name" in desk.refusal("check")
 
 
 def test_what_a_store_would_put_over_a_file_of_the_base(desk: Desk, tmp_path: Path) -> None:
