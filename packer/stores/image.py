@@ -4,6 +4,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
@@ -127,7 +128,7 @@ class ImageStore:
         if context.access is None:
             raise InputError("store.image: no registry can be reached from here")
         named = Reference.parse(self._options.image)
-        reference = self._pinned() or named
+        reference = self._pinned(named)
         with _explained(), Remote(reference, self._folder, context.access) as remote:
             return self._closure(registry_image(reference, remote, context.platform, str(named)), remote.stop)
 
@@ -148,11 +149,11 @@ class ImageStore:
         """Nothing: runtimes add what an image lacks."""
         return ()
 
-    def _pinned(self) -> Reference | None:
-        """The reference that is locked."""
-        for item in self._context.locked or ():
-            return Reference.parse(item.path.rpartition("#")[0])
-        return None
+    def _pinned(self, named: Reference) -> Reference:
+        """The image of that name that is locked; the one of its tag if none is."""
+        locked = self._context.locked
+        digest = Reference.parse(locked[0].path.rpartition("#")[0]).digest if locked else None
+        return replace(named, tag="", digest=digest) if digest else named
 
     def _closure(self, image: BaseImage, stop: Callable[[], object] = lambda: None) -> Closure:
         layers = self._kept(image.layers, stop)
@@ -169,23 +170,23 @@ class ImageStore:
     def _kept(self, stored: Sequence[StoredLayer], stop: Callable[[], object]) -> list[KeptLayer]:
         """The layers, in the cache by now; a layer that is there twice is read once."""
         cache = LayerCache(self._context.cache, self._folder)
-        unique = {layer.diff_id: layer for layer in stored}
-        found = {diff_id: cache.find(layer) for diff_id, layer in unique.items()}
-        missing = [layer for diff_id, layer in unique.items() if not found[diff_id]]
+        unique = {(layer.digest, layer.diff_id): layer for layer in stored}
+        found = {key: cache.find(layer) for key, layer in unique.items()}
+        missing = {key: layer for key, layer in unique.items() if not found[key]}
         if missing:
-            self._context.progress.begin("base", sum(layer.blob.size for layer in missing))
+            self._context.progress.begin("base", sum(layer.blob.size for layer in missing.values()))
             with ThreadPoolExecutor(_READERS) as executor:
-                futures = [executor.submit(cache.keep, layer) for layer in missing]
+                futures = {key: executor.submit(cache.keep, layer) for key, layer in missing.items()}
                 try:
-                    for wanted, future in zip(missing, futures, strict=True):
-                        found[wanted.diff_id] = future.result()
-                        self._context.progress.advance(wanted.title, wanted.blob.size)
+                    for key, future in futures.items():
+                        found[key] = future.result()
+                        self._context.progress.advance(missing[key].title, missing[key].blob.size)
                 except BaseException:
                     executor.shutdown(wait=False, cancel_futures=True)
                     stop()
                     raise
             self._context.progress.end()
-        return [kept for each in stored if (kept := found[each.diff_id])]
+        return [kept for each in stored if (kept := found[each.digest, each.diff_id])]
 
 
 @contextlib.contextmanager

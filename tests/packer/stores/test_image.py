@@ -207,6 +207,18 @@ def test_a_base_of_every_form(desk: Desk, above: Any, docker: Docker, loaded: st
     skopeo_copy(f"oci:{tmp_path}/oci", f"dir:{tmp_path}/read")  # compares every digest
 
 
+def test_a_layer_that_is_there_twice_stays_there_twice(desk: Desk, tmp_path: Path) -> None:
+    tar = empty_tar(tmp_path)
+    layout = stored_images.layout(tmp_path / "twice", [tar, tar + bytes(1024), tar])
+    desk.declare(str(layout.folder))
+    for compression in ("gzip", "none"):
+        desk.built("oci", "--compression", compression, "-o", tmp_path / "oci")
+        digests = [layer["digest"] for layer in desk.manifest(str(tmp_path / "oci"))["layers"]]
+        theirs = json.loads(layout.path(layout.digest).read_bytes())["layers"]
+        assert digests[:3] == [layer["digest"] for layer in theirs]
+        skopeo_copy(f"oci:{tmp_path}/oci", f"dir:{tmp_path}/{compression}")
+
+
 # -- how it is run -------------------------------------------------------------------------------------------------
 
 
