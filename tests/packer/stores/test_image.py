@@ -474,6 +474,17 @@ def test_the_plan_names_the_base(desk: Desk) -> None:
     assert [one["reason"] for one in json.loads(desk.run("plan", "--json").out)["layers"]][:3] == ["base"] * 3
 
 
+def test_updates_above_a_base_of_many_layers_are_compared(desk: Desk, tmp_path: Path) -> None:
+    tar = empty_tar(tmp_path)
+    stored_images.layout(tmp_path / "many", [tar + bytes(1024 * rank) for rank in range(20)])
+    desk.declare(str(tmp_path / "many"), _APP)
+    (desk.folder / "next.toml").write_text((desk.folder / "os.toml").read_text())
+    answer = desk.run("plan", "--compare", "os.toml", "next.toml", "--json")
+    assert answer.code == 0, answer.err
+    assert '"max-layers": 20' not in answer.out
+    assert '"max-layers": 60' in answer.out
+
+
 def test_inspect_diff_and_previous(desk: Desk, above: Any) -> None:
     desk.declare("base", _APP + _OS)
     assert desk.run("diff", "above.oci", "above.oci").code == 0
