@@ -19,7 +19,8 @@ from formats.format import Order
 from formats.identity import item_facts, stream_digest
 from formats.platform import Platform
 from formats.system import Healthcheck, RunConfiguration, System
-from layers.blob import Layer, LayerRequest, layer_key
+from layers.base import BaseLayer
+from layers.blob import Layer, LayerRequest, layer_key, verbatim_key
 from layers.digest import Digest
 from layers.entry import File
 from layers.item import NarItem
@@ -147,6 +148,8 @@ def canonical_json(value: object) -> bytes:
 
 def _group_request(order: Order, group: Group) -> LayerRequest:
     system, workshop = order.system, order.workshop
+    if isinstance(group.items[0], BaseLayer):
+        return _base_request(group.items[0])
     items = [item_facts(item, system.omitted.get(item.path, frozenset())) for item in group.items]
     if all(isinstance(item, NarItem) for item in group.items):
         items.sort()  # they have no folder in common, and their order changes with the path of any item
@@ -159,6 +162,12 @@ def _group_request(order: Order, group: Group) -> LayerRequest:
         size=group.size,
         entries=lambda reader: system.group_entries(group.items, reader, verify=workshop.verify),
     )
+
+
+def _base_request(item: BaseLayer) -> LayerRequest:
+    verbatim = item.verbatim
+    key = verbatim_key(verbatim.layer.digest)
+    return LayerRequest(str(item), key, verbatim.layer.size, lambda _: (), verbatim=verbatim)
 
 
 def _customization_request(order: Order) -> LayerRequest:
@@ -176,10 +185,9 @@ def _customization_request(order: Order) -> LayerRequest:
 def _config(order: Order, layers: Sequence[Layer], items: Items | None) -> Json:
     system = order.system
     created = _created(system)
-    groups = order.plan.groups
-    comments = [*(layer_items.comment(group.items, group.reason) for group in groups), "customization"]
-    history: list[Json] = [{"created": created, "created_by": "ocipack", "comment": comment} for comment in comments]
-    for entry, rows in zip(history, items or (), strict=False):
+    history = _history(order, created)
+    of_layers = [entry for entry in history if not entry.get("empty_layer")]
+    for entry, rows in zip(of_layers, items or (), strict=False):
         entry[layer_items.KEY] = rows
     return _without_empty(
         {
@@ -193,6 +201,15 @@ def _config(order: Order, layers: Sequence[Layer], items: Items | None) -> Json:
         "rootfs": {"type": "layers", "diff_ids": [str(layer.diff_id) for layer in layers]},
         "history": history,
     }
+
+
+def _history(order: Order, created: str) -> list[Json]:
+    """What became of what: the base's own history, then a layer each of ours."""
+    base = order.system.base.history if order.system.base else ()
+    groups = [group for group in order.plan.groups if not group.is_base]
+    comments = [*(layer_items.comment(group.items, group.reason) for group in groups), "customization"]
+    ours = ({"created": created, "created_by": "ocipack", "comment": comment} for comment in comments)
+    return [*map(dict, base), *ours]
 
 
 def _run_config(run: RunConfiguration) -> Json:
@@ -250,6 +267,8 @@ def annotations(system: System) -> dict[str, str]:
         "org.opencontainers.image.created": _created(system),
         "org.opencontainers.image.title": system.name,
         "org.opencontainers.image.version": system.version,
+        "org.opencontainers.image.base.name": system.base.name if system.base else "",
+        "org.opencontainers.image.base.digest": str(system.base.digest or "") if system.base else "",
     }
     return {**_without_empty(known), **system.annotations}
 

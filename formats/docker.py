@@ -9,7 +9,7 @@ os.toml as `NAME:TAG` too. Measured: docker 20.10 loads all of them under these 
 loads the image for the machine that it runs on as `NAME:TAG`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from formats.container_image import ContainerImage, ImageArtefact, canonical_json
 from formats.format import Order
@@ -17,6 +17,7 @@ from formats.image_index import ImageIndex, IndexArtefact
 from formats.image_layout import ArchiveLayout, blob_path, write_layout
 from formats.repository import LONGEST_TAG
 from layers.archive import new_archive
+from layers.base import BaseLayer
 from layers.digest import Digest
 
 
@@ -36,12 +37,19 @@ def write_index(orders: Sequence[Order]) -> IndexArtefact:
 
 def _write(orders: Sequence[Order]) -> ImageIndex:
     order = orders[0]
-    if order.workshop.codec.name == "zstd":
+    if "zstd" in {order.workshop.codec.name, *_base_compressions(orders)}:
         order.workshop.progress.warn(
             "docker before version 23 cannot load an archive with zstd layers; podman and skopeo can"
         )
     with new_archive(order.output, order.workshop.epoch) as archive:
         return write_layout(orders, ArchiveLayout(archive), _docker_manifest)
+
+
+def _base_compressions(orders: Sequence[Order]) -> Iterator[str]:
+    """Of layers that are taken over as they are."""
+    for item in (item for order in orders for item in order.system.closure):
+        if isinstance(item, BaseLayer):
+            yield item.verbatim.layer.compression
 
 
 def _docker_manifest(index: ImageIndex) -> dict[str, bytes]:

@@ -76,7 +76,7 @@ def write_layout(
 
 def _write_layers(order: Order, layout: Layout) -> list[Layer]:
     workshop, requests = order.workshop, layer_requests(order)
-    if workshop.codec.name == "none" and layout.seekable and all(map(_is_small, requests)):
+    if workshop.codec.name == "none" and layout.seekable and all(map(_can_be_streamed, requests)):
         return layout.add_layers(workshop, requests)
     written = set[Layer]()
 
@@ -88,9 +88,9 @@ def _write_layers(order: Order, layout: Layout) -> list[Layer]:
     return workshop.layers(requests, write)
 
 
-def _is_small(request: LayerRequest) -> bool:
-    """Whether its tar is certainly not too large to be streamed; headers are a small part of that much."""
-    return request.size < LARGEST_STREAMED // 2
+def _can_be_streamed(request: LayerRequest) -> bool:
+    """Whether it is to be made, and certainly not too large; headers are a small part of that much."""
+    return not request.verbatim and request.size < LARGEST_STREAMED // 2
 
 
 class ArchiveLayout:

@@ -6,9 +6,11 @@ and the customization on top; disks and tarballs take the merged tree.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from formats.platform import Platform
 from formats.repository import ImageName
+from layers.digest import Digest
 from layers.entry import Entry, parents
 from layers.item import Closure, NarItem, StoreItem, apart
 from layers.reader import Reader
@@ -52,6 +54,23 @@ class RunConfiguration:
 
 
 @dataclass(frozen=True, slots=True)
+class Base:
+    """The image that the system's image stands on, and whose layers are the lowest items of its closure.
+
+    Attributes:
+        name: what registries call it, in full; empty if it came from none.
+        digest: of its manifest; none if it had none.
+        history: of its configuration (image-spec, config.md); as many of it as there are layers are not empty.
+        run: how it is run as a container.
+    """
+
+    name: str
+    digest: Digest | None
+    history: tuple[Mapping[str, Any], ...]
+    run: RunConfiguration
+
+
+@dataclass(frozen=True, slots=True)
 class Boot:
     """How a machine starts the system.
 
@@ -83,6 +102,7 @@ class System:
         annotations: what is known about the whole, by OCI's keys (image-spec, annotations.md).
         created: when an image of it was made, in seconds since 1970; None for the time of everything in it.
         called: what an image of it is called, if not by its name and version.
+        base: the image that an image of it stands on; none if it stands for itself.
     """
 
     name: str
@@ -99,6 +119,7 @@ class System:
     annotations: Mapping[str, str] = field(default_factory=dict)
     created: int | None = None
     called: ImageName = field(default_factory=ImageName)
+    base: Base | None = None
 
     @property
     def image_name(self) -> ImageName:

@@ -25,7 +25,7 @@ from layers.codec import Codec
 from layers.compressed import CompressedWriter
 from layers.decompress import compression_of, decompressed
 from layers.digest import Digest, DigestError, is_hex
-from layers.entry import Entry
+from layers.entry import Entry, Slice
 from layers.errors import ChangedError, PackError
 from layers.hashing import ParallelHash
 from layers.output import Buffer, PendingFile, make_cache, sweep
@@ -67,6 +67,19 @@ _CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
+class Verbatim:
+    """A layer that somebody else has made, and that is taken over byte for byte.
+
+    Attributes:
+        layer: what it is.
+        blob: its bytes, which are compared with its digest whenever they are taken over.
+    """
+
+    layer: Layer
+    blob: Slice
+
+
+@dataclass(frozen=True, slots=True)
 class LayerRequest:
     """A layer to be had.
 
@@ -78,6 +91,7 @@ class LayerRequest:
             reader of their contents, or with none if nobody will read these.
         diff_id: digest of its tar, if the key was made of that: contents that were read for it are read again, and a
             layer of others must not be kept under it.
+        verbatim: the layer itself, if it is not to be made.
     """
 
     title: str
@@ -85,6 +99,7 @@ class LayerRequest:
     size: int
     entries: Callable[[Reader | None], Iterable[Entry]]
     diff_id: Digest | None = None
+    verbatim: Verbatim | None = None
 
     def checked(self, layer: Layer) -> Layer:
         """The layer that was made.
@@ -112,6 +127,15 @@ def layer_key(items: object, codec: Codec, epoch: int) -> Digest:
         "items": items,
     }
     return Digest.of(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode())
+
+
+def verbatim_key(digest: Digest) -> Digest:
+    """The key of a layer that is taken over.
+
+    Args:
+        digest: of its blob.
+    """
+    return Digest.of(json.dumps({"blob": str(digest)}).encode())
 
 
 class BlobCache:
@@ -175,6 +199,23 @@ class BlobCache:
         with PendingFile(self._layers) as record:
             record.write(json.dumps(facts).encode())
             record.publish(key.hex, mode=0o400, durable=False)
+
+    def take_over(self, key: Digest, verbatim: Verbatim) -> None:
+        """Keep a layer that somebody else has made, if it is not here yet.
+
+        Raises:
+            ChangedError: its bytes are not those of its digest any more.
+        """
+        if self.find(key):
+            return
+        state = hashlib.sha256()
+        with self.pending() as blob, Reader() as reader:
+            for piece in reader.pieces(verbatim.blob):
+                state.update(piece)
+                blob.write(piece)
+            if state.hexdigest() != verbatim.layer.digest.hex:
+                raise ChangedError(f"{verbatim.blob.path} is not the blob {verbatim.layer.digest} any more")
+            self.keep(key, verbatim.layer, blob)
 
 
 def _recorded(place: str) -> Layer | None:
@@ -261,6 +302,9 @@ class Workshop:
         Raises:
             PackError: an entry cannot be read or written; nothing is kept of the layer that it belongs to.
         """
+        for request in requests:
+            if request.verbatim:
+                self.cache.take_over(request.key, request.verbatim)
         known = {request.key: layer for request in requests if (layer := self.cache.find(request.key))}
         todo = list({request.key: request for request in requests if request.key not in known}.values())
         waiting = deque(request.key for request in requests)
@@ -340,7 +384,9 @@ class Workshop:
         Raises:
             PackError: as `layers`.
         """
-        recalled = [self.cache.recall(request.key) for request in requests]
+        recalled = [
+            request.verbatim.layer if request.verbatim else self.cache.recall(request.key) for request in requests
+        ]
         todo = [request for request, layer in zip(requests, recalled, strict=True) if layer is None]
         made = iter(self.layers(todo))
         return [layer or next(made) for layer in recalled]

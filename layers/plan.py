@@ -4,9 +4,11 @@ A strategy groups the items of a closure; a plan proves that it did so properly:
 never more layers than asked for, the customization layer included.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+from layers.base import BaseLayer
 from layers.errors import InputError, PackError
 from layers.item import Closure, StoreItem
 
@@ -15,6 +17,9 @@ MOST_LAYERS = 125
 
 #: Leaves room for layers that are built on top of ours.
 DEFAULT_MAX_LAYERS = 100
+
+#: Why a layer of a base is a layer.
+BASE = "base"
 
 _FEWEST_LAYERS = 2  # one for the items, one for the customization
 
@@ -39,6 +44,11 @@ class Group:
     def size(self) -> int:
         """Bytes of the items' files."""
         return sum(item.size for item in self.items)
+
+    @property
+    def is_base(self) -> bool:
+        """Whether it is a layer of the base, and not one that is made."""
+        return isinstance(self.items[0], BaseLayer)
 
 
 class Strategy(Protocol):
@@ -85,20 +95,34 @@ def checked_max_layers(max_layers: int, *, force: bool = False) -> int:
 
 
 def plan(closure: Closure, strategy: Strategy, max_layers: int) -> LayerPlan:
-    """Group the items of a closure.
+    """Group the items of a closure; layers of a base are the lowest ones, and stay as they are.
 
     Args:
         closure: the items.
-        strategy: how.
+        strategy: how those that are in no base are grouped.
         max_layers: all layers of the image, the customization layer included; at least 2.
 
     Raises:
+        InputError: the base leaves no layers for the rest.
         PlanError: the strategy lost an item, has one twice, or made too many layers.
     """
-    groups = strategy.groups(closure, max_layers - 1) if len(closure) else []
+    base = tuple(Group((item,), BASE) for item in closure if isinstance(item, BaseLayer))
+    rest = [item for item in closure if not isinstance(item, BaseLayer)]
+    above = Closure(rest, (root for root in closure.roots if root not in _paths(base))) if base else closure
+    budget = max_layers - 1 - len(base)
+    if base and budget < min(1, len(above)):
+        raise InputError(
+            f"the base has {len(base)} layers, and max-layers = {max_layers} leaves too few for what is above it",
+            hint=f"Take at least {len(base) + 1 + min(1, len(above))}, or a base of fewer layers.",
+        )
+    groups = strategy.groups(above, budget) if len(above) else []
     planned = [item.path for group in groups for item in group.items]
-    if len(planned) != len(set(planned)) or set(planned) != {item.path for item in closure}:
+    if len(planned) != len(set(planned)) or set(planned) != {item.path for item in above}:
         raise PlanError("the strategy does not put each item into exactly one layer")
-    if len(groups) > max_layers - 1 or not all(group.items for group in groups):
-        raise PlanError(f"the strategy made {len(groups)} layers, some empty or more than {max_layers - 1}")
-    return LayerPlan(tuple(groups))
+    if len(groups) > budget or not all(group.items for group in groups):
+        raise PlanError(f"the strategy made {len(groups)} layers, some empty or more than {budget}")
+    return LayerPlan((*base, *groups))
+
+
+def _paths(groups: Iterable[Group]) -> set[str]:
+    return {item.path for group in groups for item in group.items}

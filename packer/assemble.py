@@ -8,17 +8,19 @@ import os
 from collections.abc import Sequence
 
 from formats.platform import Platform
-from formats.system import Boot, RunConfiguration, System
+from formats.system import Base, Boot, RunConfiguration, System
 from layers.entry import Entry, tree_order
 from layers.item import Closure, NarItem
 from layers.reader import Reader
 from layers.tree import Tree, add_parents, overlay
 from packer.account_files import PATHS, AccountFiles
 from packer.accounts import PEOPLE, SYSTEM, Ids
+from packer.base.configuration import over
 from packer.declaration import Declaration
 from packer.joint_root import JointRoot, joint_root
 from packer.operating_system import Declared, declare
 from packer.store_root import Parts, placed, store_root
+from packer.stores import BaseStore
 from packer.supply import Supply
 
 _NEW = Ids()
@@ -58,6 +60,7 @@ def assemble(
     declared = declare(declaration.os, below.tree, below.items, folder=folder, file=file, ids=ids, stores=stores)
     below = below.without(declared.removed)
     upper = _customization(below, declared)
+    base = _base(supplies)
     return System(
         name=declaration.name,
         version=declaration.version,
@@ -69,10 +72,17 @@ def assemble(
         tree=overlay(below.tree, upper),
         customization=upper,
         boot=Boot(declaration.os.init or "", declaration.os.kernel_arguments),
-        run=_run_configuration(declaration),
+        run=over(base.run, _run_configuration(declaration)) if base else _run_configuration(declaration),
         annotations=declaration.oci_annotations,
         created=declaration.container.created,
+        base=base,
     )
+
+
+def _base(supplies: Sequence[Supply]) -> Base | None:
+    """The image that the system's image stands on."""
+    stores = (supply.store.store for supply in supplies)
+    return next((store.base for store in stores if isinstance(store, BaseStore)), None)
 
 
 def _customization(below: JointRoot, declared: Declared) -> tuple[Entry, ...]:

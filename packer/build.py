@@ -38,6 +38,7 @@ from packer.tables.types import Kind
 
 if TYPE_CHECKING:
     from packer.previous import Previous
+    from packer.subject import AccessOf
 
 
 class DifferenceError(PackError):
@@ -62,6 +63,7 @@ class Settings:
         file: where os.toml is, for messages.
         previous: the image whose layers are kept; it changes the bytes of an artefact, too.
         called: what images are called, if not what os.toml says; archives and layouts name them, images do not.
+        access: says how registries are reached; None if none can be.
     """
 
     folder: str
@@ -77,6 +79,7 @@ class Settings:
     file: str = "os.toml"
     previous: "Previous | None" = None
     called: ImageName = field(default_factory=ImageName)
+    access: "AccessOf | None" = None
 
     @property
     def ids(self) -> Ids:
@@ -375,6 +378,7 @@ def _context(platform: Platform, settings: Settings, locked: tuple[LockedItem, .
         progress=settings.progress,
         locked=locked,
         ids=settings.ids,
+        access=settings.access,
     )
 
 

@@ -75,12 +75,19 @@ def _definition(build: Build, bill: Bill) -> Json:
         "internalParameters": {"epoch": build.settings.epoch, "verify": build.settings.verify},
         "resolvedDependencies": [
             *({"name": os.path.basename(file), "digest": _digest(_digest_of(file))} for file in files),
+            *_base(build),
             *(
                 {"name": component.path, "uri": component.purl, "digest": _digest(component.identity)}
                 for component in bill.components
             ),
         ],
     }
+
+
+def _base(build: Build) -> list[Json]:
+    """The image that the image stands on, if its manifest is known."""
+    base = build.production.system.base
+    return [{"name": base.name or "base", "digest": _digest(base.digest)}] if base and base.digest else []
 
 
 def _parameters(build: Build) -> Json:

@@ -114,7 +114,7 @@ def push_built(
     """
     with open_workshop(productions, settings) as workshop:
         image = BuiltImage([Order(one.system, one.plan, workshop, str(target.reference)) for one in productions])
-        name = target.reference.name
+        name, target = target.reference.name, _beside_bases(target, productions)
         wanted = [
             (attachment, manifest)
             for one, made, manifest in zip(productions, image.images, image.manifests, strict=False)  # an index is last
@@ -123,6 +123,13 @@ def push_built(
             )
         ]
         return _push(image, wanted, target, progress)
+
+
+def _beside_bases(target: Target, productions: Sequence[Production]) -> Target:
+    """A target that takes layers of bases from where they are, if that is the same registry."""
+    bases = [Reference.parse(base.name) for one in productions if (base := one.system.base) and base.name]
+    same = [base for base in bases if base.registry == target.reference.registry]
+    return replace(target, mounts=tuple(dict.fromkeys((*target.mounts, *same))))
 
 
 def stored_sizes(production: Production, settings: Settings) -> dict[Digest, int]:

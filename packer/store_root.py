@@ -8,6 +8,7 @@ from layers.entry import Directory, Entry
 from layers.errors import ConflictError
 from layers.item import Closure, StoreItem, apart
 from layers.tree import Merged, Part, Tree, add_parents, merge, overlay
+from packer.stores import BaseStore
 from packer.supply import OpenStore, Supply, naming
 
 
@@ -94,10 +95,11 @@ def store_root(supply: Supply, closure: Closure, parts: Parts) -> StoreRoot:
     Raises:
         PackError: items conflict, or what the store makes cannot be made.
     """
-    merged = _merged(supply.closure, parts)
+    store = supply.store.store
+    merged = store.merged() if isinstance(store, BaseStore) else _merged(supply.closure, parts)
     omitted = {item.path: paths for item, paths in merged.omitted.items()}
     with naming(supply.store.key):
-        system = list(supply.store.store.system_entries(closure, merged.tree, omitted))
+        system = list(store.system_entries(closure, merged.tree, omitted))
     made = placed(merged.tree, [*merged.settled, *system])
     return StoreRoot(supply, parts, omitted, made, merged.tree)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from formats.reading.artefact import ArtefactError, StoredLayer, reading
 from formats.reading.layer_stream import LayerStream
 from layers.digest import Digest
-from layers.entry import Meta
+from layers.entry import Meta, Slice
 from layers.tar_reader import Header, Kind, PieceStream, TarReader
 
 _MOST_METADATA = 1 << 30  # bytes of memory, of a whole artefact: 2 million entries
@@ -33,6 +33,7 @@ class Node:
         digest: of a file's content.
         same_as: the path that a hard link names.
         data: the content, if it was to be kept.
+        content: where the content is, if it is to be read later.
     """
 
     path: bytes
@@ -45,6 +46,7 @@ class Node:
     digest: Digest | None = None
     same_as: bytes = b""
     data: bytes | None = None
+    content: Slice | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,13 +39,14 @@ def compare(surroundings: Surroundings, names: Sequence[str], common: Common, op
     runtime = RUNTIMES.get(common.runtime or "")
     if runtime and REGISTRY not in runtime.formats:
         raise click.UsageError(f"{runtime.title} pulls no images")
-    budgets = [common.max_layers] if common.max_layers else list(_BUDGETS)
     with ConsoleProgress(common.verbosity) as progress:
         source = _Declared(surroundings, common, options, progress)
         registries = Registries(lambda: access(options, surroundings))
         versions = Reader(registries, options["platform"], source.version).read(names)
-    stacked = bool(runtime and runtime.pulls_stacks)
-    found = replay.compare(versions, budgets, common.max_layers or DEFAULT_MAX_LAYERS, stacked=stacked)
+    stacked, shown = bool(runtime and runtime.pulls_stacks), common.max_layers or DEFAULT_MAX_LAYERS
+    fewest = replay.fewest_layers(versions)
+    budgets = [shown] if common.max_layers else [most for most in _BUDGETS if most >= fewest or most == shown]
+    found = replay.compare(versions, budgets, shown, stacked=stacked)
     click.echo(text.comparison_json(found) if options["as_json"] else text.comparison_text(found))
     if options["html"]:
         path = surroundings.path(options["html"])

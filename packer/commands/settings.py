@@ -56,6 +56,7 @@ def settings(
     from packer import lock
 
     made = settings_with(lock.read(lock_file(common.file)), common, surroundings, progress)
+    made = replace(made, access=lambda: access(_of_bases(options), surroundings))
     if not common.previous:
         return made
     from packer.previous import read_previous
@@ -63,6 +64,11 @@ def settings(
 
     registries = Registries(lambda: access(options, surroundings))
     return replace(made, previous=read_previous(common.previous, registries))
+
+
+def _of_bases(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What is said of all registries; --username and --plain-http are about the one that is pushed to."""
+    return {name: options[name] for name in ("ca", "timeout") if name in options}
 
 
 def settings_with(
@@ -93,4 +99,5 @@ def settings_with(
         lock=locked,
         lock_file=lock_file(common.file),
         file=common.file,
+        access=lambda: access({}, surroundings),
     )

@@ -7,12 +7,13 @@ Registries, podman and containerd know layers by their blobs. Docker's own image
 them, and pulls again whatever is above the lowest one that differs; seen with docker 20.10.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, takewhile
 from typing import TypeVar
 
 from layers import strategies
+from layers.base import BaseLayer
 from layers.errors import InputError
 from layers.item import StoreItem
 from layers.plan import Group, LayerPlan, plan
@@ -158,6 +159,11 @@ def compare(versions: Sequence[Version], budgets: Sequence[int], shown: int, *, 
     updates = tuple(Update(*pair, stacked) for pair in pairwise(versions))
     replays = [_replay(versions, name, most, stacked=stacked) for most in budgets for name in _names(versions)]
     return Comparison(updates, tuple(replays), shown)
+
+
+def fewest_layers(versions: Iterable[Version]) -> int:
+    """The least number of layers, the customization layer included, that leaves room above the bases of versions."""
+    return 2 + max(sum(isinstance(item, BaseLayer) for item in version.closure) for version in versions)
 
 
 def _names(versions: Sequence[Version]) -> Iterator[str]:

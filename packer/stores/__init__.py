@@ -4,8 +4,8 @@ A store module has
 
     Options                    a record of what `[store]` takes, checked by packer.config; its LOCKED names the fields
                                that say which items are wanted: if one changes, os.lock has to be made anew; its
-                               ONCE, if it has one, why an image has no second store of this type; its ONE_PLATFORM,
-                               why it cannot be for several
+                               ONCE, if it has one, why an image has no second store of this type; its FIRST, why no
+                               other store comes before it; its ONE_PLATFORM, why it cannot be for several
     open_store(options, context) -> Store
     kept(cache)                if it keeps something in the cache, what that is (`layers.cache.Keeper`)
 
@@ -21,13 +21,15 @@ from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 from formats.platform import Platform
 from layers.cache import CacheFolder, Kept
 from layers.entry import Entry
-from layers.item import Closure
+from layers.item import Closure, StoreItem
 from layers.progress import Progress
-from layers.tree import Tree
+from layers.tree import Merged, Tree
 from packer.accounts import Ids
 
 if TYPE_CHECKING:
+    from formats.system import Base
     from packer.lock import LockedItem
+    from packer.subject import AccessOf
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class StoreContext:
         progress: is told what is done.
         locked: the items to have, when os.lock says so; who does not look at them is compared with them.
         ids: the numbers that accounts keep, as os.lock has them.
+        access: says how registries are reached; None if none can be.
     """
 
     platform: Platform
@@ -55,6 +58,7 @@ class StoreContext:
     progress: Progress
     locked: "tuple[LockedItem, ...] | None" = None
     ids: Ids = field(default_factory=Ids)
+    access: "AccessOf | None" = None
 
 
 class Store(Protocol):
@@ -84,6 +88,24 @@ class Store(Protocol):
 
     def base_entries(self) -> Iterable[Entry]:
         """What a root is to have if nothing else makes it, no other store either."""
+        ...
+
+
+@runtime_checkable
+class BaseStore(Store, Protocol):
+    """A store whose items are the layers of an image, that other images stand on."""
+
+    @property
+    def base(self) -> "Base | None":
+        """The image, once `closure` was asked for."""
+        ...
+
+    def merged(self) -> Merged[StoreItem]:
+        """The layers of the closure laid over each other.
+
+        Raises:
+            PackError: they are no layers.
+        """
         ...
 
 

@@ -109,16 +109,21 @@ def second_stores(tables: object) -> Iterable[InitErrorDetails]:
         if not isinstance(name, str) or name not in stores.NAMES:
             continue
         reason = getattr(stores.store_module(name).Options, "ONCE", "")
-        same = [
-            at
-            for at, other, theirs in known
-            if other == name and (not platforms or not theirs or any(one in theirs for one in platforms))
-        ]
+        same = [at for at, other, theirs in known if other == name and _meet(platforms, theirs)]
         if reason and same:
             first = f"store[{same[0]}]"
             message = f"is that of {first} already, and {reason}"
             yield failure(mistake(message, hint=f"ask {first} for all that is wanted"), "store", place, "type")
+        reason = getattr(stores.store_module(name).Options, "FIRST", "")
+        if reason and not same and any(_meet(platforms, theirs) for _, _, theirs in known):
+            error = mistake(f"has to be that of the first store: {reason}", hint="put it before the others")
+            yield failure(error, "store", place, "type")
         known.append((place, name, platforms))
+
+
+def _meet(some: tuple[Any, ...], others: tuple[Any, ...]) -> bool:
+    """Whether there is a platform among both; none named are all."""
+    return not some or not others or any(one in others for one in some)
 
 
 def stores_of_platforms(tables: object, platform: object, platforms: object) -> Iterable[InitErrorDetails]:

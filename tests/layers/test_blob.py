@@ -13,7 +13,7 @@ import pytest
 import zstandard
 
 from layers import tar
-from layers.blob import BlobCache, Layer, LayerRequest, Workshop, layer_key
+from layers.blob import BlobCache, Layer, LayerRequest, Verbatim, Workshop, layer_key, verbatim_key
 from layers.codec import Codec
 from layers.compress import Gzip, NoCodec, Zstd, codec
 from layers.digest import Digest
@@ -25,6 +25,7 @@ from layers.reader import Reader
 from layers.tar import CHUNK
 from tests.support.entries import ALL_KINDS, noise, tar_of
 from tests.support.processes import as_nobody, memory_disk, needs_root, public_folder, python
+from tests.support.systems import workshop
 
 
 @dataclass
@@ -363,3 +364,34 @@ def test_metadata_reaches_the_layer(tmp_path: Path) -> None:
     with tarfile.open(BlobCache(str(tmp_path)).path(layer.digest)) as file:
         (info,) = file.getmembers()
     assert (info.mode, info.uid, info.gid, info.mtime) == (0o4755, 7, 8, 1)
+
+
+# -- layers that are taken over ------------------------------------------------------------------------------------
+
+
+def verbatim_request(path: Path, data: bytes) -> LayerRequest:
+    path.write_bytes(b"before" + data)
+    layer = Layer(Digest.of(b"its tar"), Digest.of(data), len(data), "zstd")
+    verbatim = Verbatim(layer, Slice(str(path), 6, len(data)))
+    return LayerRequest("base", verbatim_key(layer.digest), len(data), lambda _: (), verbatim=verbatim)
+
+
+def test_a_layer_is_taken_over_as_it_is(tmp_path: Path) -> None:
+    with workshop(tmp_path / "cache") as made:
+        request = verbatim_request(tmp_path / "blob", b"bytes of a layer")
+        assert request.verbatim
+        assert made.described([request]) == [request.verbatim.layer]
+        assert kept(tmp_path / "cache") == []  # nobody has asked for its bytes
+        assert made.layers([request, request]) == [request.verbatim.layer] * 2
+        assert Path(made.cache.path(request.verbatim.layer.digest)).read_bytes() == b"bytes of a layer"
+        (tmp_path / "blob").unlink()
+        assert made.layers([request]) == [request.verbatim.layer]
+
+
+def test_a_layer_that_is_another_one_by_now_is_not_taken_over(tmp_path: Path) -> None:
+    with workshop(tmp_path / "cache") as made:
+        request = verbatim_request(tmp_path / "blob", b"bytes of a layer")
+        (tmp_path / "blob").write_bytes(b"beforeother than before")
+        with pytest.raises(ChangedError, match="is not the blob sha256:"):
+            made.layers([request])
+    assert kept(tmp_path / "cache") == []

@@ -5,8 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from layers import strategies
+from layers.base import BaseLayer
+from layers.blob import Layer, Verbatim
+from layers.digest import Digest
+from layers.entry import Slice
 from layers.errors import InputError
-from layers.item import Closure
+from layers.item import Closure, StoreItem
 from layers.plan import MOST_LAYERS, Group, PlanError, checked_max_layers, plan
 from tests.support.entries import make_item
 from tests.support.graphs import graphs, items_of
@@ -44,6 +48,36 @@ def test_items_of_a_layer_keep_the_order_of_the_closure(name: str) -> None:
 @pytest.mark.parametrize("name", strategies.NAMES)
 def test_no_items_are_no_layers(name: str) -> None:
     assert plan(Closure([]), strategies.strategy(name), 2).groups == ()
+
+
+def _layer(rank: int) -> BaseLayer:
+    layer = Layer(Digest.of(b"%d" % rank), Digest.of(b"%d" % rank), 1, "none")
+    below = (f"base#{rank - 1}",) if rank else ()
+    contents = make_item("x").contents
+    verbatim = Verbatim(layer, Slice("/nowhere", 0, 1))
+    return BaseLayer(f"base#{rank}", "base", "", layer.diff_id, 1, below, contents, verbatim)
+
+
+@pytest.mark.parametrize("name", strategies.NAMES)
+@pytest.mark.parametrize("count", [1, 3, 12])
+def test_layers_of_a_base_are_the_lowest_in_their_order(name: str, count: int) -> None:
+    above = [make_item("aa", size=5), make_item("zz", size=9)]
+    closure = Closure([*above, *map(_layer, range(count))], ["aa", "base#0"])
+    found = plan(closure, strategies.strategy(name), count + 2)
+    assert [(group.items[0].path, group.reason, group.is_base) for group in found.groups[:-1]] == [
+        (f"base#{rank}", "base", True) for rank in range(count)
+    ]
+    assert {item.path for item in found.groups[-1].items} == {"aa", "zz"}
+    assert not found.groups[-1].is_base
+
+
+@pytest.mark.parametrize(("above", "least"), [([], 4), ([make_item("a")], 5)])
+def test_a_base_has_to_leave_room_for_what_is_above(above: list[StoreItem], least: int) -> None:
+    closure = Closure([*above, *map(_layer, range(3))])
+    assert len(plan(closure, strategies.strategy("size"), least).groups) == least - 1
+    with pytest.raises(InputError, match=f"has 3 layers, and max-layers = {least - 1} leaves too few") as caught:
+        plan(closure, strategies.strategy("size"), least - 1)
+    assert f"at least {least}," in caught.value.hint
 
 
 class _Fixed:

@@ -103,6 +103,26 @@ def test_the_lock_is_told_of(place: Workplace, registry: Registry) -> None:
     assert told == {"name": "os.lock", "digest": {"sha256": hashlib.sha256(data).hexdigest()}}
 
 
+def test_the_base_is_told_of(place: Workplace, registry: Registry) -> None:
+    place.declare()
+    base = f"{registry.address}/the-base:1"
+    _pushed(place, base)
+    head = 'name = "above"\nplatform = "x86_64-linux"\n[sbom]\nattach = ["provenance", "cyclonedx"]\n'
+    (place.folder / "os.toml").write_text(f'{head}[store]\ntype = "image"\nimage = "docker://{base}"\n')
+    pushed = _pushed(place, f"{registry.address}/on-the-base:1")
+    assert {blob["outcome"] for blob in pushed["blobs"] if "layer" in blob["title"]} == {"mounted"}
+    attached = _attached(registry, "on-the-base", pushed["digest"])
+    definition = json.loads(attached["application/vnd.in-toto+json"])["predicate"]["buildDefinition"]
+    digest = str(registry.tag("the-base", "1"))
+    assert definition["resolvedDependencies"][1] == {"name": base, "digest": {"sha256": digest.removeprefix("sha256:")}}
+    assert definition["externalParameters"]["stores"] == ["image"]
+    status, _, body = registry.ask("GET", f"/v2/the-base/manifests/{digest}")
+    assert status == 200
+    config = json.loads(_curl(registry, f"the-base/blobs/{json.loads(body)['config']['digest']}"))
+    digests = {f"sha256:{each['digest']['sha256']}" for each in definition["resolvedDependencies"][2:]}
+    assert digests == set(config["rootfs"]["diff_ids"])
+
+
 def test_the_image_before_is_told_of(place: Workplace, registry: Registry) -> None:
     """Its layers were kept, by whatever strategy they were planned."""
     place.declare('[sbom]\nattach = ["provenance"]\n[layers]\nmax-layers = 3')

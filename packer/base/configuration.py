@@ -1,0 +1,111 @@
+"""What a base's configuration says of containers (image-spec, config.md), and what os.toml makes of it: as FROM."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from formats.reading import documents
+from formats.reading.artefact import ArtefactError
+from formats.reading.documents import Json
+from formats.system import Healthcheck, RunConfiguration
+
+_TEXTS = ("created", "created_by", "author", "comment")
+_TIMES = ("Interval", "Timeout", "StartPeriod", "StartInterval", "Retries")
+
+
+def run_configuration(config: Json, where: str) -> RunConfiguration:
+    """How a base is run.
+
+    Args:
+        config: its configuration.
+        where: what it is, for messages.
+
+    Raises:
+        ArtefactError: it is damaged.
+    """
+    facts = documents.table(config.get("config"), f"{where}: config")
+
+    def texts(key: str) -> tuple[str, ...]:
+        of = f"{where}: config.{key}"
+        return tuple(documents.text(each, of) for each in documents.array(facts.get(key), of))
+
+    def text(key: str) -> str:
+        return documents.text(facts.get(key), f"{where}: config.{key}")
+
+    def names(key: str) -> tuple[str, ...]:
+        return tuple(sorted(documents.table(facts.get(key), f"{where}: config.{key}")))
+
+    labels = documents.table(facts.get("Labels"), f"{where}: config.Labels")
+    return RunConfiguration(
+        entrypoint=texts("Entrypoint"),
+        cmd=texts("Cmd"),
+        env={name: value for name, equals, value in (each.partition("=") for each in texts("Env")) if equals},
+        workdir=text("WorkingDir"),
+        user=text("User"),
+        labels={key: documents.text(value, f"{where}: config.Labels.{key}") for key, value in labels.items()},
+        ports=names("ExposedPorts"),
+        volumes=names("Volumes"),
+        stop_signal=text("StopSignal"),
+        healthcheck=_healthcheck(facts.get("Healthcheck"), f"{where}: config.Healthcheck"),
+    )
+
+
+def _healthcheck(value: object, where: str) -> Healthcheck | None:
+    facts = documents.table(value, where)
+    test = tuple(documents.text(each, f"{where}.Test") for each in documents.array(facts.get("Test"), f"{where}.Test"))
+    numbers = [facts.get(key) or 0 for key in _TIMES]
+    if any(type(number) is not int or number < 0 for number in numbers):
+        raise ArtefactError(f"{where} has a number that is none")
+    if not test or (test[0] != "NONE" and len(test) < 2):
+        return None
+    return Healthcheck(test, *numbers)
+
+
+def over(base: RunConfiguration, own: RunConfiguration) -> RunConfiguration:
+    """How what stands on a base is run: as the base, where nothing else is said.
+
+    Variables, labels, ports and volumes are added. A new entrypoint knows nothing of the base's arguments: `cmd` of the
+    base goes with its entrypoint, as a Dockerfile's ENTRYPOINT has it.
+    """
+    return replace(
+        own,
+        entrypoint=own.entrypoint or base.entrypoint,
+        cmd=own.cmd or (() if own.entrypoint else base.cmd),
+        env={**base.env, **own.env},
+        workdir=own.workdir or base.workdir,
+        user=own.user or base.user,
+        labels={**base.labels, **own.labels},
+        ports=tuple(dict.fromkeys((*base.ports, *own.ports))),
+        volumes=tuple(dict.fromkeys((*base.volumes, *own.volumes))),
+        stop_signal=own.stop_signal or base.stop_signal,
+        healthcheck=own.healthcheck or base.healthcheck,
+    )
+
+
+def history(config: Json, layers: Sequence[object], where: str) -> tuple[Mapping[str, Any], ...]:
+    """The history of a base: of each layer one entry that is not empty.
+
+    Some builders write none, or not all of it; then it is a plain entry for each layer, because entries and layers are
+    counted against each other.
+
+    Args:
+        config: the base's configuration.
+        layers: of the base.
+        where: what the configuration is, for messages.
+
+    Raises:
+        ArtefactError: it is damaged.
+    """
+    found = [
+        _known(documents.table(each, f"{where}: history"), where)
+        for each in documents.array(config.get("history"), f"{where}: history")
+    ]
+    if sum("empty_layer" not in entry for entry in found) != len(layers):
+        return tuple({"comment": f"layer {rank} of the base"} for rank in range(1, len(layers) + 1))
+    return tuple(found)
+
+
+def _known(entry: Json, where: str) -> dict[str, Any]:
+    """What the specification knows; items of the base's layers are counted with other numbers than ours."""
+    texts = {key: documents.text(entry[key], f"{where}: history.{key}") for key in _TEXTS if entry.get(key)}
+    return texts | ({"empty_layer": True} if entry.get("empty_layer") is True else {})
