@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from typing import Any
 
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -228,6 +229,31 @@ class OneOrMore:
             raise ValidationError.from_exception_data("value", found) from None
 
 
+class HostKind(Enum):
+    """What a path of this machine has to lead to; the values are for people."""
+
+    FILE = "file"
+    FOLDER = "folder"
+    EITHER = "file or folder"
+
+
+@dataclass(frozen=True, slots=True)
+class HostPath:
+    """Put into `typing.Annotated`, says that texts are paths of this machine: relative ones start at os.toml's folder.
+
+    What is there is not looked for before somebody asks: see `packer.host_paths`. An empty text is no path.
+
+    Attributes:
+        kind: what has to be there.
+        glob: whether a pattern may stand for several.
+        packed: whether all that is there gets into an artefact.
+    """
+
+    kind: HostKind
+    glob: bool = False
+    packed: bool = False
+
+
 def _check_names(path: str) -> None:
     try:
         checked_path(path.encode(), path)
@@ -251,6 +277,11 @@ _HASHES = (
     r"\$6\$(?:rounds=[1-9][0-9]{2,8}\$)?[^$:\s\x00-\x1f\x7f]{1,16}\$[./A-Za-z0-9]{86}",
     r"\$5\$(?:rounds=[1-9][0-9]{2,8}\$)?[^$:\s\x00-\x1f\x7f]{1,16}\$[./A-Za-z0-9]{43}",
 )
+
+HOST_FILE = HostPath(HostKind.FILE)
+HOST_FOLDER = HostPath(HostKind.FOLDER)
+PACKED_FOLDER = HostPath(HostKind.FOLDER, packed=True)
+PACKED = HostPath(HostKind.EITHER, glob=True, packed=True)
 
 _VISIBLE = r"[^\x00-\x1f\x7f]"
 _NAME = r"(?!\.{1,2}(?:/|$))[^/\x00-\x1f\x7f]+"

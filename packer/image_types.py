@@ -35,6 +35,16 @@ def options(declaration: Declaration, name: str, folder: str) -> Any:
     return _disk_options(name, table(declaration, kind).applied(kind.base.image, folder, has_layout=kind.has_layout))
 
 
+def outline(declaration: Declaration, kind: Kind) -> Image:
+    """What a disk looks like, without the folders that its partitions shall hold.
+
+    Raises:
+        InputError: the layout leaves no room for a partition.
+    """
+    image: Image = table(declaration, kind).outline(kind.base.image, has_layout=kind.has_layout)
+    return image
+
+
 def _disk_options(name: str, image: Image) -> Any:
     """What makes a disk; imported only for one."""
     from formats.disk import Options

@@ -21,6 +21,11 @@ class Mistake:
     message: str
     hint: str = ""
 
+    @classmethod
+    def of(cls, key: str, error: InputError) -> "Mistake":
+        """What somebody else has found wrong at a key."""
+        return cls(key, str(error.args[0]), error.hint[:1].lower() + error.hint[1:].removesuffix("."))
+
     def __str__(self) -> str:
         where = f"{self.key}: " if self.key else ""
         return f"{where}{self.message}{f' ({self.hint})' if self.hint else ''}"

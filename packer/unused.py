@@ -8,31 +8,29 @@ from collections.abc import Collection, Iterator, Sequence
 
 from formats.filesystem.iso9660.structures import LABEL_BYTES
 from formats.image import BLS_BOOT, ESP, Image
-from packer import image_types
+from packer import document, image_types
 from packer.declaration import Declaration
 from packer.document import quoted
-from packer.mistakes import ConfigError, Mistake
-from packer.tables.disk import WITH_UUID
-from packer.tables.types import Kind
+from packer.mistakes import Mistake
+from packer.tables.disk import WITH_UUID, Disk
+from packer.tables.types import OF_ISO, Kind
 
 
-def refuse(declaration: Declaration, names: Sequence[str], origin: str, said: Collection[str] = ()) -> None:
-    """See that types can be made as `[disk]` says.
+def mistakes(declaration: Declaration, names: Sequence[str]) -> list[Mistake]:
+    """Keys that say nothing of the types that are made, nor of another that os.toml is for.
 
     Args:
         declaration: os.toml.
         names: of the types that are made.
-        origin: the file that os.toml is, for messages.
-        said: keys that the command line has said instead.
-
-    Raises:
-        ConfigError: it has mistakes: all of them are told.
     """
     made = _disks(declaration, names)
     users = made + _disks(declaration, [*declaration.outputs, *declaration.types])
-    found = [*_unused(declaration, made, users), *(each for kind in made for each in _unfit(declaration, kind, said))]
-    if made and found:
-        raise ConfigError(origin, tuple(dict.fromkeys(found)))
+    return list(_unused(declaration, made, users)) if made else []
+
+
+def is_of_disks(disk: Disk) -> bool:
+    """Whether the table says something that no image for CDs has."""
+    return any(key not in OF_ISO for key in _said(disk))
 
 
 def _disks(declaration: Declaration, names: Sequence[str]) -> list[Kind]:
@@ -41,11 +39,17 @@ def _disks(declaration: Declaration, names: Sequence[str]) -> list[Kind]:
 
 def _unused(declaration: Declaration, made: Sequence[Kind], users: Sequence[Kind]) -> Iterator[Mistake]:
     """Keys that no type has a use for."""
-    for key, value in declaration.disk.table().items():
-        harmless = value is None or (value is False and key != "volatile-root")
-        if not harmless and not any(_uses(declaration, kind, key) for kind in users):
+    for key in _said(declaration.disk):
+        if not any(_uses(declaration, kind, key) for kind in users):
             whose = ", ".join(dict.fromkeys(kind.name for kind in made))
             yield Mistake(f"disk.{key}", f"says nothing of {whose}", _remedy(key, made))
+
+
+def _said(disk: Disk) -> Iterator[str]:
+    """Keys that ask for something: what is false is what most types are anyway."""
+    for key, value in disk.table().items():
+        if value is not None and (value is not False or key == "volatile-root"):
+            yield key
 
 
 def _remedy(key: str, made: Sequence[Kind]) -> str:
@@ -60,18 +64,12 @@ def _uses(declaration: Declaration, kind: Kind, key: str) -> bool:
         return False
     match key:
         case "uuid":
-            return _outline(declaration, kind).partition_table_type in WITH_UUID
+            return image_types.outline(declaration, kind).partition_table_type in WITH_UUID
         case "boot-size":
             own = image_types.table(declaration, kind).partitions
-            return own is None and _has_boot_partition(_outline(declaration, kind))
+            return own is None and _has_boot_partition(image_types.outline(declaration, kind))
         case _:
             return True
-
-
-def _outline(declaration: Declaration, kind: Kind) -> Image:
-    table = image_types.table(declaration, kind)
-    image: Image = table.outline(kind.base.image, has_layout=kind.has_layout)
-    return image
 
 
 def _has_boot_partition(image: Image) -> bool:
@@ -82,8 +80,14 @@ def _has_esp(image: Image) -> bool:
     return any(ESP in partition.flags for partition in image.partitions)
 
 
-def _unfit(declaration: Declaration, kind: Kind, said: Collection[str]) -> Iterator[Mistake]:
-    """Values that a type cannot have."""
+def unfit(declaration: Declaration, kind: Kind, said: Collection[str]) -> Iterator[Mistake]:
+    """Values of the table that a type cannot have.
+
+    Args:
+        declaration: os.toml.
+        kind: a disk or an image for CDs.
+        said: keys that the command line has said instead.
+    """
     table = image_types.table(declaration, kind)
     if kind.is_iso:
         label = table.label or ""
@@ -92,10 +96,10 @@ def _unfit(declaration: Declaration, kind: Kind, said: Collection[str]) -> Itera
             yield Mistake(_key(kind, "label"), f"{quoted(label)} is no label of an image for CDs", hint)
         if table.bootloader == "u-boot":
             yield Mistake(_key(kind, "bootloader"), "U-Boot starts no image for CDs", "take grub, systemd-boot or none")
-    elif table.efi_vars and "efi-vars" not in said and not _has_esp(_outline(declaration, kind)):
+    elif table.efi_vars and "efi-vars" not in said and not _has_esp(image_types.outline(declaration, kind)):
         hint = "leave it out; a type of [types] says it for some disks and not for others"
         yield Mistake(_key(kind, "efi-vars"), f"{kind.name} has no EFI system partition", hint)
 
 
 def _key(kind: Kind, key: str) -> str:
-    return f"types.{kind.name}.disk.{key}" if key in kind.own else f"disk.{key}"
+    return document.key(kind.location(key))

@@ -11,28 +11,31 @@ A partition without a size gets what its content needs, and some room. When the 
 all that is left.
 """
 
+import contextlib
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from uuid import UUID
 
+from formats import filesystem
 from formats import partition as tables
 from formats.boot import Embedded, Installed, Installer, Layout, Volume
 from formats.disk.contents import Content, contents
 from formats.disk.file_systems import file_system, partition_type
 from formats.disk.identity import disk_identity, file_system_volume, volumes
 from formats.disk.naming import naming, title
-from formats.disk.sizes import Sized, Table, sized, table_of
+from formats.disk.sizes import Sized, Table, partition_size, sized, table_of
 from formats.filesystem import Plan, Prepared, SharedPlan
 from formats.filesystem.pieces import Bytes, Copy, Piece
-from formats.image import BIOS_GRUB, BOOT, Image
+from formats.image import BIOS_GRUB, BOOT, Image, Partition
 from formats.partition import MBR_CODE
 from formats.system import System
 from layers.digest import Digest
 from layers.entry import Data
 from layers.errors import InputError
 from layers.reader import Reader
+from layers.tree import Tree
 
 Segment = tuple[int, Callable[[int, int, Reader], Iterator[Piece]]]
 """Where something on a disk begins, and what makes it, or a worker's part of it; its pieces' offsets are the disk's."""
@@ -112,8 +115,7 @@ def plan_disk(
         _planned(volume, number, ready, size)
         for number, (volume, ready, size) in enumerate(zip(known, prepared, disk.sizes, strict=True), 1)
     ]
-    found = tuple(map(_table_partition, known, disk.starts, disk.sizes, itertools.repeat(image)))
-    written = _table_segments(table, tables.Disk(identity, disk.size, found, image.disk_uuid), installed.code)
+    found, written = _tabled(image, table, known, disk, identity, installed.code)
     _check_embedded(installed.embedded, known, disk, [_span(piece) for _, piece in written])
     segments = [
         *((start, partial(_constant, piece)) for start, piece in written),
@@ -126,6 +128,69 @@ def plan_disk(
     ]
     segments.sort(key=lambda segment: segment[0])
     return DiskPlan(identity, disk.size, found, installed, tuple(segments))
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with a disk, whatever is packed.
+
+    Attributes:
+        number: of the partition that it is about, from 1; 0: all of them.
+        attribute: of the record of that partition, or of the image.
+        error: the same as `plan_disk` would raise.
+    """
+
+    number: int
+    attribute: str
+    error: InputError
+
+
+def problems(image: Image) -> list[Problem]:
+    """All that is wrong with a disk before anything is known of what shall be on it, as if that were nothing."""
+    found: list[Problem] = []
+    identity = Digest.of(b"")
+    known = volumes(image, identity)
+    with _noted(found, 0, "partition_table_type"):
+        table_of(image)
+    with _noted(found, 0, "partitions"):
+        _gap(image)
+    with Reader() as reader:
+        ready = [_empty(found, image, volume.partition, number, reader) for number, volume in enumerate(known, 1)]
+    if all(problem.attribute == "label" for problem in found):  # else sizes are not known
+        with _noted(found, 0, "partitions"):
+            table = table_of(image)
+            _tabled(image, table, known, sized(image, ready, table), identity, b"")
+    return found
+
+
+def _empty(found: list[Problem], image: Image, partition: Partition, number: int, reader: Reader) -> Prepared | None:
+    """The file system of a partition with nothing in it, without its label; what is wrong with both is noted."""
+    bare, labelled = (filesystem.Volume(Digest.of(b""), 0, label) for label in ("", partition.label))
+    ready: Prepared | None = None
+    with _noted(found, number, "file_system_options"):
+        ready = _formatted(partition, bare, reader)
+        with _noted(found, number, "label"):
+            _formatted(partition, labelled, reader)
+        with _noted(found, number, "size"):
+            size = partition_size(partition, number, ready, image)
+            if ready:
+                ready.plan(size)
+    return ready
+
+
+def _formatted(partition: Partition, volume: filesystem.Volume, reader: Reader) -> Prepared | None:
+    """The file system of a partition with nothing in it; none if it is not formatted."""
+    known = file_system(partition, volume)
+    return known.prepare(Tree({}), reader) if known else None
+
+
+@contextlib.contextmanager
+def _noted(found: list[Problem], number: int, attribute: str) -> Iterator[None]:
+    """Note an error in the block, and go on."""
+    try:
+        yield
+    except InputError as error:
+        found.append(Problem(number, attribute, error))
 
 
 def _gap(image: Image) -> tuple[int, int] | None:
@@ -166,6 +231,14 @@ def _planned(volume: Volume, number: int, prepared: Prepared | None, size: int) 
         return None
     with naming(volume.partition, number):
         return prepared.plan(size)
+
+
+def _tabled(
+    image: Image, table: Table, known: Sequence[Volume], disk: Sized, identity: Digest, code: bytes
+) -> tuple[tuple[tables.Partition, ...], list[tuple[int, Bytes]]]:
+    """The partitions as the table has them, and the table, with the code before it."""
+    found = tuple(map(_table_partition, known, disk.starts, disk.sizes, itertools.repeat(image)))
+    return found, _table_segments(table, tables.Disk(identity, disk.size, found, image.disk_uuid), code)
 
 
 def _table_partition(volume: Volume, start: int, size: int, image: Image) -> tables.Partition:

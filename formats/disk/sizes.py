@@ -76,7 +76,7 @@ def sized(image: Image, prepared: Sequence[Prepared | None], table: Table) -> Si
         InputError: partitions overlap, or a size is missing.
     """
     sizes = [
-        _size(partition, number, content, image)
+        partition_size(partition, number, content, image)
         for number, (partition, content) in enumerate(zip(image.partitions, prepared, strict=True), 1)
     ]
     starts = _places(image, sizes, table)
@@ -96,7 +96,18 @@ def sized(image: Image, prepared: Sequence[Prepared | None], table: Table) -> Si
     return Sized(image.size, tuple(starts), tuple(sizes))
 
 
-def _size(partition: Partition, number: int, content: Prepared | None, image: Image) -> int:
+def partition_size(partition: Partition, number: int, content: Prepared | None, image: Image) -> int:
+    """The size that a partition has: its own, or what its content needs, and some room.
+
+    Args:
+        partition: which one.
+        number: of it, from 1.
+        content: what is in it; None: nothing.
+        image: the disk.
+
+    Raises:
+        InputError: it has none of its own, and nobody knows how much it needs.
+    """
     if partition.size is not None:
         return partition.size
     if content is None or partition.file_system == "swap":

@@ -72,7 +72,7 @@ class _Declared:
         from packer.comparison.versions import platform_of
 
         common = replace(self._common, file=file)
-        declaration = declared(common)
+        declaration = declared(common, self._surroundings)
         platform = platform_of(declaration.target_platforms, self._options["platform"], file)
         work = settings(common, self._options, self._surroundings, self._progress)
         [production] = [one for one in build.produce(declaration, work) if one.system.platform == platform]

@@ -6,7 +6,7 @@ import click
 
 from layers.errors import InputError
 from layers.output import PendingFile
-from packer.commands.settings import DECLARATION, lock_file, settings_with
+from packer.commands.settings import DECLARATION, declared, lock_file, settings_with
 from packer.options import Common
 from packer.plain import plain_lines
 from packer.surroundings import Surroundings
@@ -36,8 +36,11 @@ def check(surroundings: Surroundings, /, file: str) -> None:
     from packer.config import load
 
     declaration = load(file)
-    unused.refuse(declaration, declaration.outputs, file)
-    for warning in early.warnings(declaration, os.path.dirname(surroundings.path(file))):
+    folder = os.path.dirname(surroundings.path(file))
+    subjects = early.subjects(declaration)
+    found = early.mistakes(declaration, subjects, folder)
+    early.require([*unused.mistakes(declaration, declaration.outputs), *found], file)
+    for warning in early.warnings(declaration, subjects, folder):
         click.echo(plain_lines(f"{file}: warning: {warning}"), err=True)
     if locked := locks.read(lock_file(file)):
         locks.require(locked, declaration, lock_file(file))
@@ -54,14 +57,13 @@ def lock(surroundings: Surroundings, /, file: str, refresh: bool, quiet: bool, v
     """Write os.lock: builds use exactly the items that os.toml comes to now."""
     from packer import build
     from packer import lock as locks
-    from packer.config import load
     from packer.console import NORMAL, QUIET, VERBOSE, ConsoleProgress
 
     output = lock_file(file)
     common = Common(file=file, refresh=refresh, verbosity=VERBOSE if verbose else QUIET if quiet else NORMAL)
     with ConsoleProgress(common.verbosity) as progress:
         settings = settings_with(locks.read_before(output, progress), common, surroundings, progress)
-        locked = build.pin(load(file), settings)
+        locked = build.pin(declared(common, surroundings), settings)
         with PendingFile(os.path.dirname(output) or ".") as pending:
             pending.write(locks.text(locked))
             pending.publish(os.path.basename(output))

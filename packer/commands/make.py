@@ -1,7 +1,7 @@
 """`ocipack docker`, `ocipack efi-raw` …, `ocipack build`: artefacts of what os.toml declares; `ocipack types`."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from packer.build import Output, Settings
     from packer.console import ConsoleProgress
     from packer.declaration import Declaration
+    from packer.host_paths import Named
     from packer.tables.types import Kind
 
 
@@ -55,23 +56,28 @@ def build(surroundings: Surroundings, /, file: str, **options: Any) -> None:
 
 def _build(surroundings: Surroundings, file: str, options: dict[str, Any], names: Sequence[str] = ()) -> None:
     """Make artefacts of some types; without any, of those that os.toml names."""
-    from packer import unused
+    from packer import early, unused
     from packer.config import load
     from packer.console import ConsoleProgress
 
     common = common_options(file, options, surroundings.processors)
     declaration = load(file)
-    names = names or declaration.outputs
-    if not names:
+    made = names or declaration.outputs
+    if not made:
         raise InputError(f"{file} names no outputs", hint='Add outputs = ["docker"], or say `ocipack docker`.')
     said = _said(options)
-    kinds = [declaration.kind(name) for name in names]
+    kinds = [declaration.kind(name) for name in made]
     _check_said(said, kinds)
     _check_names(options, kinds)
-    declaration = changed(declaration, common, names, said)
-    unused.refuse(declaration, names, file, [key for key, value in said["disk"].items() if value])
+    declaration = changed(declaration, common, made, said)
+    folder = os.path.dirname(surroundings.path(file))
+    found = early.mistakes(declaration, made, folder, [key for key, value in said["disk"].items() if value])
+    idle = unused.mistakes(declaration, made)
+    early.require([*found, *([] if names else idle)], file)
     with ConsoleProgress(common.verbosity) as progress:
-        _make(surroundings, declaration, names, common, options, progress)
+        for mistake in idle:  # whoever names a type has os.toml for others, too
+            progress.warn(f"{file}: {mistake}")
+        _make(surroundings, declaration, made, common, options, progress)
 
 
 def _check_said(said: Mapping[str, Mapping[str, Any]], kinds: "Sequence[Kind]") -> None:
@@ -117,7 +123,7 @@ def _make(
     options: dict[str, Any],
     progress: "ConsoleProgress",
 ) -> None:
-    from packer import build, report, sbom
+    from packer import build, early, report, sbom
 
     output, check, as_json = options["output"], options["check"], options["as_json"]
     if output == "":
@@ -131,7 +137,7 @@ def _make(
     outputs = _outputs(surroundings, declaration, names, output, work)
     told = sbom.files([surroundings.path(path) for path in options["sboms"]], len(declaration.target_platforms))
     paths = (*(path for made in outputs for path in made.paths), *(file.path for file in told))
-    _require_apart(paths, surroundings.path(common.file))
+    _require_apart(paths, surroundings.path(common.file), early.named(declaration, names, work.folder))
     productions = build.produce(declaration, work)
     artefacts = (build.check if check else build.build)(productions, outputs, work)
     sbom.write(told, productions[0], artefacts)
@@ -163,8 +169,9 @@ def _outputs(
     return [replace(outputs[0], path=said if said == STANDARD_OUTPUT else surroundings.path(said))]
 
 
-def _require_apart(paths: Sequence[str], declaration: str) -> None:
-    """Refuse what would replace os.toml, os.lock, or another output of the same run."""
+def _require_apart(paths: Sequence[str], declaration: str, read: "Iterable[Named]") -> None:
+    """Refuse what would replace os.toml, os.lock, another output of the same run, or be packed into itself."""
+    inputs = [(named, os.path.realpath(path)) for named in read for path in named.paths]
     taken = {os.path.realpath(path) for path in (declaration, lock_file(declaration))}
     for path in paths:
         if path == STANDARD_OUTPUT:
@@ -173,7 +180,19 @@ def _require_apart(paths: Sequence[str], declaration: str) -> None:
             raise InputError(
                 f"{path} is read or written by this run already", hint="Choose another file with --output or --sbom."
             )
+        _require_unread(path, inputs)
         taken.add(os.path.realpath(path))
+
+
+def _require_unread(path: str, inputs: "Iterable[tuple[Named, str]]") -> None:
+    """Refuse an output that is an input, or in one that is packed as a whole."""
+    hint = "Choose another place with --output or --sbom."
+    output = os.path.realpath(path)
+    for named, place in inputs:
+        if output == place:
+            raise InputError(f"{path} is read by this run: {named.key} names it", hint=hint)
+        if named.form.packed and output.startswith(f"{place.rstrip('/')}/"):
+            raise InputError(f"{path} would be packed into itself: {named.key} packs {place}", hint=hint)
 
 
 @click.command()

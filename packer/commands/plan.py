@@ -40,7 +40,7 @@ def plan(surroundings: Surroundings, /, files: tuple[str, ...], **options: Any) 
     if options["html"] or options["platform"]:
         raise click.UsageError("--html and --platform go with --compare")
     with ConsoleProgress(common.verbosity) as progress:
-        productions = build.produce(declared(common), settings(common, options, surroundings, progress))
+        productions = build.produce(declared(common, surroundings), settings(common, options, surroundings, progress))
     if options["as_json"]:
         click.echo(report.plan_json(productions))
     else:

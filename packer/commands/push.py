@@ -58,7 +58,7 @@ def push(surroundings: Surroundings, /, arguments: tuple[str, ...], as_json: boo
             paths, documents = ([surroundings.path(file) for file in each] for each in (stored, options["documents"]))
             pushed = push_stored(paths, target, progress, documents)
         else:
-            work, declaration = settings(common, options, surroundings, progress), declared(common)
+            work, declaration = settings(common, options, surroundings, progress), declared(common, surroundings)
             pushed = push_built(declaration, build.produce(declaration, work), work, target, progress)
         progress.tell(report.pushed_text(pushed))
     click.echo(report.pushed_json(pushed) if as_json else pushed.reference)

@@ -1,7 +1,7 @@
 """What commands that read a closure work with: os.toml, os.lock, the cache, and what the command line says instead."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -28,15 +28,18 @@ def lock_file(file: str) -> str:
     return f"{file.removesuffix('.toml')}.lock"
 
 
-def declared(common: Common, names: Sequence[str] = (REGISTRY,)) -> "Declaration":
-    """os.toml for some formats, with what the command line says instead.
+def declared(common: Common, surroundings: Surroundings) -> "Declaration":
+    """os.toml for layers, with what the command line says instead.
 
     Raises:
-        InputError: os.toml is wrong.
+        InputError: os.toml is wrong, or something that it names is not there.
     """
+    from packer import early
     from packer.config import load
 
-    return changed(load(common.file), common, names, {})
+    declaration = load(common.file)
+    early.require(early.mistakes(declaration, (), os.path.dirname(surroundings.path(common.file))), common.file)
+    return changed(declaration, common, (REGISTRY,), {})
 
 
 def settings(

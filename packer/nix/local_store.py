@@ -69,10 +69,12 @@ class LocalOptions(Record):
     root: Annotated[
         str,
         forms.NOT_EMPTY,
+        forms.HOST_FOLDER,
         Field(description="The folder below which the store and its database are; links do not lead out of it."),
     ] = "/"
     registration: Annotated[
         str,
+        forms.HOST_FILE,
         Field(
             description="A file that says what the store has, relative to os.toml's folder, in place of the database:"
             " what nix-store --dump-db, closureInfo or a references graph writes."

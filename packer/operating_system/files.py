@@ -14,6 +14,7 @@ from layers.entry import FILE, FOLDER, PROGRAM, Data, Directory, Entry, File, Me
 from layers.output import said
 from layers.reader import state
 from packer.accounts import Accounts
+from packer.host_paths import matching
 from packer.operating_system.image import Image, suggestion
 from packer.tables.files import FileDeclaration
 
@@ -42,8 +43,19 @@ def entries(files: Iterable[FileDeclaration], image: Image, accounts: Accounts, 
                 message = f"/{os.fsdecode(path)} comes from {key} already"
                 image.wrong(declared.key, message, "keep one of them")
             found[path] = (declared.key, entry)
+    _refuse_below_files(found, image)
     wanted = [entry for _, entry in found.values()]
     return [*_folders_in_homes(wanted, image, homes), *wanted]
+
+
+def _refuse_below_files(found: Mapping[bytes, tuple[str, Entry]], image: Image) -> None:
+    """Say of what would be in a file or a link that both are declared."""
+    for path, (key, _) in found.items():
+        for above in parents(path):
+            other, entry = found.get(above, ("", None))
+            if entry and not isinstance(entry, Directory):
+                message = f"/{os.fsdecode(path)} is below /{os.fsdecode(above)}, which is no folder, from {other}"
+                image.wrong(key, message, "change one of them")
 
 
 def _folders_in_homes(entries: Iterable[Entry], image: Image, homes: Homes) -> Iterator[Entry]:
@@ -87,7 +99,7 @@ class _Declared:
 
     def _matching(self, pattern: str, target: bytes, owner: tuple[int, int]) -> Iterator[Entry]:
         """What a pattern matches, in the folder `target`, which stays as it is if it is there."""
-        found = sorted(glob.glob(os.path.join(glob.escape(self.image.folder), pattern)), key=os.fsencode)
+        found = matching(pattern, self.image.folder)
         if not found:
             self.image.wrong(f"{self.key}.source", f"nothing matches {pattern!r}", "a relative path starts at os.toml")
         if target and self.image.follow(target) is None:

@@ -38,7 +38,7 @@ class Image:
 
     def refused(self, key: str, error: InputError) -> None:
         """Remember what somebody else has found wrong."""
-        self.wrong(key, str(error.args[0]), error.hint[:1].lower() + error.hint[1:].removesuffix("."))
+        self.mistakes.append(Mistake.of(key, error))
 
     def refuse_in_items(self, key: str, entries: Iterable[Entry]) -> None:
         """Say of the first entry that would be in an item that it cannot be there."""

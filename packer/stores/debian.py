@@ -137,6 +137,7 @@ path-include = ["/usr/share/doc/*/copyright"]
     ] = ""
     signed_by: Annotated[
         str,
+        forms.HOST_FILE,
         Field(
             description="Keyring that the archive is signed with, relative to os.toml's folder."
             " Default: what the host's sources say, or the host's keyring of Debian's archive."

@@ -45,7 +45,7 @@ manifest = "root.mtree"
 """
     LOCKED: ClassVar[tuple[str, ...]] = ("path", "items")
 
-    path: Annotated[str, forms.NOT_EMPTY] = Field(
+    path: Annotated[str, forms.NOT_EMPTY, forms.PACKED_FOLDER] = Field(
         description="The folder; a relative path starts at os.toml's folder. Links in it are not followed.",
         examples=["root"],
     )
@@ -54,7 +54,7 @@ manifest = "root.mtree"
         description="`one`: the folder is one item; `sub-folders`: each of its folders is one, and what is in it lands"
         " at the root.",
     )
-    manifest: str = Field(
+    manifest: Annotated[str, forms.HOST_FILE] = Field(
         default="",
         description="A file in the format of mtree(5), relative to os.toml's folder: owners, modes, devices and"
         " `xattr.NAME=BASE64`, where they are not the file system's. Sizes and SHA-256 digests in it are checked.",

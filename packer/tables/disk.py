@@ -42,8 +42,9 @@ class Disk(Record):
     - `iso9660` and `uncompressed-iso9660` have `label`, in capital letters, `bootloader` and `post-build`. Nothing can
       be written to a CD, so that its root is always volatile.
 
-    A key is a mistake if it says nothing of any type that is made, that `outputs` names, or that `[types]` declares;
-    in the `disk` of one of `[types]`, if it says nothing of that.
+    A key is a mistake if it says nothing of any type that `outputs` names, or that `[types]` declares; in the `disk` of
+    one of `[types]`, if it says nothing of that. A build of a type that the command line names warns of keys that no
+    type has a use for: os.toml may have them for types that are named another time.
     """
 
     EXAMPLE: ClassVar[str] = """\

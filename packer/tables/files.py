@@ -53,7 +53,7 @@ listen = 8080
         "a store of Nix or Guix, nor below a link into one: its items would not be what their database says.",
         examples=["/etc/motd"],
     )
-    source: Annotated[str, forms.NOT_EMPTY] | None = Field(
+    source: Annotated[str, forms.NOT_EMPTY, forms.PACKED] | None = Field(
         default=None,
         description="A file on this machine, or a folder, which is copied with all that is in it, or a pattern such as "
         "`site/*.html`: all that matches is copied into the folder `target`. A relative path starts at the folder of "

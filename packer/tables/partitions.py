@@ -86,7 +86,7 @@ mount-options = ["noatime"]
     mount_options: tuple[Annotated[str, forms.MOUNT_OPTION], ...] = Field(
         default=(), description="Options of mount(8) in /etc/fstab; those that are usual without this key."
     )
-    source: Annotated[str, forms.NOT_EMPTY] | None = Field(
+    source: Annotated[str, forms.NOT_EMPTY, forms.PACKED_FOLDER] | None = Field(
         default=None,
         description="A folder of this machine: what is in it is in the partition, over what the system has below the "
         "mount point, if there is one. A relative path starts at the folder of os.toml. All is root's, and has the "

@@ -39,7 +39,7 @@ _WITH_LAYOUTS = "disk"
 _OF_LAYOUTS = ("container", "partition-table")
 
 #: Keys of `[disk]` that say something of an image for CDs.
-_OF_ISO = ("label", "bootloader", "post-build")
+OF_ISO = ("label", "bootloader", "post-build")
 
 
 @plain_dataclass(frozen=True, slots=True)
@@ -132,9 +132,13 @@ class Kind:
         """Whether `partition-table` says what is on it."""
         return self.base.name == _WITH_LAYOUTS
 
+    def location(self, key: str) -> tuple[str, ...]:
+        """Where os.toml has a key of its table: in the type's own, or in that for all types."""
+        return ("types", self.name, self.table, key) if key in self.own else (self.table, key)
+
     def has(self, key: str) -> bool:
         """Whether a key of its table can say something of it."""
-        return not self.is_iso or key in _OF_ISO
+        return not self.is_iso or key in OF_ISO
 
     def shares(self, key: str) -> bool:
         """Whether it has a key from the table that is one for all types."""

@@ -28,7 +28,7 @@ users = [{ name = "ada", authorized-keys = [{ source = "keys/ada.pub" }] }]
     key: Annotated[str, forms.AUTHORIZED_KEY] | None = Field(
         default=None, description="One key, with options of sshd(8) in front if need be."
     )
-    source: Annotated[str, forms.NOT_EMPTY] | None = Field(
+    source: Annotated[str, forms.NOT_EMPTY, forms.HOST_FILE] | None = Field(
         default=None, description="A file with keys; a relative path starts at the folder of os.toml."
     )
 

@@ -1,7 +1,7 @@
 """`[wsl2]`: what a distribution for WSL has besides the system."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
@@ -20,6 +20,13 @@ _LARGEST = 1 << 20  # bytes of a file that WSL reads: validate-modern.py, read_t
 
 _NAME = forms.Form(DISTRIBUTION_NAME.pattern, "a name that WSL takes: up to 256 letters, digits and '._-'")
 _URL = forms.Form(r"(?:https?|file)://[^\s]+\.wsl", "the address of a .wsl file")
+
+#: Key of a small file -> whether its content is right, and what it has to be.
+_FILES: Mapping[str, tuple[Callable[[bytes], bool], str]] = {
+    "oobe": (lambda data: data.startswith(b"#!"), "script: it begins with no #!"),
+    "icon": (is_icon, ".ico file"),
+    "terminal-profile": (is_profile, "JSON of Windows Terminal"),
+}
 
 
 @dataclass(
@@ -59,15 +66,15 @@ url = "https://example.com/hello-1.0.wsl"
         default=None,
         description="The number of that user, whom `oobe` makes. 1000 if there is `oobe`, else root's.",
     )
-    oobe: Annotated[str, forms.NOT_EMPTY] | None = Field(
+    oobe: Annotated[str, forms.NOT_EMPTY, forms.HOST_FILE] | None = Field(
         default=None,
         description="A script that runs before the first shell, to make a user for example; as long as it fails, there "
         "is no shell. A relative path starts at the folder of os.toml.",
     )
-    icon: Annotated[str, forms.NOT_EMPTY] | None = Field(
+    icon: Annotated[str, forms.NOT_EMPTY, forms.HOST_FILE] | None = Field(
         default=None, description="An .ico file of up to 1 MiB, for the start menu."
     )
-    terminal_profile: Annotated[str, forms.NOT_EMPTY] | None = Field(
+    terminal_profile: Annotated[str, forms.NOT_EMPTY, forms.HOST_FILE] | None = Field(
         default=None, description="A JSON fragment of Windows Terminal's settings: profiles and colour schemes."
     )
     systemd: bool = Field(
@@ -97,31 +104,39 @@ url = "https://example.com/hello-1.0.wsl"
             flavor=self.flavor,
             default_user=self.default_user,
             default_uid=self.default_uid,
-            oobe=_read("oobe", self.oobe, folder, lambda data: data.startswith(b"#!"), "script: it begins with no #!"),
-            icon=_read("icon", self.icon, folder, is_icon, ".ico file"),
-            terminal_profile=_read(
-                "terminal-profile", self.terminal_profile, folder, is_profile, "JSON of Windows Terminal"
-            ),
+            oobe=self._content("oobe", folder),
+            icon=self._content("icon", folder),
+            terminal_profile=self._content("terminal-profile", folder),
             systemd=self.systemd,
             url=self.url,
             legacy=self.legacy,
         )
 
+    def refusals(self, folder: str) -> Iterator[tuple[str, InputError]]:
+        """What is wrong with files that are there, by the keys that name them."""
+        for key in _FILES:
+            path = getattr(self, key.replace("-", "_"))
+            if path is not None and os.path.isfile(os.path.join(folder, path)):
+                try:
+                    self._content(key, folder)
+                except InputError as error:
+                    yield key, error
 
-def _read(key: str, path: str | None, folder: str, right: Callable[[bytes], bool], form: str) -> bytes:
-    """A small file that the table names."""
-    if path is None:
-        return b""
-    where = os.path.join(folder, path)
-    try:
-        with open(where, "rb") as file:
-            data = file.read(_LARGEST + 1)
-    except OSError as error:
-        raise InputError(
-            f"wsl2.{key}: {where}: {said(error)}", hint="A relative path starts at the folder of os.toml."
-        ) from error
-    if len(data) > _LARGEST:
-        raise InputError(f"wsl2.{key}: {where} has more than {_LARGEST >> 20} MiB, which is the most that WSL reads")
-    if not right(data):
-        raise InputError(f"wsl2.{key}: {where} is no {form}")
-    return data
+    def _content(self, key: str, folder: str) -> bytes:
+        """The content of a small file that the table names."""
+        path = getattr(self, key.replace("-", "_"))
+        if path is None:
+            return b""
+        where = os.path.join(folder, path)
+        right, form = _FILES[key]
+        try:
+            with open(where, "rb") as file:
+                data = file.read(_LARGEST + 1)
+        except OSError as error:
+            hint = "A relative path starts at the folder of os.toml."
+            raise InputError(f"{where}: {said(error)}", hint=hint) from error
+        if len(data) > _LARGEST:
+            raise InputError(f"{where} has more than {_LARGEST >> 20} MiB, which is the most that WSL reads")
+        if not right(data):
+            raise InputError(f"{where} is no {form}")
+        return data

@@ -6,7 +6,6 @@ import pytest
 
 from packer import image_types, unused
 from packer.config import parse
-from packer.mistakes import ConfigError
 from tests.oracle.iso9660 import identity
 from tests.packer.test_image_types import HEAD, run
 
@@ -15,11 +14,10 @@ UUID = 'uuid = "00000000-0000-0000-0000-000000000001"'
 
 def told(text: str, *names: str) -> list[str]:
     declaration = parse(HEAD + text, "os.toml")
-    try:
-        unused.refuse(declaration, names or declaration.outputs, "os.toml")
-    except ConfigError as error:
-        return [str(mistake) for mistake in error.mistakes]
-    return []
+    made = names or declaration.outputs
+    disks = [kind for kind in map(declaration.kind, made) if kind.table == "disk"]
+    unfit = [mistake for kind in disks for mistake in unused.unfit(declaration, kind, ())]
+    return list(map(str, [*unused.mistakes(declaration, made), *unfit]))
 
 
 ISO_KEYS = 'label = "MINE"\nbootloader = "none"\npost-build = ["true"]\n'
@@ -145,6 +143,21 @@ def test_post_build_of_an_iso_may_fail(tmp_path: Path) -> None:
     (tmp_path / "os.toml").write_text(f'{HEAD}disk = {{ bootloader = "none", post-build = ["false"] }}\n')
     answer = run(tmp_path, "iso9660", "-q")
     assert (answer.code, "disk.post-build: false failed with 1" in answer.err) == (1, True)
+
+
+def test_a_type_on_the_command_line_is_made_though_keys_are_for_others(tmp_path: Path) -> None:
+    (tmp_path / "app").mkdir()
+    disk = 'disk = { size = "4 GiB", bootloader = "none" }\n'
+    (tmp_path / "os.toml").write_text(HEAD + disk)
+    answer = run(tmp_path, "iso9660")
+    assert (answer.code, answer.out) == (0, f"{tmp_path}/try-1.iso\n")
+    assert f"ocipack: warning: os.toml: disk.size: says nothing of iso9660 ({ANOTHER})\n" in answer.err
+    (tmp_path / "os.toml").write_text(f'outputs = ["iso9660"]\n{HEAD}{disk}')
+    answer = run(tmp_path, "build")
+    assert (answer.code, answer.err) == (
+        2,
+        f"ocipack: error: os.toml: disk.size: says nothing of iso9660 ({ANOTHER})\n",
+    )
 
 
 @pytest.mark.parametrize("option", [("--size", "4 GiB"), ("--efi-vars",), ("--container", "vdi")])

@@ -37,6 +37,14 @@ def _facts(entry: Entry) -> tuple[object, ...]:
     return (kind, oct(entry.meta.mode), entry.meta.uid, entry.meta.gid)
 
 
+def test_nothing_is_below_a_file_of_another(tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/a").write_text("a")
+    said = r"os\.files\[1\]: /srv/a/b is below /srv/a, which is no folder, from os\.files\[0\] \(change one of them\)"
+    with pytest.raises(InputError, match=said):
+        _entries(tmp_path, 'files = [{ target = "/srv", source = "site" }, { target = "/srv/a/b", text = "" }]')
+
+
 @pytest.mark.parametrize(
     ("file", "expected"),
     [
