@@ -58,12 +58,17 @@ def repository_name(name: str) -> str:
     vanishes at its ends: `É` gives `ea`, `C++` gives `ca`, `my app` gives `my-app`. A registry in front of it keeps its
     port: `localhost:5000/App` gives `localhost:5000/app`.
     """
-    plain = unicodedata.normalize("NFKD", name.lower())
-    plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
+    plain = _plain(name)
     first, _, rest = plain.partition("/")
     below = _path(rest)
     whole = f"{first}/{below}" if below and _is_address(first) else _path(plain)
     return whole[:_LONGEST].rstrip("._-/").ljust(_SHORTEST, _PADDING)
+
+
+def names_something(name: str) -> bool:
+    """Whether anything is left of a name, below the registry and folders in front of it, as a repository's."""
+    _, _, last = name.strip("/").rpartition("/")
+    return bool(_path(_plain(last)))
 
 
 def file_name(repository: str) -> str:
@@ -91,6 +96,11 @@ def _is_address(text: str) -> bool:
     """Whether a text is a registry with a port. Podman 4.3 takes no name that starts with an address of IPv6."""
     fits = len(text) + len("/x") <= _LONGEST
     return fits and ":" in text and "[" not in text and text == text.lower() and is_registry(text)
+
+
+def _plain(name: str) -> str:
+    decomposed = unicodedata.normalize("NFKD", name.lower())
+    return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
 
 
 def _path(text: str) -> str:

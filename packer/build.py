@@ -33,7 +33,7 @@ from packer.declaration import Declaration
 from packer.lock import Lock, LockedItem
 from packer.skipped import ScriptedStore, Skipped
 from packer.stores import StoreContext
-from packer.supply import Supply, joined, naming, open_store
+from packer.supply import Supply, joined, open_store
 from packer.tables.types import Kind
 
 if TYPE_CHECKING:
@@ -348,7 +348,7 @@ def _locked_items(supply: Supply) -> list[LockedItem]:
     store = supply.store.store
     if not isinstance(store, lock.LockingStore):
         return lock.locked_items(supply.closure)
-    with naming(supply.store.key):
+    with supply.store.naming():
         return list(store.locked_items())
 
 
@@ -361,6 +361,7 @@ def _supplies(declaration: Declaration, platform: Platform, settings: Settings, 
             options,
             _context(platform, settings, locked.items_of(place, platform.name) if locked else None),
             place,
+            settings.file,
         )
         for place, options in declaration.stores_of(platform)
     ]

@@ -59,9 +59,10 @@ description = "nginx and our site"
 licenses = "Apache-2.0"
 """
 
-    name: Annotated[str, forms.LINE] = Field(
+    name: Annotated[str, forms.NAME] = Field(
         description="What people call it. The repository's name is made from it: lower case, what is not allowed "
-        "there replaced. A registry may come first, with its port: `localhost:5000/hello`.",
+        "there replaced; a letter of a to z or a digit has to be left. A registry may come first, with its port: "
+        "`localhost:5000/hello`.",
         examples=["hello"],
     )
     version: Annotated[str, forms.TAG.or_empty()] = Field(

@@ -16,6 +16,7 @@ from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticKnownError, ValidationError, core_schema
 
+from formats.repository import names_something
 from layers.entry import checked_path
 from layers.errors import EntryError, InputError
 from packer.authorized_keys import authorized_key
@@ -261,6 +262,12 @@ def _check_names(path: str) -> None:
         raise mistake(f"a name in {quoted(path)} is longer than 255 bytes") from None
 
 
+def _check_named(name: str) -> None:
+    if not names_something(name):
+        hint = "a repository's name is made of a-z and 0-9; title is for what people read"
+        raise mistake(f"nothing of {quoted(name)} can be in the name of a repository", hint=hint)
+
+
 def _check_authorized_key(line: str) -> None:
     try:
         authorized_key(line)
@@ -295,6 +302,7 @@ _SIGNALS = (
 )
 
 LINE = Form(rf"(?=.*\S){_VISIBLE}+", "a text on one line")
+NAME = replace(LINE, check=_check_named)
 KEY = Form(rf"{_VISIBLE}+", "a name: one line, and not empty")
 TAG = Form(
     "[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}",  # distribution-spec, Pulling manifests, <reference> as a tag

@@ -244,7 +244,7 @@ def image_name(options: Mapping[str, Any]) -> "ImageName":
     Raises:
         ConfigError: it is no name or no tag.
     """
-    from formats.repository import ImageName, repository_name
+    from formats.repository import ImageName, names_something, repository_name
     from packer import forms
     from packer.document import quoted
     from packer.mistakes import ConfigError, Mistake
@@ -252,7 +252,7 @@ def image_name(options: Mapping[str, Any]) -> "ImageName":
     name, tag = options["name"], options["tag"]
     mistakes = []
     if name is not None and repository_name(name) != name:
-        hint = f"{repository_name(name)} is one"
+        hint = f"{repository_name(name)} is one" if names_something(name) else ""
         mistakes.append(Mistake("name", f"{quoted(name)} is not the name of a repository", hint))
     if tag is not None and not re.fullmatch(forms.TAG.pattern, tag):
         mistakes.append(Mistake("tag", f"{quoted(tag)} is not {forms.TAG.wanted}"))

@@ -9,7 +9,7 @@ from layers.errors import ConflictError
 from layers.item import Closure, StoreItem, apart
 from layers.tree import Merged, Part, Tree, add_parents, merge, overlay
 from packer.stores import BaseStore
-from packer.supply import OpenStore, Supply, naming
+from packer.supply import OpenStore, Supply
 
 
 class Parts(Mapping[str, tuple[Entry, ...]]):
@@ -98,7 +98,7 @@ def store_root(supply: Supply, closure: Closure, parts: Parts) -> StoreRoot:
     store = supply.store.store
     merged = store.merged() if isinstance(store, BaseStore) else _merged(supply.closure, parts)
     omitted = {item.path: paths for item, paths in merged.omitted.items()}
-    with naming(supply.store.key):
+    with supply.store.naming():
         system = list(store.system_entries(closure, merged.tree, omitted))
     made = placed(merged.tree, [*merged.settled, *system])
     return StoreRoot(supply, parts, omitted, made, merged.tree)

@@ -28,16 +28,19 @@ class OverlapError(ConflictError):
 
 
 @contextlib.contextmanager
-def naming(key: str) -> Iterator[None]:
+def naming(key: str, file: str) -> Iterator[None]:
     """Have errors in the block call a store's keys what os.toml calls them: `store.roots` is `store[1].roots`.
 
     Args:
         key: the store's table.
+        file: where os.toml is; an error about a key begins with it, as all mistakes of os.toml do.
     """
     try:
         yield
     except PackError as error:
-        error.args = (_KEY.sub(f"{key}.", str(error.args[0])), *error.args[1:])
+        message = str(error.args[0])
+        where = f"{file}: " if _KEY.match(message) else ""
+        error.args = (where + _KEY.sub(f"{key}.", message), *error.args[1:])
         error.hint = _KEY.sub(f"{key}.", error.hint)
         raise
 
@@ -51,12 +54,14 @@ class OpenStore:
         type: as os.toml has it.
         store: the store itself.
         place: in os.toml.
+        file: where that is, for messages.
     """
 
     key: str
     type: str
     store: Store
     place: int = 0
+    file: str = "os.toml"
 
     def __str__(self) -> str:
         return f"{self.key} ({self.type})"
@@ -67,11 +72,15 @@ class OpenStore:
         Raises:
             PackError: as `Store.closure`.
         """
-        with naming(self.key):
+        with self.naming():
             return Supply(self, self.store.closure())
 
+    def naming(self) -> contextlib.AbstractContextManager[None]:
+        """Have errors in the block name the store's keys as os.toml does."""
+        return naming(self.key, self.file)
 
-def open_store(key: str, options: Any, context: StoreContext, place: int = 0) -> OpenStore:
+
+def open_store(key: str, options: Any, context: StoreContext, place: int, file: str) -> OpenStore:
     """Open the store of a table of os.toml.
 
     Args:
@@ -79,12 +88,13 @@ def open_store(key: str, options: Any, context: StoreContext, place: int = 0) ->
         options: its record.
         context: what the store may use.
         place: of the table in os.toml.
+        file: where that is, for messages.
 
     Raises:
         PackError: as the `open_store` of its module.
     """
-    with naming(key):
-        return OpenStore(key, options.type, store_module(options.type).open_store(options, context), place)
+    with naming(key, file):
+        return OpenStore(key, options.type, store_module(options.type).open_store(options, context), place, file)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,6 @@ else of the host's configuration has a say. It sees a system on which nothing is
 """
 
 import contextlib
-import difflib
 import fcntl
 import json
 import os
@@ -30,6 +29,7 @@ from layers.progress import Progress
 from packer.debian.apt_error import AptError, UnknownPackageError, explained
 from packer.debian.pool import Download, path_in_archive
 from packer.debian.sources import Sources
+from packer.similar import nearest
 
 _FORMAT = 3  # of what is kept of a resolution
 _HOST_TRUST = ("/etc/apt/trusted.gpg", "/etc/apt/trusted.gpg.d/")
@@ -214,10 +214,8 @@ class Apt:
             return error
         known = self._run("listing the packages", "apt-cache", "pkgnames")
         likely = [name for name in known if name[:1] in {asked[0] for asked in error.names}]
-        close = [name for asked in error.names for name in difflib.get_close_matches(asked, sorted(likely))]
-        hint = (
-            f"Did you mean {' or '.join(dict.fromkeys(close))}?" if close else "See store.suite and store.components."
-        )
+        close = dict.fromkeys(near for asked in error.names if (near := nearest(asked, likely)))
+        hint = f"Did you mean {' or '.join(close)}?" if close else "See store.suite and store.components."
         return UnknownPackageError(error.args[0], names=error.names, hint=hint)
 
     def download(self, wanted: Sequence[Download], progress: Progress) -> None:

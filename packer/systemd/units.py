@@ -17,12 +17,12 @@ import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from layers.entry import Directory, File, Symlink
 from layers.errors import InputError
 from layers.reader import Reader
 from layers.tree import Tree
+from packer.similar import nearest
 from packer.systemd.unit_files import Install, UnitName
 
 _NOTHING = b"/dev/null"
@@ -226,9 +226,8 @@ class Units:
         return Symlink(self._scope.configuration + b"/" + path, b"/" + unit.path)
 
     def _unknown(self, name: str) -> UnitError:
-        suffixed = [f"{name}.service"] if self._find(f"{name}.service") else []
-        near = suffixed or get_close_matches(name, self.names, n=1)
-        hint = f"Did you mean {near[0]}?" if near else "Add the package that it belongs to."
+        near = f"{name}.service" if self._find(f"{name}.service") else nearest(name, self.names)
+        hint = f"Did you mean {near}?" if near else "Add the package that it belongs to."
         return UnitError(f"there is no unit {name!r} in the image", hint=hint)
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from formats.repository import ImageName, file_name, repository_name, tag
+from formats.repository import ImageName, file_name, names_something, repository_name, tag
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _LABEL = "[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
@@ -53,6 +53,18 @@ _GRAMMAR = re.compile(rf"(?:{_REGISTRY}/)?{_COMPONENT}(?:/{_COMPONENT})*")
 )
 def test_names(name: str, expected: str) -> None:
     assert repository_name(name) == expected
+
+
+@pytest.mark.parametrize(
+    "name", ["c", "É", "..a", "日本1", "team/app/", "localhost:5000/x", "½", "Ⅷ", "localhost:5000"]
+)
+def test_names_of_something(name: str) -> None:
+    assert names_something(name)
+
+
+@pytest.mark.parametrize("name", ["", "..", "/", "日本", "team/日本", "localhost:5000/日本/", "+-+"])
+def test_names_of_nothing(name: str) -> None:
+    assert not names_something(name)
 
 
 @pytest.mark.parametrize(

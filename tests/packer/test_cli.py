@@ -273,6 +273,7 @@ def test_all_mistakes_come_at_once(shared: Workplace) -> None:
             ("oci", "--name", "Team/App:1"),
             "command line: name: 'Team/App:1' is not the name of a repository (team/app-1 is one)",
         ),
+        (("oci", "--name", ".."), "command line: name: '..' is not the name of a repository\n"),
         (("oci", "--name", "A", "--tag", "-"), "(aa is one)\ncommand line: tag: '-' is not a tag"),
         (("tarball", "--tag", "1"), "--tag is for images of containers"),
         (("wsl2", "--name", "x"), "--name is for images of containers"),

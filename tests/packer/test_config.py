@@ -1,5 +1,6 @@
 """os.toml to records: what is accepted, and every mistake in words."""
 
+import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
@@ -401,6 +402,20 @@ HASHES = [
     f"$6$rounds=5000$salt${'a' * 86}",
     f"$5$salt${'a' * 43}",
 ]
+
+
+@pytest.mark.parametrize(
+    ("name", "right"), [("É", True), ("C++", True), ("..", False), ("日本", False), ("x/日本", False)]
+)
+def test_a_name_leaves_something_for_a_repository(name: str, right: bool) -> None:
+    text = f"{HEAD}{STORE}".replace("hello", name)
+    if right:
+        assert parse(text, "os.toml").name == name
+    else:
+        with pytest.raises(
+            ConfigError, match=f"os.toml: name: nothing of '{re.escape(name)}' can be in the name of a repository"
+        ):
+            parse(text, "os.toml")
 
 
 @pytest.mark.parametrize("password", HASHES)

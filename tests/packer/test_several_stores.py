@@ -310,9 +310,9 @@ def test_a_folder_is_that_of_the_first_store_that_has_it(place: Workplace, first
 
 def test_errors_name_keys_of_the_store_that_is_meant(place: Workplace) -> None:
     write(place, "one/x")
-    assert "ocipack: error: store[2].path: cannot read" in beside(place, "one", "missing").err
-    (place.folder / "os.toml").write_text(f'{_HEAD}[store]\ntype = "folder"\npath = "missing"\n')
-    assert "ocipack: error: store.path: cannot read" in place.run("docker").err
+    assert "ocipack: error: os.toml: store[2].path: there is no folder" in beside(place, "one", "missing").err
+    (place.folder / "ours.toml").write_text(f'{_HEAD}[store]\ntype = "folder"\npath = "one"\nitems = "sub-folders"\n')
+    assert "ocipack: error: ours.toml: store.items: 'x' of " in place.run("docker", "ours.toml").err
 
 
 def test_the_order_of_stores_changes_no_layer_of_an_item(place: Workplace) -> None:
