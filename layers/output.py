@@ -12,6 +12,7 @@ import ctypes
 import errno
 import fcntl
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -22,6 +23,9 @@ from layers.copying import copy_range
 from layers.errors import PackError
 
 Buffer = bytes | bytearray
+
+#: A folder of ours, which is gone when anybody reads of it.
+_OURS = re.compile(r"/(?:\.[^/]*ocipack-|ocipack-gpg-)[^/]*(?:/.*)?$")
 
 
 class OutputError(PackError):
@@ -163,7 +167,7 @@ def _explained(folder: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutputError(f"cannot write into {folder}: {said(error)}") from error
+        raise OutputError(f"cannot write into {_OURS.sub('', folder)}: {said(error)}") from error
 
 
 @contextlib.contextmanager

@@ -18,11 +18,11 @@ def init(file: str) -> None:
     """Start a commented os.toml; an existing one is left alone."""
     from packer.template import TEMPLATE
 
-    try:
-        with open(file, "x", encoding="utf-8") as output:
-            output.write(TEMPLATE)
-    except FileExistsError:
-        raise InputError(f"{file} exists already", hint="Name another file.") from None
+    if os.path.lexists(file):
+        raise InputError(f"{file} exists already", hint="Name another file.")
+    with PendingFile(os.path.dirname(file) or ".") as output:
+        output.write(TEMPLATE.encode())
+        output.publish(os.path.basename(file))
     click.echo(file)
 
 

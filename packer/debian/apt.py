@@ -13,6 +13,7 @@ else of the host's configuration has a say. It sees a system on which nothing is
 """
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -26,7 +27,7 @@ from layers.digest import Digest
 from layers.errors import PackError
 from layers.output import PendingFile, writing_cache
 from layers.progress import Progress
-from packer.debian.apt_error import AptError, UnknownPackageError, explained
+from packer.debian.apt_error import AptError, FullDiskError, UnknownPackageError, explained
 from packer.debian.pool import Download, path_in_archive
 from packer.debian.sources import Sources
 from packer.similar import nearest
@@ -93,6 +94,8 @@ class Apt:
                 self._restore()
             yield
         finally:
+            with contextlib.suppress(OSError):
+                self._empty_work()  # what did not get into the cache takes room, and nobody looks at it again
             os.close(lock)
 
     def _empty_work(self) -> None:
@@ -256,7 +259,11 @@ class Apt:
         lines, status = _output(command, environment, folder, watch)
         # Old versions of apt only warn about lists that they could not fetch.
         if status or (command[-1] == "update" and any(line.startswith("W: Failed to fetch") for line in lines)):
-            raise explained(lines, task)
+            error = explained(lines, task)
+            if isinstance(error, FullDiskError):  # apt says it of each file, and of none where it is
+                with writing_cache(self._folder):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            raise error
         return lines
 
     def _configure(self) -> None:

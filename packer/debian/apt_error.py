@@ -24,6 +24,10 @@ class GoneError(MirrorError):
     """A package that the lists name is not there any more: the lists are old."""
 
 
+class FullDiskError(AptError):
+    """There is no room where apt writes."""
+
+
 class UnmetError(AptError):
     """Packages that cannot be installed together."""
 
@@ -51,9 +55,9 @@ _SIGNED_BY = "Set store.signed-by to the keyring that the archive is signed with
 _KINDS: tuple[tuple[str, type[AptError], str, str], ...] = (
     (
         r"No space left on device|enough free space",
-        AptError,
+        FullDiskError,
         "the disk is full",
-        "XDG_CACHE_HOME names another place for the cache.",
+        "",
     ),
     (
         (

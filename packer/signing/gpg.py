@@ -24,12 +24,14 @@ from typing import Any, Self
 import gnupg  # type: ignore[import-untyped]
 
 from layers.errors import InputError, PackError
+from layers.output import PendingFile
 
 #: Bytes of a signature, or of what is signed inside of it; those of images have some hundred.
 MOST_BYTES = 1 << 16
 
 _LARGEST_KEY = 1 << 20
 _BINARY = 0x80  # the first bit of every OpenPGP packet (RFC 4880, 4.2); armor and cleartext are ASCII
+_ROOM = 1 << 16  # bytes: what a folder with one key takes
 _DOCUMENT = "00"  # the class of signatures of a binary document (RFC 4880, 5.2.1)
 _HASHES = ("8", "9", "10")  # SHA-256, -384, -512 (RFC 4880, 9.4)
 _OUR_OWN = ("--no-options", "--logger-file", "/dev/null", "--display-charset", "utf-8")
@@ -192,6 +194,7 @@ class Verifier:
     Raises:
         InputError: the file does not hold one public key.
         SigningError: there is no GnuPG.
+        OutputError: the disk with the folder is full.
     """
 
     def __init__(self, key: bytes, origin: str, environment: Mapping[str, str]) -> None:
@@ -270,12 +273,19 @@ class Verifier:
                 f"{origin} holds a secret key", hint="A policy needs the public one alone: `gpg --export`."
             )
         found = self._gpg.list_keys()
+        if not found:
+            self._require_room()
         if len(found) != 1:
             what = f"{len(found)} public keys, where one is wanted" if found else "no public key"
             raise InputError(
                 f"{origin} holds {what}", hint="`gpg --export --armor FINGERPRINT` writes one key into a file."
             )
         return Fingerprint.parse(found[0]["fingerprint"])
+
+    def _require_room(self) -> None:
+        """See that a key could be kept; that the disk is full, gpg says to nobody."""
+        with PendingFile(self._home) as file:
+            file.write(bytes(_ROOM))
 
 
 class _Statuses:

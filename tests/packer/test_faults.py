@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import re
 import signal
 import subprocess
 import time
@@ -41,12 +42,14 @@ def _good(place: Workplace) -> bool:
 
 
 @pytest.mark.parametrize("kibibytes", [8, 256, 900])
-@pytest.mark.parametrize("kind", ["docker", "oci"])
+@pytest.mark.parametrize("kind", ["docker", "oci", "tarball", "mbr-raw", "qcow2", "iso9660", "uncompressed-iso9660"])
 def test_a_full_disk_at_the_output(place: Workplace, tmp_path: Path, kind: str, kibibytes: int) -> None:
+    os_toml = tmp_path / "os.toml"
+    os_toml.write_text(f'{(place.folder / "os.toml").read_text()}\n[disk]\nbootloader = "none"\n')
     with _small_disk(tmp_path / "small", kibibytes) as disk:
-        answer = place.run(kind, "-o", disk / "image")
+        answer = place.run(kind, "--compression", "none", "-o", disk / "image", os_toml)
         assert answer.code == 1
-        assert "No space left on device" in answer.err
+        assert f"cannot write into {disk}: No space left on device" in answer.err
         assert "Traceback" not in answer.err
         assert os.listdir(disk) == []
     assert _good(place)
@@ -57,13 +60,23 @@ def test_a_full_disk_below_the_cache(place: Workplace, tmp_path: Path, kibibytes
     with _small_disk(tmp_path / "small", kibibytes) as disk:
         answer = place.run("docker", "-o", tmp_path / "image.tar", env={"XDG_CACHE_HOME": str(disk)})
         assert answer.code == 1, answer.err
+        assert re.search(rf"cannot write into (the cache )?{disk}/ocipack\S*: No space left on device", answer.err)
         assert "Traceback" not in answer.err
         assert not (tmp_path / "image.tar").exists()
+        assert not list(disk.glob("ocipack/debian/apt/*/work/*"))
         # The same cache goes on where there is room again.
         subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
         again = place.run("docker", "-o", tmp_path / "image.tar", env={"XDG_CACHE_HOME": str(disk)})
         assert again.code == 0, again.err
     assert (tmp_path / "image.tar").read_bytes() == (place.folder / "good.tar").read_bytes()
+
+
+def test_a_full_disk_where_os_toml_starts(place: Workplace, tmp_path: Path) -> None:
+    with _small_disk(tmp_path / "small", 4) as disk:
+        (disk / "full").write_bytes(bytes(4096))
+        answer = place.run("init", disk / "os.toml")
+        assert (answer.code, os.listdir(disk)) == (1, ["full"])
+    assert f"cannot write into {disk}: No space left on device" in answer.err
 
 
 def test_a_read_only_output_folder(place: Workplace, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from packer.debian import apt as apt_module
 from packer.debian.apt import Apt
 from packer.debian.apt_error import (
     AptError,
+    FullDiskError,
     GoneError,
     MirrorError,
     SignatureError,
@@ -190,8 +191,8 @@ E: Unable to correct problems, you have held broken packages.""".splitlines()
         (["E: Failed to fetch http://x/a.deb  404  Not Found [IP: 1]"], GoneError, "does not have a package any more"),
         (["E: Failed to fetch http://x/Packages  404  Not Found"], MirrorError, "cannot be reached"),
         (["E: Failed to fetch http://x/a.deb  Hash Sum mismatch"], MirrorError, "something else than its index says"),
-        (["E: Write error - write (28: No space left on device)"], AptError, "the disk is full"),
-        (["E: You don't have enough free space in /x."], AptError, "the disk is full"),
+        (["E: Write error - write (28: No space left on device)"], FullDiskError, "the disk is full"),
+        (["E: You don't have enough free space in /x."], FullDiskError, "the disk is full"),
         (
             ["E: Release file for http://x is expired (invalid since 1d)."],
             MirrorError,

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from layers.errors import InputError
+from layers.output import OutputError
 from packer.signing.gpg import MOST_BYTES, BadSignatureError, Fingerprint, Signer, SigningError, Verifier
 from tests.support.openpgp import KeyRing, key_ring
 
@@ -235,6 +237,17 @@ def test_nothing_is_left_behind(keys: Keys, tmp_path: Path, monkeypatch: pytest.
     with Verifier(keys.ring.public(keys.release), "the key", ENVIRONMENT) as verifier:
         verifier.inline(keys.ring.sign(TEXT, keys.release))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_not_the_key_s_fault(keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", tmp_path], check=True)
+    try:
+        with pytest.raises(OutputError, match=f"cannot write into {tmp_path}: No space left on device"):
+            Verifier(keys.ring.public(keys.release), "the key", ENVIRONMENT)
+        assert not list(tmp_path.iterdir())
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
 
 
 @pytest.mark.parametrize(
