@@ -15,14 +15,17 @@ from layers.entry import Data, Entry, File, Symlink
 from layers.errors import InputError
 from layers.tree import Tree
 from packer import document, host_paths, image_types, unused
+from packer.authorized_keys import KeyLineError
 from packer.declaration import Declaration
 from packer.document import Location, quoted
 from packer.host_paths import Named
 from packer.mistakes import ConfigError, Mistake
+from packer.operating_system.homes import key_lines
 from packer.record import kebab
 from packer.tables.disk import Disk
 from packer.tables.files import FileDeclaration, is_glob
 from packer.tables.types import Kind
+from packer.tables.users import UserDeclaration
 from packer.tables.wsl2 import Wsl2
 
 _LOCKED = "!"
@@ -81,6 +84,7 @@ def mistakes(
         said: keys of `[disk]` that the command line has said instead.
     """
     yield from (wrong for path in named(declaration, names, folder) if (wrong := path.mistake()))
+    yield from _of_keys(declaration.os.users, folder)
     yield from _below_files(declaration.os.files, folder)
     for kind in map(declaration.kind, names):
         if kind.table == "disk":
@@ -89,6 +93,17 @@ def mistakes(
             yield from _of_post_build(declaration, kind, folder)
         elif kind.table == "wsl2":
             yield from _of_wsl(declaration, kind, folder)
+
+
+def _of_keys(users: Sequence[UserDeclaration], folder: str) -> Iterator[Mistake]:
+    """Files with keys that are there, and in which something else is."""
+    for place, user in enumerate(users):
+        for number, one in enumerate(user.authorized_keys):
+            if one.source is not None and os.path.isfile(os.path.join(folder, one.source)):
+                try:
+                    key_lines(one, folder)
+                except KeyLineError as error:
+                    yield Mistake.of(f"os.users[{place}].authorized-keys[{number}].source", error)
 
 
 def _below_files(files: Sequence[FileDeclaration], folder: str) -> Iterator[Mistake]:

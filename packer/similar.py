@@ -13,12 +13,17 @@ def nearest(given: str, known: Iterable[str], least: float = _SIMILAR) -> str:
         known: words.
         least: how similar it has to be, as difflib counts, from 0 to 1.
     """
+    return "".join(near(given, known, 1, least))
+
+
+def near(given: str, known: Iterable[str], most: int, least: float = _SIMILAR) -> list[str]:
+    """So many of the known words that are most like the one that was given, the nearest first; see `nearest`."""
     import difflib  # only for a mistake
 
-    return "".join(difflib.get_close_matches(given[:80], sorted(known), n=1, cutoff=least))
+    return difflib.get_close_matches(given[:80], sorted(known), n=most, cutoff=least)
 
 
 def meant(given: str, known: Iterable[str]) -> str:
     """`; did you mean 'docker'?`, or nothing if no known word is like the one that was given."""
-    near = nearest(given.lower(), known)
-    return f"; did you mean {near!r}?" if near else ""
+    word = nearest(given.lower(), known)
+    return f"; did you mean {word!r}?" if word else ""

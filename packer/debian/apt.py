@@ -30,11 +30,12 @@ from layers.progress import Progress
 from packer.debian.apt_error import AptError, FullDiskError, UnknownPackageError, explained
 from packer.debian.pool import Download, path_in_archive
 from packer.debian.sources import Sources
-from packer.similar import nearest
+from packer.similar import near
 
 _FORMAT = 3  # of what is kept of a resolution
 _HOST_TRUST = ("/etc/apt/trusted.gpg", "/etc/apt/trusted.gpg.d/")
 _HOST_CREDENTIALS = (("netrc", "/etc/apt/auth.conf"), ("netrcparts", "/etc/apt/auth.conf.d/"))
+_MOST_SUGGESTIONS = 3
 _ESSENTIAL = "?essential"  # apt-patterns(7)
 _METHODS = "/usr/lib/apt/methods"
 _ARMOUR = b"-----BEGIN PGP"
@@ -217,7 +218,7 @@ class Apt:
             return error
         known = self._run("listing the packages", "apt-cache", "pkgnames")
         likely = [name for name in known if name[:1] in {asked[0] for asked in error.names}]
-        close = dict.fromkeys(near for asked in error.names if (near := nearest(asked, likely)))
+        close = dict.fromkeys(name for asked in error.names for name in near(asked, likely, _MOST_SUGGESTIONS))
         hint = f"Did you mean {' or '.join(close)}?" if close else "See store.suite and store.components."
         return UnknownPackageError(error.args[0], names=error.names, hint=hint)
 

@@ -77,7 +77,7 @@ def _keys(keys: Iterable[AuthorizedKey], user: User, image: Image, key: str) -> 
     lines: dict[str, None] = {}
     for place, one in enumerate(keys):
         try:
-            lines.update(dict.fromkeys(_lines(one, image)))
+            lines.update(dict.fromkeys(key_lines(one, image.folder)))
         except KeyLineError as error:
             image.refused(f"{key}[{place}].source", error)
     folder = _path(user) + b"/.ssh"
@@ -88,10 +88,19 @@ def _keys(keys: Iterable[AuthorizedKey], user: User, image: Image, key: str) -> 
     )
 
 
-def _lines(one: AuthorizedKey, image: Image) -> list[str]:
+def key_lines(one: AuthorizedKey, folder: str) -> list[str]:
+    """The keys, one to a line, without comments.
+
+    Args:
+        one: a key, or a file with some.
+        folder: of os.toml.
+
+    Raises:
+        KeyLineError: the file cannot be read, or a line of it is no key.
+    """
     if one.source is None:
         return authorized_keys(one.key or "", "authorized-keys")
-    path = os.path.join(image.folder, one.source)
+    path = os.path.join(folder, one.source)
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise KeyLineError(f"{one.source} is no file")

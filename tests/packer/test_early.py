@@ -135,6 +135,13 @@ def test_nothing_is_below_a_file(folder: Path, files: str, lines: list[str]) -> 
     assert told(folder, f"[os]\nfiles = [{files}]\n") == lines
 
 
+def test_files_with_keys_are_read(folder: Path) -> None:
+    (folder / "ada.pub").write_text("ssh-ed25519 AAAA ada\n")
+    text = '[os]\nusers = [{ name = "ada", authorized-keys = [{ source = "ada.pub" }] }]\n'
+    line = "ada.pub, line 1: this ssh-ed25519 key is damaged (copy the whole line)"
+    assert told(folder, text) == [f"os.users[0].authorized-keys[0].source: {line}"]
+
+
 MISSING = """
 outputs = ["wsl2", "disk", "iso9660"]
 [os]
