@@ -93,6 +93,9 @@ class _Commands(click.Group):
             if name not in declared:
                 if name.startswith("-"):
                     raise
+                if name.endswith(".toml"):
+                    message = f"{name} is no command: say what to make of it, as `ocipack docker {name}`"
+                    raise click.UsageError(message, ctx) from None
                 close = meant(name, [*self.list_commands(ctx), *sorted(declared)])
                 raise click.UsageError(f"there is no command {name!r}{close}", ctx) from None
             return name, make.type_command(name), rest

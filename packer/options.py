@@ -24,7 +24,7 @@ TIMEOUT = 120
 
 
 #: What messages call it.
-_ORIGIN = "command line"
+COMMAND_LINE = "command line"
 
 _LARGEST = (1 << 63) - 1  # whole number of TOML
 
@@ -257,7 +257,7 @@ def image_name(options: Mapping[str, Any]) -> "ImageName":
     if tag is not None and not re.fullmatch(forms.TAG.pattern, tag):
         mistakes.append(Mistake("tag", f"{quoted(tag)} is not {forms.TAG.wanted}"))
     if mistakes:
-        raise ConfigError(_ORIGIN, tuple(mistakes))
+        raise ConfigError(COMMAND_LINE, tuple(mistakes))
     return ImageName(name or "", tag or "")
 
 
@@ -287,7 +287,7 @@ def changed(
         for table in {_table(declaration, name) for name in names} - _OF_ONE_COMPRESSION:
             changes.setdefault(table, {})["compression"] = _compression(common.compression)
     tables: dict[str, Any] = {
-        table: override(getattr(declaration, table), keys, _ORIGIN) for table, keys in changes.items() if keys
+        table: override(getattr(declaration, table), keys, COMMAND_LINE) for table, keys in changes.items() if keys
     }
     types = {name: kind for name, kind in declaration.types.items() if name in names}
     for name, kind in types.items():  # what the command line says is stronger than what a type says

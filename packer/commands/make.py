@@ -10,8 +10,18 @@ import click
 from formats.image_types import TYPES
 from layers.archive import STANDARD_OUTPUT
 from layers.errors import InputError
+from layers.output import PendingFile
 from packer.commands.settings import DECLARATION, lock_file, settings
-from packer.options import Common, changed, common_options, image_name, number_or_text, output_options, split_arguments
+from packer.options import (
+    COMMAND_LINE,
+    Common,
+    changed,
+    common_options,
+    image_name,
+    number_or_text,
+    output_options,
+    split_arguments,
+)
 from packer.surroundings import Surroundings
 
 if TYPE_CHECKING:
@@ -71,8 +81,10 @@ def _build(surroundings: Surroundings, file: str, options: dict[str, Any], names
     _check_names(options, kinds)
     declaration = changed(declaration, common, made, said)
     folder = os.path.dirname(surroundings.path(file))
-    found = early.mistakes(declaration, made, folder, [key for key, value in said["disk"].items() if value])
+    given = [key for key, value in said["disk"].items() if value]
+    found = list(early.mistakes(declaration, made, folder, given))
     idle = unused.mistakes(declaration, made)
+    early.require((mistake for mistake in found if mistake.key.rpartition("disk.")[2] in given), COMMAND_LINE)
     early.require([*found, *([] if names else idle)], file)
     with ConsoleProgress(common.verbosity) as progress:
         for mistake in idle:  # whoever names a type has os.toml for others, too
@@ -164,13 +176,20 @@ def _outputs(
         return outputs
     if len(outputs) > 1:
         raise click.UsageError(f"--output goes with one artefact only; of {names[0]} there is one for each platform")
+    if (said.endswith("/") or os.path.isdir(surroundings.path(said))) and outputs[0].format != "oci":
+        raise click.UsageError(f"--output {said} is a folder, and {outputs[0].type} is a file: name it, too")
     if said == STANDARD_OUTPUT and surroundings.is_terminal():
         raise click.UsageError("standard output is a terminal: an archive would spoil it")
     return [replace(outputs[0], path=said if said == STANDARD_OUTPUT else surroundings.path(said))]
 
 
 def _require_apart(paths: Sequence[str], declaration: str, read: "Iterable[Named]") -> None:
-    """Refuse what would replace os.toml, os.lock, another output of the same run, or be packed into itself."""
+    """Refuse what would replace os.toml, os.lock, another output of the same run, or be packed into itself.
+
+    Raises:
+        InputError: as above.
+        OutputError: a folder is not there, or cannot be written.
+    """
     inputs = [(named, os.path.realpath(path)) for named in read for path in named.paths]
     taken = {os.path.realpath(path) for path in (declaration, lock_file(declaration))}
     for path in paths:
@@ -181,6 +200,8 @@ def _require_apart(paths: Sequence[str], declaration: str, read: "Iterable[Named
                 f"{path} is read or written by this run already", hint="Choose another file with --output or --sbom."
             )
         _require_unread(path, inputs)
+        with PendingFile(os.path.dirname(path)):
+            pass  # what cannot be written is not made first
         taken.add(os.path.realpath(path))
 
 
