@@ -34,7 +34,6 @@ from packer.lock import Lock, LockedItem
 from packer.skipped import ScriptedStore, Skipped
 from packer.stores import StoreContext
 from packer.supply import Supply, joined, open_store
-from packer.tables.types import Kind
 
 if TYPE_CHECKING:
     from packer.previous import Previous
@@ -277,12 +276,11 @@ def outputs(declaration: Declaration, types: Iterable[str], settings: Settings, 
     NAME-VERSION-PLATFORM.FORMAT.
 
     Raises:
-        InputError: there is no such type, it is not for a platform, a file that its table names cannot be used, or two
-            types would be in one file.
+        InputError: there is no such type, a file that its table names cannot be used, or two types would be in one
+            file.
     """
     made = []
     for kind in map(declaration.kind, types):
-        _check_platforms(kind, declaration)
         options = image_types.options(declaration, kind.name, settings.folder)
         after = image_types.post_build(declaration, kind.name)
         is_image = kind.format in INDEXED
@@ -314,14 +312,6 @@ def _check_paths(outputs: Iterable[Output]) -> None:
                     hint="Give one of the types another name, or make one at a time, with --output.",
                 )
             writers[path] = output.type
-
-
-def _check_platforms(kind: Kind, declaration: Declaration) -> None:
-    """Refuse a type that is not for the processors that os.toml names."""
-    wrong = [platform.name for platform in declaration.target_platforms if platform.name not in kind.base.platforms]
-    if kind.base.platforms and wrong:
-        known = ", ".join(kind.base.platforms)
-        raise InputError(f"{kind.name} is for {known}, not for {', '.join(wrong)}", hint="`ocipack types` has others.")
 
 
 def _system(

@@ -87,12 +87,21 @@ def mistakes(
     yield from _of_keys(declaration.os.users, folder)
     yield from _below_files(declaration.os.files, folder)
     for kind in map(declaration.kind, names):
+        yield from _of_platforms(declaration, kind)
         if kind.table == "disk":
             yield from unused.unfit(declaration, kind, said)
             yield from () if kind.is_iso else _of_disk(declaration, kind)
             yield from _of_post_build(declaration, kind, folder)
         elif kind.table == "wsl2":
             yield from _of_wsl(declaration, kind, folder)
+
+
+def _of_platforms(declaration: Declaration, kind: Kind) -> Iterator[Mistake]:
+    """Processors that a type is not for."""
+    wrong = [platform.name for platform in declaration.target_platforms if platform.name not in kind.base.platforms]
+    if kind.base.platforms and wrong:
+        message = f"{kind.name} is for {', '.join(kind.base.platforms)}, not for {', '.join(wrong)}"
+        yield Mistake("platform" if declaration.platform else "platforms", message, "`ocipack types` has others")
 
 
 def _of_keys(users: Sequence[UserDeclaration], folder: str) -> Iterator[Mistake]:

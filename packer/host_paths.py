@@ -44,8 +44,9 @@ class Named:
 
     @property
     def path(self) -> str:
-        """Where it is, or the pattern of that, without `..`."""
-        return os.path.normpath(os.path.join(self.folder, self.text))
+        """Where it is; folders without `..`, as those have it who read them."""
+        joined = os.path.join(self.folder, self.text)
+        return os.path.normpath(joined) if self.form.kind is HostKind.FOLDER else joined
 
     @property
     def paths(self) -> list[str]:
