@@ -328,7 +328,7 @@ def test_several_types_are_made_from_one_reading(folder: Path) -> None:
         ('["./after", "two words"]', 0, "two words {disk} 67108864"),
         ('["false"]', 1, "disk.post-build: false failed with 1"),
         ('["no-such-program"]', 2, "disk.post-build: there is no program no-such-program"),
-        ('["./nothing"]', 2, "disk.post-build: ./nothing: No such file or directory"),
+        ('["./os.toml"]', 2, "disk.post-build: ./os.toml: Permission denied"),
     ],
 )
 def test_a_program_gets_the_disk_when_it_is_there(folder: Path, command: str, code: int, message: str) -> None:
@@ -341,6 +341,15 @@ def test_a_program_gets_the_disk_when_it_is_there(folder: Path, command: str, co
     assert message.format(disk=folder / "try-1-appliance.raw") in answer.err
     assert answer.out == (f"{folder}/try-1-appliance.raw\n" if not code else "")
     assert (folder / "try-1-appliance.raw").exists()
+
+
+def test_a_program_that_is_not_there_gets_no_disk(folder: Path) -> None:
+    with open(folder / "os.toml", "a") as file:
+        file.write('disk.post-build = ["./nothing"]\n')
+    answer = run(folder, "appliance", "-q")
+    message = f"types.appliance.disk.post-build: there is no program {folder}/./nothing"
+    assert (answer.code, answer.err) == (2, f"ocipack: error: os.toml: {message}\n")
+    assert not (folder / "try-1-appliance.raw").exists()
 
 
 def test_a_type_for_other_processors_is_refused(folder: Path) -> None:
