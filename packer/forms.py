@@ -248,11 +248,13 @@ class HostPath:
         kind: what has to be there.
         glob: whether a pattern may stand for several.
         packed: whether all that is there gets into an artefact.
+        scheme: what texts begin with that are no paths: `docker://`.
     """
 
     kind: HostKind
     glob: bool = False
     packed: bool = False
+    scheme: str = ""
 
 
 def _check_names(path: str) -> None:

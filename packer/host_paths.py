@@ -106,7 +106,7 @@ def _named(value: Any, form: HostPath | None, folder: str, location: Location) -
     elif isinstance(value, Mapping):
         for key, each in value.items():
             yield from _named(each, form, folder, (*location, key))
-    elif form and isinstance(value, str) and value:
+    elif form and isinstance(value, str) and value and not (form.scheme and value.startswith(form.scheme)):
         yield Named(location, value, form, folder)
 
 

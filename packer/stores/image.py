@@ -21,7 +21,7 @@ from packer.base import configuration, layer_cache, source
 from packer.base.layer_cache import KeptLayer, LayerCache, LayerContents
 from packer.base.merging import merged
 from packer.base.source import BaseImage, Remote, local_image, registry_image
-from packer.forms import Form
+from packer.forms import Form, HostKind, HostPath
 from packer.record import Record, refusal, settings
 from packer.registry.answer import RegistryError
 from packer.registry.reference import Reference
@@ -73,6 +73,7 @@ path = "app"
     image: Annotated[
         str,
         Form(r"[^\x00-\x1f\x7f]+", "the name of an image", check=_check_reference),
+        HostPath(HostKind.EITHER, scheme=SCHEME),
     ] = Field(
         description="The base: `docker://REFERENCE`, by a tag or a digest; or an OCI layout, an OCI archive or a docker"
         " archive, relative to os.toml's folder. It has an image for the platform.",

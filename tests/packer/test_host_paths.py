@@ -14,6 +14,10 @@ name = "all"
 platform = "x86_64-linux"
 
 [[store]]
+type = "image"
+image = "base.tar"
+
+[[store]]
 type = "debian"
 packages = ["bash"]
 signed-by = "keys/archive.gpg"
@@ -46,11 +50,12 @@ partitions = [{ mount-point = "/" }, { mount-point = "/srv", source = "data" }]
 def test_every_key_that_names_a_path_is_known() -> None:
     found = host_paths.named(parse(EVERYTHING, "os.toml"), "/somewhere", ())
     assert [(path.key, path.text, path.form.kind.value) for path in found] == [
-        ("store[0].signed-by", "keys/archive.gpg", "file"),
-        ("store[1].root", "chroot", "folder"),
-        ("store[1].registration", "registration", "file"),
-        ("store[2].path", "app", "folder"),
-        ("store[2].manifest", "app.mtree", "file"),
+        ("store[0].image", "base.tar", "file or folder"),
+        ("store[1].signed-by", "keys/archive.gpg", "file"),
+        ("store[2].root", "chroot", "folder"),
+        ("store[2].registration", "registration", "file"),
+        ("store[3].path", "app", "folder"),
+        ("store[3].manifest", "app.mtree", "file"),
         ("os.users[0].authorized-keys[0].source", "ada.pub", "file"),
         ("os.files[0].source", "site/*.html", "file or folder"),
         ("os.files[2].source", "c", "file or folder"),
@@ -59,6 +64,11 @@ def test_every_key_that_names_a_path_is_known() -> None:
         ("wsl2.terminal-profile", "profile.json", "file"),
         ("disk.partitions[1].source", "data", "folder"),
     ]
+
+
+def test_an_image_in_a_registry_is_no_path() -> None:
+    text = EVERYTHING.replace("base.tar", "docker://debian:12")
+    assert "store[0].image" not in {path.key for path in host_paths.named(parse(text, "os.toml"), "/somewhere", ())}
 
 
 HINT = "(a relative path starts at the folder of os.toml)"

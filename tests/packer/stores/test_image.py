@@ -321,7 +321,7 @@ def test_a_registry_that_wants_a_password(desk: Desk, locked: Registry, tmp_path
     secret = replace(desk, cache="secret")
     secret.declare(reference)
     assert secret.refusal().splitlines() == [
-        f"store.image: {locked.address} wants a user name and a password",
+        f"os.toml: store.image: {locked.address} wants a user name and a password",
         f"  Log in with `docker login {locked.address}` or `podman login`.",
     ]
     login = ("--tls-verify=false", "--authfile", tmp_path / "auth.json", "-u", LOGIN[0], "-p", LOGIN[1])
@@ -407,7 +407,7 @@ def test_what_is_no_base(desk: Desk, tmp_path: Path) -> None:
     other = tmp_path / "other"
     stored_images.close(other, stored_images.image(other, [empty_tar(tmp_path)], "s390x"))
     for image, said in (
-        ("missing", "store.image: cannot read"),
+        ("missing", "store.image: there is no file or folder"),
         (tmp_path / "text", "is no image"),
         (tmp_path / "nothing", "has no layers"),
         (other, "has no image for linux/amd64; it has linux/s390x"),
