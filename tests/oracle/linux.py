@@ -3,6 +3,7 @@
 The kernel is the one of Debian's cloud images, unpacked from its package; busybox is all that runs on it.
 """
 
+import lzma
 import re
 import stat
 import subprocess
@@ -83,7 +84,8 @@ class Linux:
             for number, (name, volume) in enumerate(volumes.items())
         ]
         init = self.initrd / "init"
-        init.write_text(_INIT.format(modules=" ".join(_MODULES), script="".join(looks)))
+        there = [name for name in _MODULES if (self.initrd / f"modules/{name}.ko").exists()]  # others are built in
+        init.write_text(_INIT.format(modules=" ".join(there), script="".join(looks)))
         init.chmod(0o755)
         initrd, answers = folder / "initrd", folder / "answers"
         run("bsdtar", "--format=newc", "-cf", initrd, "-C", self.initrd, ".")
@@ -126,8 +128,9 @@ def unpacked_linux(folder: Path) -> Linux:
     (initrd / "bin/busybox").write_bytes(Path("/bin/busybox").read_bytes())
     (initrd / "bin/busybox").chmod(0o755)
     for name in _MODULES:
-        (module,) = (folder / "package/lib/modules").rglob(f"{name}.ko")
-        (initrd / "modules" / module.name).write_bytes(module.read_bytes())
+        for module in (folder / "package").rglob(f"{name}.ko*"):
+            unpack = lzma.decompress if module.suffix == ".xz" else bytes
+            (initrd / f"modules/{name}.ko").write_bytes(unpack(module.read_bytes()))
     return Linux(kernel, initrd)
 
 
