@@ -37,6 +37,11 @@ class Docker:
     def command(self, *arguments: str | Path) -> str:
         return output(_DOCKER, "-H", self.socket, *arguments)
 
+    @property
+    def version(self) -> int:
+        """Of the daemon: the first of its numbers."""
+        return int(self.command("version", "--format", "{{.Server.Version}}").partition(".")[0])
+
     def load(self, archive: Path) -> str:
         """Load an archive; the reference of the image."""
         return self.command("load", "--quiet", "-i", archive).splitlines()[-1].removeprefix("Loaded image: ")

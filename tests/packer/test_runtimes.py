@@ -14,6 +14,8 @@ from packer.tables.layers import Layers
 from tests.oracle.runtimes import Docker, Podman
 from tests.support.command_line import Workplace, workplace
 
+_DOCKER_WITH_ZSTD = 23  # before that it "fails with `invalid tar header`", as the refusal says
+
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
@@ -97,7 +99,7 @@ def test_a_runtime_that_can_do_more_needs_no_force(place: Workplace) -> None:
 
 
 def test_docker_does_fail_where_it_is_said_to(docker: Docker, tmp_path: Path) -> None:
-    """This is docker 20.10: what is refused for it is what it does not load."""
+    """With its own image store: what is refused for it is what it does not load."""
     made = workplace(tmp_path)
     made.declare()
     for kind, output, compression, complaint in (
@@ -108,6 +110,9 @@ def test_docker_does_fail_where_it_is_said_to(docker: Docker, tmp_path: Path) ->
         its_own = {"SOURCE_DATE_EPOCH": "20101"}
         answer = made.run(kind, "-q", "-o", output, "--compression", compression, env=its_own)
         assert answer.code == 0, answer.err
+        if compression == "zstd" and docker.version >= _DOCKER_WITH_ZSTD:
+            docker.load(made.folder / output)
+            continue
         with pytest.raises(AssertionError, match=complaint):
             docker.load(made.folder / output)
     answer = made.run("docker", "--json", "--for", "docker", "-o", "right.tar")
