@@ -405,6 +405,14 @@ def test_nix_makes_no_folder_that_is_not_there(image: Nix) -> None:
     assert folders() == before
 
 
+def test_nix_reads_an_image_that_it_may_not_write_to(nix_store: SmallStore, image: Nix) -> None:
+    """Its setting for that is of 2.17; those before know none and open the database as ever."""
+    features = "nix-command read-only-local-store"
+    store = f"local?root={image.root}&read-only=true"
+    found = image.run("nix", "path-info", "-r", "--store", store, nix_store.top, features=features)
+    assert sorted(found.split()) == nix_store.closure()
+
+
 def listing(root: Path, *folders: str) -> list[str]:
     """Everything below some folders but the store's items: permissions, owner, path and target."""
     found = []
