@@ -1,7 +1,8 @@
 """What depmod(8) makes of a kernel's modules: the tables by which modprobe(8) and udev find drivers.
 
 Without them a started system has no network. All are as kmod 30 writes them, byte by byte, but for `modules.symbols`,
-which nobody reads: its lines are sorted here, and there in the order of a hash table.
+which nobody reads: its lines are sorted here, and there in the order of a hash table. `modules.weakdep` is of kmod 33:
+it names what a module may ask for when it runs, for those who make an initrd; modprobe does not load it.
 """
 
 import os
@@ -40,7 +41,8 @@ def tables(modules: Modules, tree: Tree, reader: Reader) -> Iterator[Entry]:
         **_dependencies(ordered, modules),
         **_aliases(ordered),
         **_symbols(ordered),
-        "modules.softdep": _lines("Soft dependencies extracted from modules themselves.", _soft(ordered)).encode(),
+        "modules.softdep": _asked_for("soft", ordered),
+        "modules.weakdep": _asked_for("weak", ordered),
         "modules.devname": _lines("Device nodes to trigger on-demand module loading.", _devices(ordered)).encode(),
         "modules.builtin.bin": index((_name(line), "", 0) for line in listed("modules.builtin").splitlines()),
         "modules.builtin.alias.bin": index(_built_in_aliases(listed("modules.builtin.modinfo"))),
@@ -131,10 +133,9 @@ def _alias(alias: str) -> str:
     return re.sub(r"\[[^]]*\]|-", lambda found: "_" if found[0] == "-" else found[0], alias)
 
 
-def _soft(ordered: Sequence[Module]) -> Iterator[str]:
-    for module in ordered:
-        for value in module.values("softdep"):
-            yield f"softdep {module.name} {value}"
+def _asked_for(kind: str, ordered: Sequence[Module]) -> bytes:
+    lines = [f"{kind}dep {module.name} {value}" for module in ordered for value in module.values(f"{kind}dep")]
+    return _lines(f"{kind.title()} dependencies extracted from modules themselves.", lines).encode()
 
 
 def _devices(ordered: Sequence[Module]) -> Iterator[str]:

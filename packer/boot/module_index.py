@@ -7,7 +7,8 @@ A trie, with numbers of 4 bytes, the highest first:
                 children    first and last character, then for each of that range the child, or 0          (bit 29)
                 values      their number, then for each its priority and its text with a NUL               (bit 30)
 
-A child's place says what the child has. kmod, libkmod/libkmod-index.c and tools/depmod.c.
+A child's place says what the child has. The root has no prefix. Where nodes are is free: here, and in kmod before 34,
+a node comes after those below it, and since then before them. kmod, libkmod/libkmod-index.c and tools/depmod.c.
 """
 
 from collections.abc import Iterable
@@ -39,7 +40,7 @@ def index(rows: Iterable[tuple[str, str, int]]) -> bytes:
 
 def _node(out: bytearray, rows: list[tuple[str, list[tuple[int, str]]]], depth: int) -> int:
     """Write the node of names that have their first `depth` characters in common; its place, and what it has."""
-    prefix = commonprefix([rows[0][0], rows[-1][0]])  # noqa: RUF071  # they are no paths
+    prefix = commonprefix([rows[0][0], rows[-1][0]]) if depth else ""  # noqa: RUF071  # they are no paths
     values = rows[0][1] if rows[0][0] == prefix else []
     below = groupby(rows[bool(values) :], key=lambda row: row[0][len(prefix)])
     children = {ord(first): _node(out, list(group), len(prefix) + 1) for first, group in below}

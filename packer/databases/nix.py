@@ -3,6 +3,10 @@
 schema     `10`, without a newline: the version of the schema (nix: src/libstore/local-store.hh, `nixSchemaVersion`)
 db.sqlite  the tables of that version (src/libstore/schema.sql), rows as `LocalStore::addValidPath` makes them
 
+Since 2.26 Nix lists in one more table what it has changed of that version (`LocalStore::upgradeDBSchema`). It is empty
+here, for nothing was changed, and it is here because Nix otherwise makes it when it opens the database, and cannot open
+one that it may only read. Older ones do not look at it.
+
 Nix adds its locks, its reserve of space and the write-ahead log when it first opens the database.
 """
 
@@ -11,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from layers.entry import Data, Entry, File
 from layers.item import NarItem, StoreItem
 from packer.databases import valid_paths
-from packer.databases.sqlite import Row, Schema, Table
+from packer.databases.sqlite import Index, Row, Schema, Table
 
 #: The folder of the items that it registers.
 STORE = "/nix/store"
@@ -25,7 +29,7 @@ _SCHEMA: Schema = (
         """CREATE TABLE ValidPaths (
     id               integer primary key autoincrement not null,
     path             text unique not null,
-    hash             text not null,
+    hash             text not null, -- base16 representation
     registrationTime integer not null,
     deriver          text,
     narSize          integer,
@@ -38,6 +42,8 @@ _SCHEMA: Schema = (
     valid_paths.SEQUENCE,
     *valid_paths.REFERENCES,
     *valid_paths.OUTPUTS,
+    Table("SchemaMigrations", "CREATE TABLE SchemaMigrations (migration text primary key not null)"),
+    Index("sqlite_autoindex_SchemaMigrations_1", "SchemaMigrations", (0,)),
 )
 
 

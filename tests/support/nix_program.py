@@ -26,12 +26,12 @@ class Nix:
         """The lines that nix-store prints."""
         return self.run("nix-store", "--store", self._store, *arguments, stdin=stdin, code=code).splitlines()
 
-    def run(self, *command: str | Path, stdin: str = "", code: int = 0) -> str:
-        """What a program prints, which answers with this code."""
+    def run(self, *command: str | Path, stdin: str = "", code: int = 0, features: str = "nix-command") -> str:
+        """What a program prints, which answers with this code; of Nix's experimental features it has these."""
         environment = {
             "PATH": "/usr/bin:/bin",
             "HOME": str(self._home),
-            "NIX_CONFIG": "build-users-group =\nexperimental-features = nix-command",
+            "NIX_CONFIG": f"build-users-group =\nexperimental-features = {features}",
         }
         done = subprocess.run(command, env=environment, input=stdin, capture_output=True, text=True, check=False)
         assert done.returncode == code, done.stderr

@@ -32,7 +32,7 @@ in {{
     $busybox mkdir -p $out/bin $out/lib
     for item in $deps; do
       echo $item >> $out/packages
-      for program in $item/bin/* $item/usr/bin/*; do [ ! -e $program ] || $busybox ln -sf $program $out/bin/; done
+      for program in $item/bin/*; do [ ! -e $program ] || $busybox ln -sf $program $out/bin/; done
       $busybox find $item -name '*.so*' -type f -exec $busybox ln -sf {{}} $out/lib/ ';'
       $busybox find $item -name '*.so*' -type l ! -path '*/lib64/*' -exec $busybox ln -sf {{}} $out/lib/ ';'
     done
@@ -119,12 +119,15 @@ def _needs(package: str) -> set[str]:
 
 
 def _package(folder: Path, name: str, needs: Iterable[str]) -> str:
-    """The package's files in a tar, and the expression of an item of them."""
+    """The package's files in a tar, and the expression of an item of them.
+
+    They are where Nix has them, in bin and lib: Debian moves them from there to /usr, a release after the other.
+    """
     version = re.sub(r"[^0-9A-Za-z+._-]", ".", _output("dpkg-query", "-W", "-f", "${Version}", name))
     with tarfile.open(folder / f"{name}.tar", "w") as archive:
         for path in sorted(_output("dpkg", "-L", name).splitlines()):
             if os.path.lexists(path) and not os.path.isdir(path):
-                archive.add(path, path[1:])
+                archive.add(path, path[1:].removeprefix("usr/"))
     source = f'(builtins.path {{ name = "source.tar"; path = ./. + "/{name}.tar"; }})'
     return f'"{name}" = package "{name}-{version}" {source} [ {" ".join(f"""d."{need}" """ for need in needs)}];'
 

@@ -20,10 +20,14 @@ def test_e2fsprogs_know_a_feature_by_the_same_name(tmp_path: Path, feature: Feat
     assert set(header(volume)["Filesystem features"].split()) == {each.title for each in EXT4.enabled - {feature}}
 
 
+#: What e2fsprogs give to ext4 since 1.47, unless a distribution has told them not to, as Debian 12 has.
+LATER = ("metadata_csum_seed", "orphan_file")
+
+
 @pytest.mark.parametrize(("kind", "features"), [("ext2", EXT2), ("ext3", EXT3), ("ext4", EXT4)])
 def test_the_features_are_those_of_mke2fs(tmp_path: Path, kind: str, features: Features) -> None:
     (tmp_path / "theirs").write_bytes(b"")
-    run("mke2fs", "-q", "-F", "-t", kind, tmp_path / "theirs", "1G")
+    run("mke2fs", "-q", "-F", "-t", kind, "-O", f"^{',^'.join(LATER)}", tmp_path / "theirs", "1G")
     assert (
         header(tmp_path / "theirs")["Filesystem features"]
         == (header(write_ext4(tmp_path / "ours", [], 1 << 30, features))["Filesystem features"])
