@@ -104,9 +104,19 @@ def listing(root: Path) -> dict[str, tuple[object, ...]]:
 
 
 def configure(root: Path) -> None:
+    forget_services(root)
     status = root / "var/lib/dpkg/status"
     status.write_text(status.read_text().replace("Status: install ok installed\n", "Status: install ok unpacked\n"))
     dpkg(root, "--configure --pending")
+
+
+def forget_services(root: Path) -> None:
+    """Take away what deb-systemd-helper has made: it leaves alone what is there, wherever that leads."""
+    for memory in root.glob("var/lib/systemd/deb-systemd-*helper-enabled"):
+        for links in memory.glob("*.dsh-also"):
+            for link in links.read_text().split():
+                (root / link[1:]).unlink(missing_ok=True)
+        shutil.rmtree(memory)
 
 
 def install_again(server: Server, root: Path) -> None:
