@@ -5,6 +5,7 @@ status                 a stanza a package, by name: its control file, fields in 
                        that are left out
 available              empty: what could be installed is apt's business
 arch                   architectures, dpkg's own first
+arch-native            dpkg's own, of versions of dpkg whose postinst notes it down
 diversions             three lines a diversion: path, target, package
 statoverride           USER GROUP MODE PATH
 info/format            `1`: names of packages with `Multi-Arch: same` have their architecture (deb-infodb)
@@ -84,6 +85,7 @@ def entries(
         yield from _info(package, kept)
     yield _file("status", "".join(stanza + "\n" for stanza in stanzas))
     yield from _triggers(packages, reader)
+    yield from _native(packages, reader)
 
 
 def _shared(packages: Sequence[DebianItem]) -> Mapping[str, frozenset[bytes]]:
@@ -117,6 +119,14 @@ def _architectures(packages: Sequence[DebianItem]) -> list[str]:
     own = [package.architecture for package in packages if package.name == "dpkg" and package.architecture in names]
     others = [package.architecture for package in packages if package.architecture in names]
     return list(dict.fromkeys(own + others[:1] + sorted(names)))
+
+
+def _native(packages: Sequence[DebianItem], reader: Reader) -> Iterator[Entry]:
+    for package in packages:
+        script = package.members.get("postinst") if package.name == "dpkg" else None
+        if script and b"/arch-native\n" in reader.read(script):
+            yield _file("arch-native", f"{package.architecture}\n")
+            return
 
 
 def _kept(package: DebianItem, omitted: Collection[bytes], shared: Collection[bytes]) -> Sequence[bytes]:

@@ -1,6 +1,7 @@
 """What hand-written lines of maintainer scripts do, as a table by package: no pattern finds these.
 
-Each line was read in the packages of Debian 12. A link or a copy is only made when what it leads to is there; what a
+Each line was read in the packages of Debian 12 and 13; what only one of them does stands behind a text that only its
+script says. A link or a copy is only made when what it leads to is there; what a
 script finds already there it leaves alone, and so does this, but for `Attributes`, which change what a package ships.
 """
 
@@ -89,10 +90,24 @@ class Attributes:
 
 Effect = Link | Copy | Empty | Text | Folder | Attributes
 
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Effects of those versions of a package whose postinst says something.
+
+    Attributes:
+        says: a text of the script.
+        effects: what it does.
+    """
+
+    says: str
+    effects: tuple[Effect, ...]
+
+
 # struct vfs_cap_data, revision 2 with the effective bit, permitted = cap_net_raw (13): linux/capability.h
 _NET_RAW = b"\x01\0\0\x02" + (1 << 13).to_bytes(4, "little") + bytes(12)
 
-TABLE: Mapping[str, tuple[Effect, ...]] = {
+TABLE: Mapping[str, tuple[Effect | Where, ...]] = {
     "apt": (
         Attributes("/var/cache/apt/archives/partial", 0o700, "_apt"),
         Attributes("/var/lib/apt/lists/partial", 0o700, "_apt"),
@@ -107,7 +122,9 @@ TABLE: Mapping[str, tuple[Effect, ...]] = {
         Empty("/var/log/lastlog", 0o664, group="utmp"),
         Empty("/var/log/wtmp", 0o664, group="utmp"),
         Link("/etc/dpkg/origins/default", "debian"),
+        Where("/usr/local/libexec", (Folder("/usr/local/libexec"),)),
     ),
+    "base-passwd": (Where("/etc/subuid", (Empty("/etc/subgid"), Empty("/etc/subuid"))),),
     "bash": (Link("/bin/sh", "bash"),),
     "cron-daemon-common": (Attributes("/var/spool/cron/crontabs", 0o1730, group="crontab"),),
     "ifupdown": (
@@ -117,10 +134,19 @@ TABLE: Mapping[str, tuple[Effect, ...]] = {
             "source /etc/network/interfaces.d/*\n",
         ),
     ),
-    "iputils-ping": (Attributes("/bin/ping", 0o755, capabilities=_NET_RAW, needs="/sbin/setcap", otherwise=0o4755),),
+    "iputils-ping": (
+        Where(
+            "setcap",
+            (Attributes("/bin/ping", 0o755, capabilities=_NET_RAW, needs="/sbin/setcap", otherwise=0o4755),),
+        ),
+    ),
     "isc-dhcp-client": (Empty("/etc/resolv.conf"),),
     "libpam-modules": (Empty("/etc/environment"), Empty("/etc/security/opasswd", 0o600)),
-    "login": (Empty("/etc/subgid"), Empty("/etc/subuid"), Empty("/var/log/faillog")),
+    "libwtmpdb0": (Link("/var/lib/wtmpdb/wtmp.db", "../../log/wtmp.db", is_made_later=True),),
+    "login": (
+        Where("/etc/subuid", (Empty("/etc/subgid"), Empty("/etc/subuid"))),
+        Where("/var/log/faillog", (Empty("/var/log/faillog"),)),
+    ),
     "man-db": (Empty("/var/lib/man-db/auto-update"),),
     "nginx-common": (
         Attributes("/var/log/nginx", 0o755, group="adm"),
@@ -131,10 +157,22 @@ TABLE: Mapping[str, tuple[Effect, ...]] = {
     ),
     "openssh-client": (Attributes("/usr/bin/ssh-agent", 0o2755, group="_ssh"),),
     "polkitd": (
-        Attributes("/etc/polkit-1/rules.d", 0o700, "polkitd"),
         Attributes("/usr/lib/polkit-1/polkit-agent-helper-1", 0o4755),
-        Attributes("/usr/share/polkit-1/rules.d", 0o700, "polkitd"),
-        Attributes("/var/lib/polkit-1", 0o700, "polkitd"),
+        Where(
+            "set_perms polkitd root 700",
+            (
+                Attributes("/etc/polkit-1/rules.d", 0o700, "polkitd"),
+                Attributes("/usr/share/polkit-1/rules.d", 0o700, "polkitd"),
+                Attributes("/var/lib/polkit-1", 0o700, "polkitd"),
+            ),
+        ),
+        Where(
+            "set_perms root polkitd 750",
+            (
+                Attributes("/etc/polkit-1/rules.d", 0o750, group="polkitd"),
+                Attributes("/usr/share/polkit-1/rules.d", 0o755),
+            ),
+        ),
     ),
     "readline-common": (Copy("/etc/inputrc", "/usr/share/readline/inputrc"),),
     "rsyslog": (Attributes("/var/spool/rsyslog", 0o700),),
@@ -182,7 +220,12 @@ def changes(unpacked: Unpacked, accounts: Accounts) -> Iterator[Entry]:
 def _effects(unpacked: Unpacked) -> Iterator[Effect]:
     for package, effects in sorted(TABLE.items()):
         if package in unpacked:
-            yield from effects
+            script = unpacked.script(package, "postinst")
+            for effect in effects:
+                if not isinstance(effect, Where):
+                    yield effect
+                elif effect.says in script:
+                    yield from effect.effects
 
 
 def _leads_to(link: Link) -> str:

@@ -41,7 +41,7 @@ EXPECTED = re.compile(
             r"/usr/lib/udev/hwdb\.bin",  # names the root that it was made in
             r"/var/lib/systemd/catalog(/.*)?",
             r"/var/cache/(ldconfig|debconf)(/.*)?",
-            r"/var/lib/dpkg/(info/.*|lock|lock-frontend|status-old|triggers/File)",  # in another order
+            r"/var/lib/dpkg/(info/.*|lock|lock-frontend|diversions-old|status-old|triggers/File)",  # in another order
             r"/var/log/(alternatives|dpkg)\.log",
             r"/(dev|proc|run|sys|tmp)/.*",
         )
@@ -98,6 +98,8 @@ def listing(root: Path) -> dict[str, tuple[object, ...]]:
         content = os.readlink(path) if path.is_symlink() else path.read_bytes() if kind == stat.S_IFREG else ""
         attributes = tuple(name for name in os.listxattr(path, follow_symlinks=False) if "posix_acl" not in name)
         short = content if len(content) < 100_000 else hash(content)
+        if path == root / "var/lib/dpkg/diversions":  # dpkg-divert writes them in no order
+            content = "".join(sorted(re.findall(r"(?:.*\n){3}", path.read_text())))
         owned = (oct(status.st_mode), status.st_uid, status.st_gid)
         found["/" + str(path.relative_to(root))] = (*owned, attributes, short)
     return found
