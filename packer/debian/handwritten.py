@@ -1,8 +1,8 @@
 """What hand-written lines of maintainer scripts do, as a table by package: no pattern finds these.
 
-Each line was read in the packages of Debian 12 and 13; what only one of them does stands behind a text that only its
-script says. A link or a copy is only made when what it leads to is there; what a
-script finds already there it leaves alone, and so does this, but for `Attributes`, which change what a package ships.
+Each line was read in the packages of Debian 12 and 13; what only one of them does stands behind a text of its script. A
+link or a copy is only made when what it leads to is there; what a script finds already there it leaves alone, and so
+does this, but for `Attributes`, which change what a package ships.
 """
 
 from collections.abc import Iterator, Mapping
@@ -93,15 +93,17 @@ Effect = Link | Copy | Empty | Text | Folder | Attributes
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """Effects of those versions of a package whose postinst says something.
+    """Effects of those versions of a package whose postinst says something, or does not say it.
 
     Attributes:
-        says: a text of the script.
+        text: of the script.
         effects: what it does.
+        is_said: whether the text is there in these versions.
     """
 
-    says: str
+    text: str
     effects: tuple[Effect, ...]
+    is_said: bool = True
 
 
 # struct vfs_cap_data, revision 2 with the effective bit, permitted = cap_net_raw (13): linux/capability.h
@@ -180,7 +182,10 @@ TABLE: Mapping[str, tuple[Effect | Where, ...]] = {
     # systemd: an empty file is filled on the first boot; without it that is a boot that enables units by preset.
     "systemd": (Empty("/etc/machine-id"), Folder("/var/log/journal")),
     "systemd-resolved": (Link("/etc/resolv.conf", "../run/systemd/resolve/stub-resolv.conf", is_made_later=True),),
-    "tzdata": (Link("/etc/localtime", "/usr/share/zoneinfo/Etc/UTC"), Text("/etc/timezone", "Etc/UTC\n")),
+    "tzdata": (
+        Link("/etc/localtime", "/usr/share/zoneinfo/Etc/UTC"),
+        Where('if test -f "$DPKG_ROOT/etc/timezone"', (Text("/etc/timezone", "Etc/UTC\n"),), is_said=False),
+    ),
 }
 
 
@@ -224,7 +229,7 @@ def _effects(unpacked: Unpacked) -> Iterator[Effect]:
             for effect in effects:
                 if not isinstance(effect, Where):
                     yield effect
-                elif effect.says in script:
+                elif (effect.text in script) == effect.is_said:
                     yield from effect.effects
 
 

@@ -63,6 +63,14 @@ def test_no_changes(packages: tuple[Package, ...]) -> None:
     assert made(*packages)[1] == {}
 
 
+@pytest.mark.parametrize(
+    ("script", "is_made"),
+    [("echo Etc/UTC > /etc/timezone\n", True), ('if test -f "$DPKG_ROOT/etc/timezone"; then\n', False)],
+)
+def test_what_a_script_says_decides(script: str, is_made: bool) -> None:
+    assert ("etc/timezone" in made(package("tzdata", {}, {"postinst": script}))[0]) == is_made
+
+
 def test_without_another_shell_sh_is_bash() -> None:
     assert made(package("bash", {"bin/bash": "x"}))[0] == {"usr/bin/sh": Symlink(b"usr/bin/sh", b"bash")}
 
@@ -73,7 +81,7 @@ def test_the_table() -> None:
         always = [effect for effect in effects if not isinstance(effect, Where)]
         conditions = [effect for effect in effects if isinstance(effect, Where)]
         assert [*always, *conditions] == list(effects)
-        assert all(condition.says for condition in conditions)
+        assert all(condition.text for condition in conditions)
         for each in (always, *(condition.effects for condition in conditions)):
             assert list(each) == sorted(each, key=lambda effect: (type(effect).__name__, effect.path))
             for effect in each:
