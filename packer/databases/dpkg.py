@@ -5,6 +5,7 @@ status                 a stanza a package, by name: its control file, fields in 
                        that are left out
 available              empty: what could be installed is apt's business
 arch                   architectures, dpkg's own first
+arch-native            dpkg's own, of versions of dpkg whose postinst notes it down
 diversions             three lines a diversion: path, target, package
 statoverride           USER GROUP MODE PATH
 info/format            `1`: names of packages with `Multi-Arch: same` have their architecture (deb-infodb)
@@ -43,6 +44,7 @@ _ABSENT_IS_NO = frozenset(("essential", "multi-arch", "protected"))
 
 _PROGRAMS = frozenset(("config", "postinst", "postrm", "preinst", "prerm"))
 _NO_DIGEST = "newconffile"  # NEWCONFFILEFLAG of dpkg: a conffile that was never there
+_NO_MORE = b"remove-on-upgrade"  # the one flag of deb-conffiles(5)
 _NOT_KEPT = frozenset(("control", "list"))
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")  # debian-policy, 5.6.1
 _ARCHITECTURE = re.compile(r"[a-z0-9][a-z0-9-]*")  # deb-control(5)
@@ -84,6 +86,7 @@ def entries(
         yield from _info(package, kept)
     yield _file("status", "".join(stanza + "\n" for stanza in stanzas))
     yield from _triggers(packages, reader)
+    yield from _native(packages, reader)
 
 
 def _shared(packages: Sequence[DebianItem]) -> Mapping[str, frozenset[bytes]]:
@@ -119,6 +122,14 @@ def _architectures(packages: Sequence[DebianItem]) -> list[str]:
     return list(dict.fromkeys(own + others[:1] + sorted(names)))
 
 
+def _native(packages: Sequence[DebianItem], reader: Reader) -> Iterator[Entry]:
+    for package in packages:
+        script = package.members.get("postinst") if package.name == "dpkg" else None
+        if script and b"/arch-native\n" in reader.read(script):
+            yield _file("arch-native", f"{package.architecture}\n")
+            return
+
+
 def _kept(package: DebianItem, omitted: Collection[bytes], shared: Collection[bytes]) -> Sequence[bytes]:
     """The paths that are still the package's own."""
     if not omitted:
@@ -151,24 +162,28 @@ def _qualified_name(package: DebianItem) -> str:
 
 
 def _conffiles(package: DebianItem, reader: Reader) -> list[bytes]:
-    """The paths of deb-conffiles(5); lines with a flag (`remove-on-upgrade`) name files that are not there."""
+    """The lines of deb-conffiles(5): a path, or a flag and the path of a file that the package has no more."""
     content = package.members.get("conffiles")
-    lines = reader.read(content).split(b"\n") if content else []
-    return [line.rstrip() for line in lines if line.startswith(b"/")]
+    return [line.rstrip() for line in reader.read(content).split(b"\n") if line.strip()] if content else []
 
 
 def _stanza(package: DebianItem, kept: Collection[bytes], conffiles: Sequence[bytes]) -> str:
     fields = [field for field in _fields(package) if not _is_dropped(field)]
     fields.append("Status: install ok installed")
-    lines = [
-        f"\n {_text(path)} {_digest(package, path)}{'' if path in kept else ' obsolete'}"
-        for path in conffiles
-        if path in package.digests
-    ]
+    lines = [line for conffile in conffiles if (line := _conffile(package, conffile, kept))]
     if lines:
-        fields.append("Conffiles:" + "".join(lines))
+        fields.append("Conffiles:" + "".join(f"\n {line}" for line in lines))
     fields.sort(key=lambda field: _ORDER.get(_name(field), len(_ORDER)))
     return "".join(field + "\n" for field in fields)
+
+
+def _conffile(package: DebianItem, line: bytes, kept: Collection[bytes]) -> str:
+    """A line of `Conffiles` for one of _conffiles; empty for a file that the package has not."""
+    if line.startswith(_NO_MORE):
+        return f"{_text(line.removeprefix(_NO_MORE).lstrip())} {_NO_DIGEST} {_NO_MORE.decode()}"
+    if line not in package.digests:
+        return ""
+    return f"{_text(line)} {_digest(package, line)}{'' if line in kept else ' obsolete'}"
 
 
 def _digest(package: DebianItem, path: bytes) -> str:

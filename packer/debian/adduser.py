@@ -16,6 +16,8 @@ from packer.debian.unpacked import Unpacked
 
 NOGROUP = 65534
 
+_BY_USERMOD = "systemcall($usermod, '-c'"  # how adduser(8) of Debian 13 sets a comment
+
 _PROGRAMS = ("addgroup", "adduser", "groupadd", "useradd", "usermod")
 
 _SHORT = {
@@ -154,7 +156,7 @@ def _with_user(made: Made, call: _Call, unpacked: Unpacked) -> Made:
     is_adduser = call.program == "adduser"
     home = call.options.get("home") or (NOWHERE if is_adduser and "system" in call.options else f"/home/{name}")
     shell = call.options.get("shell") or ("/usr/sbin/nologin" if "system" in call.options and is_adduser else "/bin/sh")
-    accounts = accounts.with_user(User(name, uid, gid, _comment(call), home, shell))
+    accounts = accounts.with_user(User(name, uid, gid, _comment(call, unpacked), home, shell))
     creates = "no-create-home" not in call.options if is_adduser else "create-home" in call.options
     if not creates or home.startswith(NOWHERE) or unpacked.follow(home):
         return Made(accounts, made.homes)
@@ -162,10 +164,12 @@ def _with_user(made: Made, call: _Call, unpacked: Unpacked) -> Made:
     return Made(accounts, (*made.homes, Directory(unpacked.real(home), Meta(mode, uid, gid))))
 
 
-def _comment(call: _Call) -> str:
+def _comment(call: _Call, unpacked: Unpacked) -> str:
     comment = call.options.get("comment", "")
-    # adduser(8) sets it with chfn(1), which writes all four fields: name, room, two numbers
-    return comment + "," * (3 - comment.count(",")) if comment and call.program == "adduser" else comment
+    if not comment or call.program != "adduser" or _BY_USERMOD in (unpacked.text("/usr/sbin/adduser") or ""):
+        return comment
+    # Before Debian 13 adduser(8) sets it with chfn(1), which writes all four fields: name, room, two numbers.
+    return comment + "," * (3 - comment.count(","))
 
 
 def _first_group(accounts: Accounts, call: _Call, name: str) -> tuple[Accounts, int]:

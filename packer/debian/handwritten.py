@@ -1,7 +1,8 @@
 """What hand-written lines of maintainer scripts do, as a table by package: no pattern finds these.
 
-Each line was read in the packages of Debian 12. A link or a copy is only made when what it leads to is there; what a
-script finds already there it leaves alone, and so does this, but for `Attributes`, which change what a package ships.
+Each line was read in the packages of Debian 12 and 13; what only one of them does stands behind a text of its script. A
+link or a copy is only made when what it leads to is there; what a script finds already there it leaves alone, and so
+does this, but for `Attributes`, which change what a package ships.
 """
 
 from collections.abc import Iterator, Mapping
@@ -89,10 +90,26 @@ class Attributes:
 
 Effect = Link | Copy | Empty | Text | Folder | Attributes
 
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Effects of those versions of a package whose postinst says something, or does not say it.
+
+    Attributes:
+        text: of the script.
+        effects: what it does.
+        is_said: whether the text is there in these versions.
+    """
+
+    text: str
+    effects: tuple[Effect, ...]
+    is_said: bool = True
+
+
 # struct vfs_cap_data, revision 2 with the effective bit, permitted = cap_net_raw (13): linux/capability.h
 _NET_RAW = b"\x01\0\0\x02" + (1 << 13).to_bytes(4, "little") + bytes(12)
 
-TABLE: Mapping[str, tuple[Effect, ...]] = {
+TABLE: Mapping[str, tuple[Effect | Where, ...]] = {
     "apt": (
         Attributes("/var/cache/apt/archives/partial", 0o700, "_apt"),
         Attributes("/var/lib/apt/lists/partial", 0o700, "_apt"),
@@ -107,7 +124,9 @@ TABLE: Mapping[str, tuple[Effect, ...]] = {
         Empty("/var/log/lastlog", 0o664, group="utmp"),
         Empty("/var/log/wtmp", 0o664, group="utmp"),
         Link("/etc/dpkg/origins/default", "debian"),
+        Where("/usr/local/libexec", (Folder("/usr/local/libexec"),)),
     ),
+    "base-passwd": (Where("/etc/subuid", (Empty("/etc/subgid"), Empty("/etc/subuid"))),),
     "bash": (Link("/bin/sh", "bash"),),
     "cron-daemon-common": (Attributes("/var/spool/cron/crontabs", 0o1730, group="crontab"),),
     "ifupdown": (
@@ -117,10 +136,19 @@ TABLE: Mapping[str, tuple[Effect, ...]] = {
             "source /etc/network/interfaces.d/*\n",
         ),
     ),
-    "iputils-ping": (Attributes("/bin/ping", 0o755, capabilities=_NET_RAW, needs="/sbin/setcap", otherwise=0o4755),),
+    "iputils-ping": (
+        Where(
+            "setcap",
+            (Attributes("/bin/ping", 0o755, capabilities=_NET_RAW, needs="/sbin/setcap", otherwise=0o4755),),
+        ),
+    ),
     "isc-dhcp-client": (Empty("/etc/resolv.conf"),),
     "libpam-modules": (Empty("/etc/environment"), Empty("/etc/security/opasswd", 0o600)),
-    "login": (Empty("/etc/subgid"), Empty("/etc/subuid"), Empty("/var/log/faillog")),
+    "libwtmpdb0": (Link("/var/lib/wtmpdb/wtmp.db", "../../log/wtmp.db", is_made_later=True),),
+    "login": (
+        Where("/etc/subuid", (Empty("/etc/subgid"), Empty("/etc/subuid"))),
+        Where("/var/log/faillog", (Empty("/var/log/faillog"),)),
+    ),
     "man-db": (Empty("/var/lib/man-db/auto-update"),),
     "nginx-common": (
         Attributes("/var/log/nginx", 0o755, group="adm"),
@@ -131,10 +159,22 @@ TABLE: Mapping[str, tuple[Effect, ...]] = {
     ),
     "openssh-client": (Attributes("/usr/bin/ssh-agent", 0o2755, group="_ssh"),),
     "polkitd": (
-        Attributes("/etc/polkit-1/rules.d", 0o700, "polkitd"),
         Attributes("/usr/lib/polkit-1/polkit-agent-helper-1", 0o4755),
-        Attributes("/usr/share/polkit-1/rules.d", 0o700, "polkitd"),
-        Attributes("/var/lib/polkit-1", 0o700, "polkitd"),
+        Where(
+            "set_perms polkitd root 700",
+            (
+                Attributes("/etc/polkit-1/rules.d", 0o700, "polkitd"),
+                Attributes("/usr/share/polkit-1/rules.d", 0o700, "polkitd"),
+                Attributes("/var/lib/polkit-1", 0o700, "polkitd"),
+            ),
+        ),
+        Where(
+            "set_perms root polkitd 750",
+            (
+                Attributes("/etc/polkit-1/rules.d", 0o750, group="polkitd"),
+                Attributes("/usr/share/polkit-1/rules.d", 0o755),
+            ),
+        ),
     ),
     "readline-common": (Copy("/etc/inputrc", "/usr/share/readline/inputrc"),),
     "rsyslog": (Attributes("/var/spool/rsyslog", 0o700),),
@@ -142,7 +182,10 @@ TABLE: Mapping[str, tuple[Effect, ...]] = {
     # systemd: an empty file is filled on the first boot; without it that is a boot that enables units by preset.
     "systemd": (Empty("/etc/machine-id"), Folder("/var/log/journal")),
     "systemd-resolved": (Link("/etc/resolv.conf", "../run/systemd/resolve/stub-resolv.conf", is_made_later=True),),
-    "tzdata": (Link("/etc/localtime", "/usr/share/zoneinfo/Etc/UTC"), Text("/etc/timezone", "Etc/UTC\n")),
+    "tzdata": (
+        Link("/etc/localtime", "/usr/share/zoneinfo/Etc/UTC"),
+        Where('if test -f "$DPKG_ROOT/etc/timezone"', (Text("/etc/timezone", "Etc/UTC\n"),), is_said=False),
+    ),
 }
 
 
@@ -182,7 +225,12 @@ def changes(unpacked: Unpacked, accounts: Accounts) -> Iterator[Entry]:
 def _effects(unpacked: Unpacked) -> Iterator[Effect]:
     for package, effects in sorted(TABLE.items()):
         if package in unpacked:
-            yield from effects
+            script = unpacked.script(package, "postinst")
+            for effect in effects:
+                if not isinstance(effect, Where):
+                    yield effect
+                elif (effect.text in script) == effect.is_said:
+                    yield from effect.effects
 
 
 def _leads_to(link: Link) -> str:

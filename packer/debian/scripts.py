@@ -1,8 +1,8 @@
 """Maintainer scripts read as text: which commands they call with which words (debian-policy, chapter 6).
 
 A script is never run, and conditions are not evaluated: a call is taken wherever it stands, because packages guard
-their calls with "unless it is there already". Variables that a script sets once to a constant are put in; a call
-with anything else that only a shell could know is *unresolved*.
+their calls with "unless it is there already". Variables that a script sets once to a constant are put in, and those
+of `for` with each of their words; a call with anything else that only a shell could know is *unresolved*.
 """
 
 import re
@@ -14,6 +14,7 @@ _HEREDOC = re.compile(r"(?<!<)<<(-?)\s*(['\"]?)(\w+)\2")
 _COMMENT = re.compile(r"(?:^|(?<=[\s;]))#.*$")
 _ASSIGNMENT = re.compile(r"(?:^|(?<=[\s;&|({]))([A-Za-z_]\w*)=(\"[^\"]*\"|'[^']*'|[^\s\"';|&()]*)")
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
+_LOOP = re.compile(r"(?:^|(?<=[\s;]))for\s+([A-Za-z_]\w*)\s+in\s+([^;$`*?()]+)(?:;|$)")
 _DPKG_ROOT = re.compile(r"\$(?:DPKG_ROOT\b|\{DPKG_ROOT(?::?[-+][^{}]*)?\})")  # empty unless --root: dpkg(1)
 _FUNCTION = re.compile(r"^\s*(?:function\s+)?([A-Za-z_][\w-]*)\s*\(\s*\)", re.MULTILINE)
 _PROGRAM = re.compile(r"[a-z][\w.+-]*")
@@ -78,9 +79,13 @@ def commands(script: Script, *programs: str) -> Iterator[Command]:
         return
     mentioned = re.compile("|".join(map(re.escape, programs)))
     constants = _constants(script.text)
+    assigned = {match[1] for match in _ASSIGNMENT.finditer(script.text)}
+    loops: dict[str, list[str]] = {}
     for line, _ in _logical_lines(script.text):
+        loops.update((name, words.split()) for name, words in _LOOP.findall(line) if name not in assigned)
         if mentioned.search(line):
-            yield from _calls(script, _expanded(line, constants), programs)
+            for values in _turns(line, loops):
+                yield from _calls(script, _expanded(line, {**constants, **values}), programs)
 
 
 def programs(script: Script) -> list[str]:
@@ -149,6 +154,13 @@ def _expanded(text: str, constants: Mapping[str, str]) -> str:
         return constants.get(match.group(1) or match.group(2), match.group(0))
 
     return _VARIABLE.sub(value, _DPKG_ROOT.sub("", text))
+
+
+def _turns(line: str, loops: Mapping[str, list[str]]) -> Iterator[Mapping[str, str]]:
+    """The values of the variable of `for` that a line has, turn by turn; one empty turn for a line without one."""
+    names = [match[1] or match[2] for match in _VARIABLE.finditer(line)]
+    variable = next((name for name in names if name in loops), None)
+    yield from ({variable: word} for word in loops[variable]) if variable else ({},)
 
 
 def _calls(script: Script, line: str, programs: tuple[str, ...]) -> Iterator[Command]:

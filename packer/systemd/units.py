@@ -9,12 +9,14 @@ The section [Install] of a unit file says what wants the unit. To enable U is to
     Also=V          V is enabled too
 
 U@I.service is made from the file of U@.service; enabling the template itself enables its DefaultInstance. Links lead to
-the first folder of the search path in which the file is: with a merged /usr that is /lib/systemd/system, which is how
-Debian's systemctl and deb-systemd-helper write it.
+the first folder of the search path in which the file is. Up to version 254 the path of Debian's systemctl has
+/lib/systemd/system, so that its links lead there with a merged /usr, as those that deb-systemd-helper makes where there
+is no systemctl. Later versions know /usr alone (systemd's NEWS, 255: "Support for split-usr has been removed").
 """
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -26,6 +28,11 @@ from packer.similar import nearest
 from packer.systemd.unit_files import Install, UnitName
 
 _NOTHING = b"/dev/null"
+
+_SPLIT = b"lib/systemd/system"
+_FIRST_WITHOUT_SPLIT = 255
+# The library that systemd's programs share has systemd's version in its name, in every distribution.
+_LIBRARY = re.compile(rb"libsystemd-shared-([0-9]+).*\.so")
 
 
 class UnitError(InputError):
@@ -48,7 +55,7 @@ class Scope:
 #: The system's own (systemd.unit(5), "System Unit Search Path").
 SYSTEM = Scope(
     b"etc/systemd/system",
-    (b"etc/systemd/system", b"usr/local/lib/systemd/system", b"lib/systemd/system", b"usr/lib/systemd/system"),
+    (b"etc/systemd/system", b"usr/local/lib/systemd/system", _SPLIT, b"usr/lib/systemd/system"),
 )
 
 #: Those of every user's own manager (systemd.unit(5), "User Unit Search Path").
@@ -92,7 +99,7 @@ class Units:
         self._tree = tree
         self._reader = reader
         self._scope = scope
-        self._folders = _listed(tree, scope.folders)
+        self._folders = _listed(tree, _searched(tree, scope))
 
     @property
     def names(self) -> Sequence[str]:
@@ -229,6 +236,19 @@ class Units:
         near = f"{name}.service" if self._find(f"{name}.service") else nearest(name, self.names)
         hint = f"Did you mean {near}?" if near else "Add the package that it belongs to."
         return UnitError(f"there is no unit {name!r} in the image", hint=hint)
+
+
+def _searched(tree: Tree, scope: Scope) -> tuple[bytes, ...]:
+    """The search path of the root's own systemctl."""
+    version = _version(tree) if tree.follow(b"usr/bin/systemctl") else 0
+    return tuple(folder for folder in scope.folders if folder != _SPLIT or version < _FIRST_WITHOUT_SPLIT)
+
+
+def _version(tree: Tree) -> int:
+    """That of systemd; 0 where it cannot be seen."""
+    libraries = (b"usr/lib", b"usr/lib64", *(b"usr/lib/" + name for name in tree.names(b"usr/lib")))
+    names = (name for folder in libraries for name in tree.names(folder + b"/systemd"))
+    return max((int(match[1]) for name in names if (match := _LIBRARY.fullmatch(name))), default=0)
 
 
 def _listed(tree: Tree, folders: tuple[bytes, ...]) -> Mapping[bytes, frozenset[bytes]]:

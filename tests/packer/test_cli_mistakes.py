@@ -126,9 +126,9 @@ def test_nothing_is_left_behind_by_a_run_that_a_signal_ends(tmp_path: Path, numb
     with open(source / "large", "wb") as large:
         large.truncate(4 << 30)
     place.declare(f'[os]\nfiles = [{{ target = "/srv", source = "{source}" }}]\n')
-    run = subprocess.Popen(
-        [OCIPACK, "oci", "-q"], cwd=place.folder, env=place.environment(), stderr=subprocess.PIPE, text=True
-    )
+    # The tests themselves may have been started with nohup(1), which ocipack would respect.
+    command = ["env", f"--default-signal={number.value}", str(OCIPACK), "oci", "-q"]
+    run = subprocess.Popen(command, cwd=place.folder, env=place.environment(), stderr=subprocess.PIPE, text=True)
     end = time.monotonic() + 60
     while not list(place.folder.glob(".*/*")):  # it is at work there, and not just beginning to
         assert time.monotonic() < end

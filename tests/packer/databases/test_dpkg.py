@@ -36,6 +36,7 @@ PACKAGES: tuple[tuple[str, dict[str, FileLike], dict[str, str], dict[str, str]],
     # name, files, fields, members of control.tar
     ("plain", PLAIN, {"Section": "admin", "Homepage": "x", "Depends": "late", "Essential": "no"}, {}),
     ("conffiles", PLAIN | {"/etc/b": "b", "/etc/a": "a"}, {}, {"conffiles": "/etc/plain.conf\n/etc/b\n/etc/a\n"}),
+    ("flags", PLAIN, {}, {"conffiles": "remove-on-upgrade /etc/gone\n/etc/plain.conf\n"}),
     ("sums", PLAIN, {}, {"md5sums": "00000000000000000000000000000000  usr/bin/plain\n"}),
     ("hard", {"/usr/a": "a", "/usr/b": Hard("/usr/a")}, {"Replaces": "x (<< 1)", "Breaks": "x (<< 1)"}, {}),
     ("shared", PLAIN, {"Multi-Arch": "same", "Source": "other (2)"}, {"triggers": INTERESTS}),

@@ -62,6 +62,16 @@ def test_groups(calls: str, groups: dict[str, int]) -> None:
     assert {group.name: group.gid for group in result.accounts.groups[3:]} == groups
 
 
+def test_a_comment_is_set_as_the_roots_own_adduser_does_it() -> None:
+    program = package("adduser", {"usr/sbin/adduser": "    systemcall($usermod, '-c', $1, $name);\n"})
+    caller = package("p", {}, {"postinst": "adduser --system --gecos 'A B' a"})
+    with Reader() as reader:
+        unpacked = Unpacked([program, caller], merged([program, caller])[1].tree, reader)
+        user = adduser.add_accounts(unpacked, FIRST).accounts.user("a")
+    assert user
+    assert user.comment == "A B"
+
+
 @pytest.mark.parametrize("call", ["adduser a users", "usermod -a -G users a", "usermod -aG users a"])
 def test_members_join_when_all_are_there(call: str) -> None:
     result, skipped = made(call, "adduser --system a", call)

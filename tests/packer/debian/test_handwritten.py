@@ -5,13 +5,13 @@ from layers.reader import Reader
 from packer.accounts import Group
 from packer.debian import handwritten
 from packer.debian.base_passwd import DEBIAN
-from packer.debian.handwritten import TABLE, Attributes, Copy, Link
+from packer.debian.handwritten import TABLE, Attributes, Copy, Effect, Link, Where
 from packer.debian.unpacked import Unpacked
 from tests.support.debian_packages import Package, merged, package
 
 ACCOUNTS = DEBIAN.with_group(Group("_ssh", 103))
 NET_RAW = bytes.fromhex("0100000200200000000000000000000000000000")  # as `setcap cap_net_raw+ep` writes it
-PING = package("iputils-ping", {"bin/ping": "x"})
+PING = package("iputils-ping", {"bin/ping": "x"}, {"postinst": "setcap cap_net_raw+ep $PROGRAM\n"})
 
 
 def made(*packages: Package) -> tuple[dict[str, Entry], dict[str, Entry]]:
@@ -55,11 +55,20 @@ def test_folders_change_too() -> None:
     [
         (package("other", {"etc/sudoers": "x"}),),  # not the package of the table
         (package("cron-daemon-common", {"var/spool/cron/crontabs/x": "x"}),),  # no group crontab
+        (package("iputils-ping", {"bin/ping": "x"}),),  # its script says nothing of it
         (package("sudo", {"etc/sudoers": File(b"etc/sudoers", meta=Meta(0o440))}),),  # it ships it that way
     ],
 )
 def test_no_changes(packages: tuple[Package, ...]) -> None:
     assert made(*packages)[1] == {}
+
+
+@pytest.mark.parametrize(
+    ("script", "is_made"),
+    [("echo Etc/UTC > /etc/timezone\n", True), ('if test -f "$DPKG_ROOT/etc/timezone"; then\n', False)],
+)
+def test_what_a_script_says_decides(script: str, is_made: bool) -> None:
+    assert ("etc/timezone" in made(package("tzdata", {}, {"postinst": script}))[0]) == is_made
 
 
 def test_without_another_shell_sh_is_bash() -> None:
@@ -69,9 +78,18 @@ def test_without_another_shell_sh_is_bash() -> None:
 def test_the_table() -> None:
     assert list(TABLE) == sorted(TABLE)
     for effects in TABLE.values():
-        assert list(effects) == sorted(effects, key=lambda effect: (type(effect).__name__, effect.path))
-        for effect in effects:
-            assert effect.path.startswith("/")
-            assert not isinstance(effect, Copy) or effect.source.startswith("/")
-            assert not isinstance(effect, Link) or effect.target
-            assert not isinstance(effect, Attributes) or bool(effect.needs) == bool(effect.otherwise)
+        always = [effect for effect in effects if not isinstance(effect, Where)]
+        conditions = [effect for effect in effects if isinstance(effect, Where)]
+        assert [*always, *conditions] == list(effects)
+        assert all(condition.text for condition in conditions)
+        for each in (always, *(condition.effects for condition in conditions)):
+            assert list(each) == sorted(each, key=lambda effect: (type(effect).__name__, effect.path))
+            for effect in each:
+                assert_whole(effect)
+
+
+def assert_whole(effect: Effect) -> None:
+    assert effect.path.startswith("/")
+    assert not isinstance(effect, Copy) or effect.source.startswith("/")
+    assert not isinstance(effect, Link) or effect.target
+    assert not isinstance(effect, Attributes) or bool(effect.needs) == bool(effect.otherwise)

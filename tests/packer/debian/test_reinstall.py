@@ -41,7 +41,7 @@ EXPECTED = re.compile(
             r"/usr/lib/udev/hwdb\.bin",  # names the root that it was made in
             r"/var/lib/systemd/catalog(/.*)?",
             r"/var/cache/(ldconfig|debconf)(/.*)?",
-            r"/var/lib/dpkg/(info/.*|lock|lock-frontend|status-old|triggers/File)",  # in another order
+            r"/var/lib/dpkg/(info/.*|lock|lock-frontend|diversions-old|status-old|triggers/File)",  # in another order
             r"/var/log/(alternatives|dpkg)\.log",
             r"/(dev|proc|run|sys|tmp)/.*",
         )
@@ -98,15 +98,27 @@ def listing(root: Path) -> dict[str, tuple[object, ...]]:
         content = os.readlink(path) if path.is_symlink() else path.read_bytes() if kind == stat.S_IFREG else ""
         attributes = tuple(name for name in os.listxattr(path, follow_symlinks=False) if "posix_acl" not in name)
         short = content if len(content) < 100_000 else hash(content)
+        if path == root / "var/lib/dpkg/diversions":  # dpkg-divert writes them in no order
+            content = "".join(sorted(re.findall(r"(?:.*\n){3}", path.read_text())))
         owned = (oct(status.st_mode), status.st_uid, status.st_gid)
         found["/" + str(path.relative_to(root))] = (*owned, attributes, short)
     return found
 
 
 def configure(root: Path) -> None:
+    forget_services(root)
     status = root / "var/lib/dpkg/status"
     status.write_text(status.read_text().replace("Status: install ok installed\n", "Status: install ok unpacked\n"))
     dpkg(root, "--configure --pending")
+
+
+def forget_services(root: Path) -> None:
+    """Take away what deb-systemd-helper has made: it leaves alone what is there, wherever that leads."""
+    for memory in root.glob("var/lib/systemd/deb-systemd-*helper-enabled"):
+        for links in memory.glob("*.dsh-also"):
+            for link in links.read_text().split():
+                (root / link[1:]).unlink(missing_ok=True)
+        shutil.rmtree(memory)
 
 
 def install_again(server: Server, root: Path) -> None:

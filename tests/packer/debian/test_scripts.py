@@ -31,6 +31,9 @@ def words(text: str, *programs: str) -> list[list[str]]:
         ("NAME=x\ntool $NAME ${NAME}y", [["tool", "x", "xy"]]),
         ('NAME=x\nPATH_="/a/$NAME"\ntool $PATH_', [["tool", "/a/x"]]),
         ('[ "$DPKG" ] && quiet="--quiet" # why\ntool $quiet a', [["tool", "--quiet", "a"]]),
+        ("for d in a b; do tool $d; done", [["tool", "a"], ["tool", "b"]]),
+        ("for d in a b; do\n\ttool x/$d y/${d}z\ndone", [["tool", "x/a", "y/az"], ["tool", "x/b", "y/bz"]]),
+        ("for d in a; do true; done\nfor d in b\ndo tool $d; done", [["tool", "b"]]),
         ('tool $DPKG_ROOT/a "${DPKG_ROOT:-}/b" ${DPKG_ROOT:+--root=x}', [["tool", "/a", "/b"]]),
     ],
 )
@@ -49,7 +52,9 @@ def test_calls(text: str, expected: list[list[str]]) -> None:
         "NAME=x\nNAME=y\ntool $NAME",
         "NAME=$(date)\ntool $NAME",
         "NAME=x\nNAME=$(date)\ntool $NAME",
-        "for d in a b; do tool $d; done",
+        "for d in a $b; do tool $d; done",
+        "for d in *; do tool $d; done",
+        "for d in a b; do true; done\nd=$(date)\ntool $d",
         "tool 'not closed\n here'",
     ],
 )

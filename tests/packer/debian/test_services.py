@@ -13,6 +13,7 @@ from layers.reader import Reader
 from packer.debian import services
 from packer.debian.unpacked import Unpacked
 from tests.support.debian_packages import merged, package
+from tests.support.host_systemd import host_systemd
 
 SERVICE = "[Service]\nExecStart=/bin/true\n[Install]\n"
 HEADER = """\
@@ -26,7 +27,8 @@ HEADER = """\
 """
 
 FILES: Mapping[str, str | Entry] = {
-    "bin/systemctl": File(b"bin/systemctl", Data(b"#!/bin/sh\n")),
+    **host_systemd(),
+    "usr/bin/systemctl": File(b"usr/bin/systemctl", Data(b"#!/bin/sh\n")),
     "usr/bin/deb-systemd-helper": "",
     "lib/systemd/system/one.service": SERVICE + "WantedBy=multi-user.target\nAlias=first.service\n",
     "lib/systemd/system/two.service": SERVICE + "WantedBy=multi-user.target\nRequiredBy=x.target\nAlso=two.socket\n",
@@ -83,11 +85,14 @@ def facts(entries: Mapping[str, Entry]) -> dict[str, str]:
 
 def done(folder: Path, script: str) -> dict[str, str]:
     """What the script makes below a root with the files."""
+    for name in ("bin", "lib"):  # as in every root of Debian
+        (folder / "usr" / name).mkdir(parents=True)
+        (folder / name).symlink_to(f"usr/{name}")
     for path, content in FILES.items():
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(content if isinstance(content, str) else "#!/bin/sh\n")
-    (folder / "bin/systemctl").chmod(0o755)
+    (folder / "usr/bin/systemctl").chmod(0o755)
     before = set(everything(folder))
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DPKG_ROOT": str(folder), "DPKG_MAINTSCRIPT_PACKAGE": "p"}
     subprocess.run(["sh", "-ec", script, "postinst", "configure"], check=True, env=environment, capture_output=True)

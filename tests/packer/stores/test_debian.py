@@ -231,7 +231,7 @@ def test_unmet_dependencies(desk: Desk) -> None:
 
 @pytest.mark.parametrize(
     ("archive", "message"),
-    [({"key": "stranger"}, "NO_PUBKEY|signatures|not be verified"), ({}, "is not signed|no longer signed")],
+    [({"key": "stranger"}, "NO_PUBKEY|signatures|not be verified|Missing key"), ({}, "is not signed|no longer signed")],
     ids=["another key", "no signature"],
 )
 def test_a_signature_that_nobody_trusts(desk: Desk, archive: Mapping[str, Any], message: str) -> None:

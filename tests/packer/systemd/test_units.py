@@ -1,4 +1,4 @@
-"""Links of units, compared with those that the host's systemctl(1) makes below a root."""
+"""Links of units, compared with those that the host's systemctl(1) makes below a root with the host's systemd."""
 
 import os
 import subprocess
@@ -11,6 +11,7 @@ from layers.entry import Data, Entry, File, Symlink
 from layers.reader import Reader
 from layers.tree import Tree, add_parents
 from packer.systemd.units import SYSTEM, USER, Scope, UnitError, Units
+from tests.support.host_systemd import host_systemd
 
 MERGED = {"lib": Symlink(b"lib", b"usr/lib"), "bin": Symlink(b"bin", b"usr/bin")}
 SERVICE = "[Service]\nExecStart=/bin/true\n[Install]\n"
@@ -54,7 +55,8 @@ LINKS: Mapping[str, str] = {
 
 def root() -> Tree:
     entries: dict[bytes, Entry] = {entry.path: entry for entry in MERGED.values()}
-    entries |= {path.encode(): File(path.encode(), Data(text.encode())) for path, text in FILES.items()}
+    files = {**FILES, **host_systemd()}
+    entries |= {path.encode(): File(path.encode(), Data(text.encode())) for path, text in files.items()}
     entries |= {path.encode(): Symlink(path.encode(), target.encode()) for path, target in LINKS.items()}
     entries[b"usr/lib/systemd/system/void.service"] = File(b"usr/lib/systemd/system/void.service")
     add_parents(entries)
@@ -104,6 +106,29 @@ def test_the_same_links_as_systemctl(tmp_path: Path, name: str) -> None:
     found = links(name)
     assert found
     assert found == systemctl(unpacked(tmp_path), "enable", name)
+
+
+@pytest.mark.parametrize(
+    ("files", "folder"),
+    [
+        ([], "lib"),
+        (["usr/bin/systemctl"], "lib"),
+        (["usr/bin/systemctl", "usr/lib/x86_64-linux-gnu/systemd/libsystemd-shared-252.so"], "lib"),
+        (["usr/bin/systemctl", "usr/lib/systemd/libsystemd-shared-254.26-1.so"], "lib"),
+        (["usr/bin/systemctl", "usr/lib64/systemd/libsystemd-shared-255.4-1.fc40.so"], "usr/lib"),
+        (["usr/bin/systemctl", "usr/lib/x86_64-linux-gnu/systemd/libsystemd-shared-257.so"], "usr/lib"),
+        (["usr/lib/x86_64-linux-gnu/systemd/libsystemd-shared-257.so"], "lib"),  # deb-systemd-helper makes the links
+    ],
+)
+def test_the_folder_is_that_of_the_roots_own_systemctl(files: list[str], folder: str) -> None:
+    unit = "usr/lib/systemd/system/x.service"
+    entries: dict[bytes, Entry] = {b"lib": MERGED["lib"]}
+    for path in (unit, *files):
+        entries[path.encode()] = File(path.encode(), Data(b"[Install]\nWantedBy=a.target\n"))
+    add_parents(entries)
+    with Reader() as reader:
+        (link,) = Units(Tree(entries), reader).enabled("x.service")
+    assert link.target.decode() == f"/{folder}/systemd/system/x.service"
 
 
 @pytest.mark.parametrize("name", ["mine.service", "mine.socket"])
