@@ -28,8 +28,8 @@ _TOOLS = frozenset((
     "dh_apparmor", "dh_icons", "dh_installalternatives", "dh_installcatalogs", "dh_installdeb",
     "dh_installdebconf", "dh_installdocs", "dh_installinit", "dh_installmenu", "dh_installnss",
     "dh_installsystemd", "dh_installsystemduser", "dh_installsysusers", "dh_installtmpfiles", "dh_installudev",
-    "dh_installxmlcatalogs", "dh_makeshlibs", "dh_python3", "dh_runit", "dh_systemd_enable", "dh_systemd_start",
-    "dh_ucf",
+    "dh_installxmlcatalogs", "dh_makeshlibs", "dh_nginx", "dh_python3", "dh_runit", "dh_systemd_enable",
+    "dh_systemd_start", "dh_ucf",
 ))  # fmt: skip
 _BLOCK = re.compile(r"# Automatically added by (\w+)(?:/\S+)?\n.*?# End automatically added section\n?", re.DOTALL)
 _KERNEL = re.compile(r"linux-image-(\d.*?)(?:-unsigned)?")

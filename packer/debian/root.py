@@ -35,6 +35,7 @@ from packer.debian import (
     host_keys,
     locales,
     name_service,
+    nginx_modules,
     pam,
     review,
     services,
@@ -122,6 +123,7 @@ def _parts(unpacked: Unpacked, known: Accounts) -> Iterator[Entry]:
     yield from apparmor.entries(unpacked)
     yield from locales.entries(unpacked)
     yield from ucf.entries(unpacked)
+    yield from nginx_modules.entries(unpacked)
     yield from handwritten.entries(unpacked, known)
     yield from documents.entries(unpacked)
 
