@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from layers import tar
-from layers.cache import CacheFolder, Found, Kept, file_digest, mark_used
+from layers.cache import CacheFolder, Found, Kept, is_named_truly, mark_used
 from layers.codec import Codec
 from layers.compressed import CompressedWriter
 from layers.decompress import compression_of, decompressed
@@ -243,15 +243,11 @@ def kept(cache: CacheFolder) -> Iterator[Kept]:
             used[blob.name] = max(used[blob.name], record.used)
         yield Kept("layers", (record.path,), record.size, record.used, partial(_is_true, layer, blob))
     for name, blob in blobs.items():
-        yield Kept("blobs", (blob.path,), blob.size, used[name], partial(_is_blob, blob))
+        yield Kept("blobs", (blob.path,), blob.size, used[name], partial(is_named_truly, blob.place, name))
 
 
 def _is_named_by_digest(found: Found) -> bool:
     return found.is_file and is_hex(found.name)
-
-
-def _is_blob(blob: Found) -> bool:
-    return file_digest(blob.place).hex == blob.name
 
 
 def _is_true(layer: Layer | None, blob: Found | None) -> bool:

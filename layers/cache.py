@@ -183,6 +183,19 @@ def file_digest(place: str) -> Digest:
         return Digest.of_file(file)
 
 
+def is_named_truly(place: str, name: str) -> bool:
+    """Whether a file of the cache is what its name says.
+
+    Args:
+        place: of the file.
+        name: a digest, in hexadecimal.
+
+    Raises:
+        OSError: as `file_digest`.
+    """
+    return file_digest(place).hex == name
+
+
 @contextlib.contextmanager
 def in_use(folder: str) -> Iterator[str]:
     """Use the cache: nothing of it is removed in the meantime. Waits for who is removing something.

@@ -72,7 +72,7 @@ def assemble(
         tree=overlay(below.tree, upper),
         customization=upper,
         boot=Boot(declaration.os.init or "", declaration.os.kernel_arguments),
-        run=over(base.run, _run_configuration(declaration)) if base else _run_configuration(declaration),
+        run=_run_configuration(declaration, base),
         annotations=declaration.oci_annotations,
         created=declaration.container.created,
         base=base,
@@ -105,9 +105,9 @@ def made_ids(system: System) -> Ids:
     )
 
 
-def _run_configuration(declaration: Declaration) -> RunConfiguration:
+def _run_configuration(declaration: Declaration, base: Base | None) -> RunConfiguration:
     container = declaration.container
-    return RunConfiguration(
+    own = RunConfiguration(
         entrypoint=container.entrypoint,
         cmd=container.cmd,
         env=container.env,
@@ -119,3 +119,4 @@ def _run_configuration(declaration: Declaration) -> RunConfiguration:
         stop_signal=container.stop_signal,
         healthcheck=container.healthcheck.made() if container.healthcheck else None,
     )
+    return over(base.run, own) if base else own

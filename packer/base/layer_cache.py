@@ -19,7 +19,7 @@ from formats.reading.layer_stream import LayerStream
 from formats.reading.listing import Budget, Node, memory
 from layers.base import BaseLayer
 from layers.blob import BlobCache, Layer, Verbatim, verbatim_key
-from layers.cache import CacheFolder, Kept, file_digest, mark_used
+from layers.cache import CacheFolder, Kept, is_named_truly, mark_used
 from layers.digest import Digest, is_hex
 from layers.entry import Device, DeviceKind, Directory, Entry, File, Hardlink, Slice, Symlink
 from layers.errors import PackError
@@ -214,8 +214,4 @@ def kept(folder: CacheFolder) -> Iterator[Kept]:
     for found in folder.found():
         name = found.name.removesuffix(_TAR)
         if found.is_file and name != found.name and is_hex(name):
-            yield Kept("base layers", (found.path,), found.size, found.used, partial(_is_named, found.place, name))
-
-
-def _is_named(place: str, name: str) -> bool:
-    return file_digest(place).hex == name
+            yield Kept("base layers", (found.path,), found.size, found.used, partial(is_named_truly, found.place, name))

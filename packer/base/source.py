@@ -12,7 +12,7 @@ registry. Every document is compared with the digest that names it.
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Self
@@ -23,7 +23,7 @@ from formats.reading import docker_archive, documents, image_layout
 from formats.reading.artefact import ArtefactError, Blob, DataBlob, StoredImage, StoredLayer, reading
 from formats.reading.documents import Descriptor, Json
 from formats.reading.open import image_files
-from layers.cache import CacheFolder, Kept, file_digest, mark_used
+from layers.cache import CacheFolder, Kept, is_named_truly, mark_used
 from layers.digest import Digest, is_hex
 from layers.output import PendingFile, make_cache
 from packer.registry.reference import Reference
@@ -320,9 +320,5 @@ def kept(folder: CacheFolder) -> Iterator[Kept]:
     """The documents of a folder of the cache; see `layers.cache.Keeper`."""
     for found in folder.below(_DOCUMENTS).found():
         if found.is_file and is_hex(found.name):
-            is_whole: Callable[[], bool] = partial(_is_named, found.place, found.name)
+            is_whole = partial(is_named_truly, found.place, found.name)
             yield Kept("base documents", (found.path,), found.size, found.used, is_whole)
-
-
-def _is_named(place: str, name: str) -> bool:
-    return file_digest(place).hex == name
