@@ -3,10 +3,11 @@
 What arrives is nobody's word yet: whoever asks for it compares its hash.
 """
 
+import contextlib
 import os
 import stat
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes, urlsplit, urlunsplit
 
@@ -68,10 +69,14 @@ class Fetcher:
             MissingError: it is not there.
             FetchError: it cannot be had, or is larger.
         """
-        return b"".join(self.stream(url, most))
+        with self.stream(url, most) as pieces:
+            return b"".join(pieces)
 
-    def stream(self, url: str, most: int) -> Iterator[bytes]:
+    @contextlib.contextmanager
+    def stream(self, url: str, most: int) -> Iterator[Iterator[bytes]]:
         """A file piece by piece; what a broken connection left out is asked for again.
+
+        The connection of somebody who does not want the rest is closed at the end of the `with`.
 
         Args:
             url: where it is.
@@ -81,8 +86,12 @@ class Fetcher:
             MissingError: it is not there.
             FetchError: it cannot be had, or is larger.
         """
-        size = 0
         pieces = _local(url) if urlsplit(url).scheme == "file" else self._http().pieces(url, most)
+        with contextlib.closing(pieces):
+            yield self._wanted(pieces, url, most)
+
+    def _wanted(self, pieces: Iterator[bytes], url: str, most: int) -> Iterator[bytes]:
+        size = 0
         for piece in pieces:
             size += len(piece)
             if size > most:
@@ -105,7 +114,7 @@ class Fetcher:
             return self._client
 
 
-def _local(url: str) -> Iterator[bytes]:
+def _local(url: str) -> Generator[bytes, None, None]:
     parts = urlsplit(url)
     if parts.netloc not in ("", "localhost"):
         raise FetchError(url, "a file:// address names a file of this machine", hint="It has three slashes: file:///…")

@@ -4,7 +4,7 @@ RFC 9110: 10.2.3 (Retry-After), 14.2 (Range), 15.4 (redirects); RFC 7617 (creden
 """
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -87,7 +87,7 @@ class HttpClient:
         self._lock = threading.Lock()
         self._managers: dict[str, urllib3.PoolManager] = {}
 
-    def pieces(self, url: str, most: int) -> Iterator[bytes]:
+    def pieces(self, url: str, most: int) -> Generator[bytes, None, None]:
         """The body, piece by piece.
 
         Args:

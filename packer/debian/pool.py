@@ -159,8 +159,8 @@ class Pool:
         for address in self._addresses:
             url = f"{address}/{quote(download.path)}"
             try:
-                pieces = self.fetcher.stream(url, download.size)
-                found = _written(pieces, os.path.join(folder, download.file))
+                with self.fetcher.stream(url, download.size) as pieces:
+                    found = _written(pieces, os.path.join(folder, download.file))
             except MissingError:
                 continue
             if found != (download.digest, download.size):

@@ -131,9 +131,9 @@ class BinaryCache:
         most = info.file_size
         if most is None:
             most = info.nar_size + info.nar_size // 16 + _OVERHEAD
-        pieces = _checked(self.fetcher.stream(url, most), info, shown)
-        whole = decompressed(pieces, info.compression, shown)
-        return self.nars.keep(whole, info.nar_hash, info.nar_size, f"{info.path} ({shown})")
+        with self.fetcher.stream(url, most) as pieces:
+            whole = decompressed(_checked(pieces, info, shown), info.compression, shown)
+            return self.nars.keep(whole, info.nar_hash, info.nar_size, f"{info.path} ({shown})")
 
     def prove(self, info: NarInfo, kept: KeptNar) -> None:
         """See that an item that nobody has signed, and that is named by the content of its file, has that content.
