@@ -6,6 +6,7 @@ accounts, links); what os.toml declares. Below all of it is what a store finds m
 
 import os
 from collections.abc import Sequence
+from dataclasses import fields
 
 from formats.platform import Platform
 from formats.system import Base, Boot, RunConfiguration, System
@@ -108,15 +109,16 @@ def made_ids(system: System) -> Ids:
 def _run_configuration(declaration: Declaration, base: Base | None) -> RunConfiguration:
     container = declaration.container
     own = RunConfiguration(
-        entrypoint=container.entrypoint,
-        cmd=container.cmd,
+        entrypoint=container.entrypoint or (),
+        cmd=container.cmd or (),
         env=container.env,
-        workdir=container.workdir,
-        user=container.user,
+        workdir=container.workdir or "",
+        user=container.user or "",
         labels=container.labels,
         ports=container.ports,
         volumes=container.volumes,
-        stop_signal=container.stop_signal,
+        stop_signal=container.stop_signal or "",
         healthcheck=container.healthcheck.made() if container.healthcheck else None,
     )
-    return over(base.run, own) if base else own
+    said = {field.name for field in fields(container) if getattr(container, field.name) is not None}
+    return over(base.run, own, said) if base else own

@@ -1,6 +1,6 @@
 """What a base's configuration says of containers (image-spec, config.md), and what os.toml makes of it: as FROM."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +10,7 @@ from formats.reading.documents import Json
 from formats.system import Healthcheck, RunConfiguration
 
 _TEXTS = ("created", "created_by", "author", "comment")
+_REPLACED = ("entrypoint", "cmd", "workdir", "user", "stop_signal", "healthcheck")
 _TIMES = ("Interval", "Timeout", "StartPeriod", "StartInterval", "Retries")
 
 
@@ -61,24 +62,27 @@ def _healthcheck(value: object, where: str) -> Healthcheck | None:
     return Healthcheck(test, *numbers)
 
 
-def over(base: RunConfiguration, own: RunConfiguration) -> RunConfiguration:
+def over(base: RunConfiguration, own: RunConfiguration, said: Collection[str]) -> RunConfiguration:
     """How what stands on a base is run: as the base, where nothing else is said.
 
     Variables, labels, ports and volumes are added. A new entrypoint knows nothing of the base's arguments: `cmd` of the
-    base goes with its entrypoint, as a Dockerfile's ENTRYPOINT has it.
+    base goes with its entrypoint, as a Dockerfile's ENTRYPOINT has it; and as there, an empty array takes away.
+
+    Args:
+        base: how the base is run.
+        own: what is to be different.
+        said: names of `own`'s attributes that are to be different, even where they are empty.
     """
+    kept = {key: getattr(base, key) for key in _REPLACED if key not in said}
+    if "entrypoint" in said:
+        kept.pop("cmd", None)
     return replace(
         own,
-        entrypoint=own.entrypoint or base.entrypoint,
-        cmd=own.cmd or (() if own.entrypoint else base.cmd),
         env={**base.env, **own.env},
-        workdir=own.workdir or base.workdir,
-        user=own.user or base.user,
         labels={**base.labels, **own.labels},
         ports=tuple(dict.fromkeys((*base.ports, *own.ports))),
         volumes=tuple(dict.fromkeys((*base.volumes, *own.volumes))),
-        stop_signal=own.stop_signal or base.stop_signal,
-        healthcheck=own.healthcheck or base.healthcheck,
+        **kept,
     )
 
 

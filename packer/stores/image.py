@@ -53,8 +53,8 @@ class Options(Record):
     on top. Tarballs, WSL distributions and disks have what a container would see.
 
     `[container]` says what is to be different from the base: variables, labels, ports and volumes are added, all else
-    replaces what the base has, and a new `entrypoint` takes the base's `cmd` away. The base's layers count for
-    `max-layers`, and no strategy touches them.
+    replaces what the base has: `cmd = []` takes the base's away, and so does a new `entrypoint`. The base's layers
+    count for `max-layers`, and no strategy touches them.
     """
 
     EXAMPLE: ClassVar[str] = """\

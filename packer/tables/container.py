@@ -32,18 +32,20 @@ labels = { "com.example.team" = "web" }
 created = 2025-05-20T09:30:00Z
 """
 
-    entrypoint: tuple[str, ...] = Field(default=(), description="The program that is run, with its first arguments.")
-    cmd: tuple[str, ...] = Field(
-        default=(), description="More arguments, or the program if there is no entrypoint; people can give others."
+    entrypoint: tuple[str, ...] | None = Field(
+        default=None, description="The program that is run, with its first arguments."
+    )
+    cmd: tuple[str, ...] | None = Field(
+        default=None, description="More arguments, or the program if there is no entrypoint; people can give others."
     )
     env: Mapping[Annotated[str, forms.ENVIRONMENT_NAME], str] = Field(
         default_factory=dict, description="Variables of the environment."
     )
-    workdir: Annotated[str, forms.PATH.or_empty()] = Field(
-        default="", description="The folder where the program starts; `/` without it."
+    workdir: Annotated[str, forms.PATH.or_empty()] | None = Field(
+        default=None, description="The folder where the program starts; `/` without it."
     )
-    user: Annotated[str, forms.CONTAINER_USER.or_empty(), BeforeValidator(_text)] = Field(
-        default="", description="Who runs the program: `user`, `user:group`, by name or number; root without it."
+    user: Annotated[str, forms.CONTAINER_USER.or_empty(), BeforeValidator(_text)] | None = Field(
+        default=None, description="Who runs the program: `user`, `user:group`, by name or number; root without it."
     )
     labels: Mapping[Annotated[str, forms.KEY], str] = Field(
         default_factory=dict, description="Labels of the image's configuration: what `docker inspect` shows."
@@ -54,8 +56,8 @@ created = 2025-05-20T09:30:00Z
     volumes: tuple[Annotated[str, forms.PATH], ...] = Field(
         default=(), description="Folders whose content is data, and outlives a container."
     )
-    stop_signal: Annotated[str, forms.SIGNAL.or_empty(), BeforeValidator(_text)] = Field(
-        default="", description="The signal that ends the program: a name or number; SIGTERM without it."
+    stop_signal: Annotated[str, forms.SIGNAL.or_empty(), BeforeValidator(_text)] | None = Field(
+        default=None, description="The signal that ends the program: a name or number; SIGTERM without it."
     )
     healthcheck: Healthcheck | None = Field(
         default=None, description="How a runtime finds out whether the program still works."

@@ -60,7 +60,7 @@ def test_the_least() -> None:
     assert declaration.store[0].packages == ("bash",)
     assert isinstance(declaration.store[0], fake_store.Options)
     assert declaration.os.files == ()
-    assert declaration.container.entrypoint == ()
+    assert declaration.container.entrypoint is None
     assert (declaration.layers.max_layers, declaration.layers.strategy) == (DEFAULT_MAX_LAYERS, "size")
     assert declaration.layers.compression == LayerCompression(codec="gzip")
     assert declaration.oci_annotations == {}

@@ -49,11 +49,23 @@ def test_what_is_no_configuration(config: dict[str, Any], where: str) -> None:
         run(**config)
 
 
-def test_a_new_entrypoint_takes_the_arguments_of_the_base_away() -> None:
-    base = RunConfiguration(("/base",), ("argument",))
-    assert over(base, RunConfiguration()) == base
-    assert over(base, RunConfiguration(("/own",))) == RunConfiguration(("/own",))
-    assert over(base, RunConfiguration((), ("own",))) == RunConfiguration(("/base",), ("own",))
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        ({}, (("/base",), ("argument",))),
+        ({"entrypoint": ("/own",)}, (("/own",), ())),
+        ({"cmd": ("own",)}, (("/base",), ("own",))),
+        ({"entrypoint": ("/own",), "cmd": ("own",)}, (("/own",), ("own",))),
+        ({"cmd": ()}, (("/base",), ())),
+        ({"entrypoint": ()}, ((), ())),
+        ({"entrypoint": (), "cmd": ("own",)}, ((), ("own",))),
+    ],
+)
+def test_a_new_entrypoint_takes_the_arguments_of_the_base_away(
+    own: dict[str, Any], expected: tuple[tuple[str, ...], tuple[str, ...]]
+) -> None:
+    base = RunConfiguration(("/base",), ("argument",), workdir="/srv")
+    assert over(base, RunConfiguration(**own), own) == RunConfiguration(*expected, workdir="/srv")
 
 
 def test_a_history_has_an_entry_for_each_layer() -> None:

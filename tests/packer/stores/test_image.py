@@ -229,6 +229,8 @@ def test_a_layer_that_is_there_twice_stays_there_twice(desk: Desk, tmp_path: Pat
         ('ENTRYPOINT ["/usr/bin/id"]', 'entrypoint = ["/usr/bin/id"]'),
         ('ENTRYPOINT ["/usr/bin/id"]\nCMD ["ada"]', 'entrypoint = ["/usr/bin/id"]\ncmd = ["ada"]'),
         ('CMD ["-c", "id"]', 'cmd = ["-c", "id"]'),
+        ("CMD []", "cmd = []"),
+        ("ENTRYPOINT []", "entrypoint = []"),
         ("ENV COLOUR=blue MORE=1", 'env = { COLOUR = "blue", MORE = "1" }'),
         ("LABEL team=ours more=1", 'labels = { team = "ours", more = "1" }'),
         ("EXPOSE 443/tcp", 'ports = ["443/tcp"]'),
