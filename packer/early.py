@@ -22,6 +22,7 @@ from packer.host_paths import Named
 from packer.mistakes import ConfigError, Mistake
 from packer.operating_system.homes import key_lines
 from packer.record import kebab
+from packer.stores import RefusingOptions
 from packer.tables.disk import Disk
 from packer.tables.files import FileDeclaration, is_glob
 from packer.tables.types import Kind
@@ -84,6 +85,7 @@ def mistakes(
         said: keys of `[disk]` that the command line has said instead.
     """
     yield from (wrong for path in named(declaration, names, folder) if (wrong := path.mistake()))
+    yield from _of_roots(declaration.store, folder)
     yield from _of_keys(declaration.os.users, folder)
     yield from _below_files(declaration.os.files, folder)
     for kind in map(declaration.kind, names):
@@ -94,6 +96,14 @@ def mistakes(
             yield from _of_post_build(declaration, kind, folder)
         elif kind.table == "wsl2":
             yield from _of_wsl(declaration, kind, folder)
+
+
+def _of_roots(stores: Sequence[object], folder: str) -> Iterator[Mistake]:
+    """Roots of stores of this machine that are not there."""
+    for place, store in enumerate(stores):
+        location: Location = ("store", place) if len(stores) > 1 else ("store",)
+        for below, error in store.refusals(folder) if isinstance(store, RefusingOptions) else ():
+            yield Mistake.of(document.key((*location, *below)), error)
 
 
 def _of_platforms(declaration: Declaration, kind: Kind) -> Iterator[Mistake]:

@@ -1,7 +1,7 @@
 """Stores of Nix and Guix on this machine: what both share, options and all."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Annotated, Any, ClassVar
 
@@ -14,7 +14,7 @@ from layers.errors import InputError
 from layers.item import Closure, NarItem
 from layers.tree import Tree
 from packer import forms
-from packer.document import quoted
+from packer.document import Location, quoted
 from packer.forms import Form
 from packer.nix import roots as image
 from packer.nix.contents import StoreContents
@@ -57,6 +57,7 @@ class LocalOptions(Record):
 
     LOCKED: ClassVar[tuple[str, ...]] = ("roots",)
     ONE_PLATFORM: ClassVar[str] = "its roots were built for one"
+    LAYOUT: ClassVar[Layout]
 
     roots: Annotated[
         tuple[Annotated[str, forms.NOT_EMPTY], ...],
@@ -91,6 +92,60 @@ class LocalOptions(Record):
         """Links have places where they can be."""
         return misplaced_symlinks(table.get("symlinks"))
 
+    def below(self, folder: str) -> Root:
+        """The root of the paths that are absolute.
+
+        Args:
+            folder: of os.toml, absolute.
+        """
+        return Root(os.path.normpath(os.path.join(folder, self.root)))
+
+    def refusals(self, folder: str) -> Iterator[tuple[Location, InputError]]:
+        """What is wrong with roots, by key; nothing if there is no folder in which they could be.
+
+        Args:
+            folder: of os.toml, absolute.
+        """
+        below = self.below(folder)
+        for place, given in enumerate(self.roots) if os.path.isdir(below.folder) else ():
+            try:
+                _require(below, self.LAYOUT, _item_of(given, below, self.LAYOUT, folder))
+            except InputError as error:
+                yield ("roots", place), error
+
+
+def _item_of(given: str, below: Root, layout: Layout, folder: str) -> str:
+    """The item that a root is, or leads to."""
+    path = given if given.startswith("/") else _linked(os.path.join(folder, given))
+    leads = below.resolve(path, lambda path: layout.item_of(path) is not None)
+    item = layout.item_of(leads)
+    if item is None:
+        raise LinkError(f"{given} leads to {leads}, which is no item of {layout.store}")
+    return item
+
+
+def _linked(link: str) -> str:
+    try:
+        target = os.readlink(link)
+    except OSError as error:
+        raise LinkError(
+            f"{link} is no link to an item", hint="Only links, such as nix-build's `result`, have relative paths."
+        ) from error
+    if not target.startswith("/"):
+        raise LinkError(f"{link} leads to {target}, which is no absolute path")
+    return target
+
+
+def _require(below: Root, layout: Layout, item: str) -> None:
+    """See that an item is there; whether it is registered is for its database to say."""
+    store = below.on_host(below.resolve(layout.store))
+    try:
+        os.lstat(os.path.join(store, os.path.basename(item)))
+    except (FileNotFoundError, NotADirectoryError):
+        raise LinkError(f"there is no {item} in {store}") from None
+    except OSError:
+        return  # who may not look cannot tell; who reads it can
+
 
 def misplaced_symlinks(symlinks: object) -> Iterable[InitErrorDetails]:
     """What is wrong with links that would change an item, or are to be in what a link leads to."""
@@ -121,7 +176,7 @@ class LocalStore:
         self._layout = layout
         self._options = options
         self._context = context
-        self._root = Root(os.path.normpath(os.path.join(context.folder, options.root)))
+        self._root = options.below(context.folder)
 
     def closure(self) -> Closure:
         """The roots and all that they refer to.
@@ -163,26 +218,9 @@ class LocalStore:
 
     def _found(self, place: int, given: str) -> str:
         try:
-            path = given if given.startswith("/") else self._relative(given)
-            leads = self._root.resolve(path, lambda path: self._layout.item_of(path) is not None)
+            return _item_of(given, self._root, self._layout, self._context.folder)
         except InputError as error:
             raise LinkError(f"store.roots[{place}]: {error.args[0]}", hint=error.hint) from error
-        item = self._layout.item_of(leads)
-        if item is None:
-            raise LinkError(f"store.roots[{place}]: {given} leads to {leads}, which is no item of {self._layout.store}")
-        return item
-
-    def _relative(self, given: str) -> str:
-        link = os.path.join(self._context.folder, given)
-        try:
-            target = os.readlink(link)
-        except OSError as error:
-            raise LinkError(
-                f"{link} is no link to an item", hint="Only links, such as nix-build's `result`, have relative paths."
-            ) from error
-        if not target.startswith("/"):
-            raise LinkError(f"{link} leads to {target}, which is no absolute path")
-        return target
 
     def _valid_paths(self) -> list[ValidPath]:
         if self._options.registration:

@@ -21,10 +21,12 @@ from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 from formats.platform import Platform
 from layers.cache import CacheFolder, Kept
 from layers.entry import Entry
+from layers.errors import InputError
 from layers.item import Closure, StoreItem
 from layers.progress import Progress
 from layers.tree import Merged, Tree
 from packer.accounts import Ids
+from packer.document import Location
 
 if TYPE_CHECKING:
     from formats.system import Base
@@ -105,6 +107,19 @@ class BaseStore(Store, Protocol):
 
         Raises:
             PackError: they are no layers.
+        """
+        ...
+
+
+@runtime_checkable
+class RefusingOptions(Protocol):
+    """Options of a store that see by themselves whether it has what they ask for."""
+
+    def refusals(self, folder: str) -> Iterator[tuple[Location, InputError]]:
+        """What is not there, and the keys that ask for it.
+
+        Args:
+            folder: of os.toml, absolute.
         """
         ...
 

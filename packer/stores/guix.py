@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from pydantic.dataclasses import dataclass
 
-from packer.nix.layout import GUIX
+from packer.nix.layout import GUIX, Layout
 from packer.nix.local_store import LocalOptions, LocalStore
 from packer.record import settings
 from packer.stores import StoreContext
@@ -14,6 +14,7 @@ from packer.stores import StoreContext
 class Options(LocalOptions):
     """Items of a Guix store on this machine with all that they need; its database is read, Guix is not run."""
 
+    LAYOUT: ClassVar[Layout] = GUIX
     EXAMPLE: ClassVar[str] = """\
 [store]
 type = "guix"

@@ -208,6 +208,27 @@ def test_a_store_that_is_not_there(folder: Path) -> None:
     )
 
 
+def test_roots_that_are_not_there(folder: Path) -> None:
+    gone, there = (f"/nix/store/{digit * 32}-hello" for digit in "01")
+    (folder / f"store{there}").mkdir(parents=True)
+    (folder / "result").symlink_to(f"{there}/bin")
+    (folder / "stale").symlink_to(gone)
+    roots = [gone, "stale", "result", "app", "/nix/var/nix/profiles/system"]
+    stores = f'[{{ type = "folder", path = "app" }}, {{ type = "nix", root = "store", roots = {roots} }}]'
+    (folder / "os.toml").write_text(f'name = "try"\nplatform = "x86_64-linux"\nstore = {stores}\n')
+    answer = run(folder, "check")
+    expected = [
+        (0, f"there is no {gone} in {folder}/store/nix/store"),
+        (1, f"there is no {gone} in {folder}/store/nix/store"),
+        (3, f"{folder}/app is no link to an item (only links, such as nix-build's `result`, have relative paths)"),
+        (4, f"/nix/var/nix/profiles/system leads to /nix/var, which cannot be found below {folder}/store: "),
+    ]
+    found = [line.partition("os.toml: ")[2] for line in answer.err.splitlines()]
+    assert answer.code == 2
+    for line, (place, said) in zip(found, expected, strict=True):
+        assert line.startswith(f"store[1].roots[{place}]: {said}")
+
+
 @pytest.mark.parametrize(
     ("files", "output", "said"),
     [
