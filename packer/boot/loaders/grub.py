@@ -2,8 +2,9 @@
 
 For a BIOS, a core image with all that a menu needs is in the gap before the first partition, or in a BIOS boot
 partition; it finds the file system with grub.cfg by its UUID. For UEFI there is the program that Debian's packages
-have, with all modules in it; it looks for /EFI/debian/grub.cfg on its own partition, which leads to the other one.
-Where a system has the modules alone, as those of Guix, a program like the core image is made of them.
+have, with all modules in it; it looks for /EFI/debian/grub.cfg on its own partition, Ubuntu's for /EFI/ubuntu/grub.cfg,
+which leads to the other one. Where a system has the modules alone, as those of Guix, a program like the core image is
+made of them.
 """
 
 import os
@@ -53,8 +54,10 @@ _ISO_MODULES = ("iso9660",)
 #: What starts the kernel of the Hurd.
 _MULTIBOOT_MODULES = ("multiboot",)
 
-#: Where the program for UEFI looks for its menu.
-_UEFI_MENU = "EFI/debian/grub.cfg"
+#: Where the program for UEFI looks for its menu: in this folder, unless it was made to look in another one. It says so
+#: in a record like a module's: the number 3, the record's size, and a text (include/grub/kernel.h, OBJ_TYPE_PREFIX).
+_UEFI_MENU_FOLDER = b"EFI/debian"
+_PREFIX_RECORD = re.compile(rb"\x03\0\0\0[\0-\xff]{2}\0\0/(EFI/[A-Za-z0-9._-]+)\0")
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9+._-]")  # in names of folders
 _PLAIN = re.compile(r"[A-Za-z0-9_./:=,@%+-]+")
@@ -147,10 +150,11 @@ def _uefi(layout: Layout, esp: Volume, menu: _MenuPlace, kernels: Sequence[Kerne
     if folder is not None and not found:
         made = Data(_made(layout, folder, menu, kernels, reader))
         return Installed((File(program, made),), efi_variables=variables)
-    lead = Data(menu.lead.encode())
-    entries = [File(program, _uefi_program(layout)), File(firmware.inside(esp, _UEFI_MENU), lead)]
+    copied, lead = _uefi_program(layout), Data(menu.lead.encode())
+    path = _uefi_menu(reader.read(copied))
+    entries = [File(program, copied), File(firmware.inside(esp, path), lead)]
     if _is_iso(layout):  # on a CD, GRUB looks for it in the root
-        entries.append(File(_UEFI_MENU.encode(), lead))
+        entries.append(File(path.encode(), lead))
     return Installed(tuple(entries), efi_variables=variables)
 
 
@@ -189,6 +193,12 @@ def _uefi_program(layout: Layout) -> Content:
         f"Debian: add the package {package} to store.packages. Other stores: have it among the items, or systemd-boot."
     )
     raise InputError(f"the system has no GRUB for UEFI: /usr/lib/grub/{name}", hint=hint)
+
+
+def _uefi_menu(program: bytes) -> str:
+    """The grub.cfg that a program for UEFI reads, from the root of its file system on."""
+    found = _PREFIX_RECORD.search(program)
+    return os.fsdecode(found[1] if found else _UEFI_MENU_FOLDER) + "/grub.cfg"
 
 
 def _uefi_programs(layout: Layout) -> list[str]:
