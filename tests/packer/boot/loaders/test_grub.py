@@ -168,7 +168,18 @@ def test_the_menu_is_where_the_program_looks_for_it(
             if isinstance(entry, File):
                 (tmp_path / os.path.basename(entry.path).decode()).write_bytes(reader.read(entry.content))
     program = tmp_path / "program"
-    command = ["grub-mkimage", "-d", tmp_path, "-O", kind, "-p", f"/EFI/{vendor}", "-o", program, "fat"]
+    command: list[str | Path] = [
+        "grub-mkimage",
+        "-d",
+        tmp_path,
+        "-O",
+        kind,
+        "-p",
+        f"/EFI/{vendor}",
+        "-o",
+        program,
+        "fat",
+    ]
     subprocess.run(command, check=True)
     path = f"usr/lib/grub/{kind}/monolithic/grub{name}.efi".encode()
     entries = {**bootable_debian.tree.by_path(), path: File(path, Data(program.read_bytes()))}
