@@ -2,9 +2,8 @@
 
 For a BIOS, a core image with all that a menu needs is in the gap before the first partition, or in a BIOS boot
 partition; it finds the file system with grub.cfg by its UUID. For UEFI there is the program that Debian's packages
-have, with all modules in it; it looks for /EFI/debian/grub.cfg on its own partition, Ubuntu's for /EFI/ubuntu/grub.cfg,
-which leads to the other one. Where a system has the modules alone, as those of Guix, a program like the core image is
-made of them.
+have, with all modules in it; it looks for /EFI/VENDOR/grub.cfg on its own partition, which leads to the other one.
+Where a system has the modules alone, as those of Guix, a program like the core image is made of them.
 """
 
 import os
@@ -54,10 +53,11 @@ _ISO_MODULES = ("iso9660",)
 #: What starts the kernel of the Hurd.
 _MULTIBOOT_MODULES = ("multiboot",)
 
-#: Where the program for UEFI looks for its menu: in this folder, unless it was made to look in another one. It says so
-#: in a record like a module's: the number 3, the record's size, and a text (include/grub/kernel.h, OBJ_TYPE_PREFIX).
-_UEFI_MENU_FOLDER = b"EFI/debian"
-_PREFIX_RECORD = re.compile(rb"\x03\0\0\0[\0-\xff]{2}\0\0/(EFI/[A-Za-z0-9._-]+)\0")
+#: The folder in which the program for UEFI looks for its menu, as `struct grub_module_header` of OBJ_TYPE_PREFIX has it
+#: (include/grub/kernel.h): that of whoever built it.
+_UEFI_PREFIX = re.compile(rb"\x03\0\0\0.{4}/(EFI/[A-Za-z0-9._-]+)\0", re.DOTALL)
+_USUAL_PREFIX = b"EFI/debian"
+_LARGEST_PROGRAM = 16 << 20  # bytes: they have 3 MiB
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9+._-]")  # in names of folders
 _PLAIN = re.compile(r"[A-Za-z0-9_./:=,@%+-]+")
@@ -150,11 +150,12 @@ def _uefi(layout: Layout, esp: Volume, menu: _MenuPlace, kernels: Sequence[Kerne
     if folder is not None and not found:
         made = Data(_made(layout, folder, menu, kernels, reader))
         return Installed((File(program, made),), efi_variables=variables)
-    copied, lead = _uefi_program(layout), Data(menu.lead.encode())
-    path = _uefi_menu(reader.read(copied))
-    entries = [File(program, copied), File(firmware.inside(esp, path), lead)]
+    lead = Data(menu.lead.encode())
+    content = _uefi_program(layout)
+    place_of_lead = _uefi_menu(content, reader)
+    entries = [File(program, content), File(firmware.inside(esp, place_of_lead), lead)]
     if _is_iso(layout):  # on a CD, GRUB looks for it in the root
-        entries.append(File(path.encode(), lead))
+        entries.append(File(place_of_lead.encode(), lead))
     return Installed(tuple(entries), efi_variables=variables)
 
 
@@ -195,10 +196,10 @@ def _uefi_program(layout: Layout) -> Content:
     raise InputError(f"the system has no GRUB for UEFI: /usr/lib/grub/{name}", hint=hint)
 
 
-def _uefi_menu(program: bytes) -> str:
-    """The grub.cfg that a program for UEFI reads, from the root of its file system on."""
-    found = _PREFIX_RECORD.search(program)
-    return os.fsdecode(found[1] if found else _UEFI_MENU_FOLDER) + "/grub.cfg"
+def _uefi_menu(program: Content, reader: Reader) -> str:
+    """Where a program looks for its menu."""
+    stated = _UEFI_PREFIX.search(reader.read(program)) if program.size <= _LARGEST_PROGRAM else None
+    return f"{(stated[1] if stated else _USUAL_PREFIX).decode()}/grub.cfg"
 
 
 def _uefi_programs(layout: Layout) -> list[str]:
