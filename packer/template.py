@@ -17,7 +17,7 @@ platform = "x86_64-linux"
 # source = "https://example.com/hello"
 
 [store]
-# Packages of Debian, with all that they need, from where this machine takes its own.
+# Packages of Debian or Ubuntu, with all that they need, from where this machine takes its own.
 type = "debian"
 packages = ["bash", "coreutils"]
 # suite = "bookworm"

@@ -5,6 +5,7 @@ count system ids from 100 upwards, useradd(8) and groupadd(8) from 999 downwards
 account that is there already stays as it is.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -17,6 +18,7 @@ from packer.debian.unpacked import Unpacked
 NOGROUP = 65534
 
 _BY_USERMOD = "systemcall($usermod, '-c'"  # how adduser(8) of Debian 13 sets a comment
+_DEFAULTS = "/usr/share/perl5/Debian/AdduserCommon.pm"  # those that adduser(8) is built with
 
 _PROGRAMS = ("addgroup", "adduser", "groupadd", "useradd", "usermod")
 
@@ -160,8 +162,14 @@ def _with_user(made: Made, call: _Call, unpacked: Unpacked) -> Made:
     creates = "no-create-home" not in call.options if is_adduser else "create-home" in call.options
     if not creates or home.startswith(NOWHERE) or unpacked.follow(home):
         return Made(accounts, made.homes)
-    mode = 0o755 if "system" in call.options else 0o700  # adduser.conf(5): SYS_DIR_MODE, DIR_MODE
-    return Made(accounts, (*made.homes, Directory(unpacked.real(home), Meta(mode, uid, gid))))
+    return Made(accounts, (*made.homes, Directory(unpacked.real(home), Meta(_home_mode(call, unpacked), uid, gid))))
+
+
+def _home_mode(call: _Call, unpacked: Unpacked) -> int:
+    """adduser.conf(5), SYS_DIR_MODE and DIR_MODE: 0755 and 0700, in Ubuntu 0750 for both."""
+    key, mode = ("sys_dir_mode", 0o755) if "system" in call.options else ("dir_mode", 0o700)
+    stated = re.search(rf'^ *{key} => "(0[0-7]{{3}})"', unpacked.text(_DEFAULTS) or "", re.MULTILINE)
+    return int(stated[1], 8) if stated and call.program == "adduser" else mode
 
 
 def _comment(call: _Call, unpacked: Unpacked) -> str:

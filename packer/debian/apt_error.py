@@ -93,6 +93,15 @@ _KINDS: tuple[tuple[str, type[AptError], str, str], ...] = (
         "",
     ),
     (
+        r"Failed to fetch \S+/binary-[a-z0-9-]+/Packages\S* .*(?:404|410|File not found)",
+        MirrorError,
+        "the archive does not have the lists of packages for this processor",
+        (
+            "Ubuntu has amd64 and i386 in one archive and all others in its ports: set store.mirror and store.suite, or"
+            " name both in the host's sources, each with its Architectures."
+        ),
+    ),
+    (
         r"Failed to fetch|Could not (?:connect|resolve)|Temporary failure|Unable to connect|method driver",
         MirrorError,
         "the archive cannot be reached",

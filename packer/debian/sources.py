@@ -18,11 +18,19 @@ SNAPSHOT_PLACEHOLDER = "@SNAPSHOTID@"
 
 _ETC_APT = "/etc/apt"
 _OS_RELEASE = "/etc/os-release"
-_KEYRINGS = ("/usr/share/keyrings/debian-archive-keyring.gpg", "/usr/share/keyrings/debian-archive-keyring.pgp")
+_KEYRINGS = (
+    "/usr/share/keyrings/debian-archive-keyring.gpg",
+    "/usr/share/keyrings/debian-archive-keyring.pgp",
+    "/usr/share/keyrings/ubuntu-archive-keyring.gpg",
+)
 _SOURCE_FILE = re.compile(r"[A-Za-z0-9_.-]+\.(list|sources)")  # sources.list(5): apt ignores all others
 _ROLLING = ("sid", "unstable", "experimental")  # suites without -updates and -security
 _NAMES_IN_TIME = ("stable", "oldstable", "testing", "unstable", "sid")
 _MAPPED = ("", "-updates", "-security")
+_KEPT = (
+    "signed-by",
+    "architectures",
+)  # of the host's source for another suite: Ubuntu's archive has not all processors
 _LARGEST_KEYRING = 4 << 20
 
 
@@ -61,7 +69,7 @@ class Host:
     Attributes:
         apt: its apt's folder.
         os_release: says which distribution it is (os-release(5)).
-        keyrings: where the keys of Debian's own archive may be; the first that exists counts.
+        keyrings: where the keys of Debian's and of Ubuntu's own archives may be.
     """
 
     apt: str = _ETC_APT
@@ -104,8 +112,8 @@ class Host:
             for source in _stated(name, data):
                 suites = _mapped(source["suites"].split(), facts.get("VERSION_CODENAME", ""), suite)
                 if suites and _is_own(source, facts.get("ID", "debian")):
-                    signed_by = "" if keyring else source.get("signed-by", "")
-                    mapped.append(_source(source["uris"], suites, components, signed_by))
+                    kept = {key: source[key] for key in _KEPT if key in source and not (keyring and key == "signed-by")}
+                    mapped.append({**_source(source["uris"], suites, components), **kept})
         if not mapped:
             raise InputError(
                 f"store.suite = {suite!r}: the host has no sources of its distribution's own archive to take it from",
@@ -116,21 +124,22 @@ class Host:
     def mirror(
         self, mirror: str, suite: str, components: Sequence[str], *, keyring: str = "", snapshot: str = ""
     ) -> Sources:
-        """One mirror and nothing of the host but its keyring of Debian's archive, when no other one is given.
+        """One mirror and nothing of the host but its keyrings of Debian's and Ubuntu's archives, without another one.
 
         Args:
             mirror: the archive's address, with `SNAPSHOT_PLACEHOLDER` if there is a snapshot.
             suite: of the archive.
             components: of the suite.
-            keyring: the only one to trust; empty: the host's of Debian's archive.
+            keyring: the only one to trust; empty: the host's of Debian's and Ubuntu's archives.
             snapshot: a time like `20250520T000000Z`, or empty; lists from back then may have run out.
 
         Raises:
             InputError: there is no such keyring.
         """
-        keyrings = [keyring] if keyring else [path for path in self.keyrings if os.path.exists(path)][:1]
-        source = _source(mirror.replace(SNAPSHOT_PLACEHOLDER, snapshot), [suite], components, "")
-        return Sources(_written([source]), tuple(_keyring(path) for path in keyrings), valid_until=not snapshot)
+        keyrings = [keyring] if keyring else [path for path in self.keyrings if os.path.exists(path)]
+        trusted = tuple(dict.fromkeys(_keyring(path) for path in keyrings))
+        source = _source(mirror.replace(SNAPSHOT_PLACEHOLDER, snapshot), [suite], components)
+        return Sources(_written([source]), trusted, valid_until=not snapshot)
 
     def _files(self) -> Iterator[tuple[str, bytes]]:
         parts = os.path.join(self.apt, "sources.list.d")
@@ -209,14 +218,8 @@ def _mapped(suites: Iterable[str], codename: str, suite: str) -> list[str]:
     return [suite + pocket for pocket in dict.fromkeys(pockets) if not pocket or suite not in _ROLLING]
 
 
-def _source(uris: str, suites: Iterable[str], components: Iterable[str], signed_by: str) -> dict[str, str]:
-    return {
-        "types": "deb",
-        "uris": uris,
-        "suites": " ".join(suites),
-        "components": " ".join(components),
-        "signed-by": signed_by,
-    }
+def _source(uris: str, suites: Iterable[str], components: Iterable[str]) -> dict[str, str]:
+    return {"types": "deb", "uris": uris, "suites": " ".join(suites), "components": " ".join(components)}
 
 
 def _written(sources: Iterable[Mapping[str, str]]) -> tuple[tuple[str, bytes], ...]:

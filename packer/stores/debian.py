@@ -140,7 +140,8 @@ path-include = ["/usr/share/doc/*/copyright"]
         forms.HOST_FILE,
         Field(
             description="Keyring that the archive is signed with, relative to os.toml's folder."
-            " Default: what the host's sources say, or the host's keyring of Debian's archive."
+            " Default: what the host's sources say, or with mirror the host's keyrings of Debian's and Ubuntu's"
+            " archives."
         ),
     ] = ""
     recommends: Annotated[bool, Field(description="Whether recommended packages are taken too.")] = False

@@ -102,6 +102,18 @@ def test_homes(call: str, homes: tuple[Directory, ...]) -> None:
     assert made(call)[0].homes == homes
 
 
+@pytest.mark.parametrize(
+    ("call", "mode"),
+    [("adduser --system --home /srv/a a", 0o750), ("adduser --gecos '' a", 0o751), ("useradd -m a", 0o700)],
+)
+def test_homes_are_as_the_systems_own_adduser_makes_them(call: str, mode: int) -> None:
+    defaults = 'my %configuration = (\n    dir_mode => "0751",\n    sys_dir_mode => "0750",\n);\n'
+    script = package("x", {"usr/share/perl5/Debian/AdduserCommon.pm": defaults}, {"postinst": call})
+    with Reader() as reader:
+        result = adduser.add_accounts(Unpacked([script], merged([script])[1].tree, reader), FIRST)
+    assert [home.meta.mode for home in result.homes] == [mode]
+
+
 def test_homes_need_not_be_utf_8() -> None:
     result, skipped = made("useradd -m -d /home/caf\udce9 a")
     assert not skipped

@@ -190,6 +190,11 @@ E: Unable to correct problems, you have held broken packages.""".splitlines()
         (["E: The repository 'http://x steady Release' is not signed."], SignatureError, "is not signed"),
         (["E: Failed to fetch http://x/a.deb  404  Not Found [IP: 1]"], GoneError, "does not have a package any more"),
         (["E: Failed to fetch http://x/Packages  404  Not Found"], MirrorError, "cannot be reached"),
+        (
+            ["E: Failed to fetch http://x/dists/y/main/binary-arm64/Packages  404  Not Found [IP: 1]"],
+            MirrorError,
+            "lists of packages for this processor[\\s\\S]*Architectures",
+        ),
         (["E: Failed to fetch http://x/a.deb  Hash Sum mismatch"], MirrorError, "something else than its index says"),
         (["E: Write error - write (28: No space left on device)"], FullDiskError, "the disk is full"),
         (["E: You don't have enough free space in /x."], FullDiskError, "the disk is full"),

@@ -131,18 +131,18 @@ def install_again(server: Server, root: Path) -> None:
 
 
 def dpkg(root: Path, action: str) -> None:
-    """Run dpkg in the root; no service is started."""
+    """Run dpkg in the root; no service is started.
+
+    This machine's devices are in the root for nobody else: whoever removed a root that is left over, removed them all.
+    """
     policy = root / "usr/sbin/policy-rc.d"
     policy.write_text("#!/bin/sh\nexit 101\n")
     policy.chmod(0o755)
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
     script = f"mount -t proc proc /proc && dpkg --force-confold --force-unsafe-io {action} && umount /proc"
-    output("mount", "--bind", "/dev", root / "dev")
-    try:
-        command = ["unshare", "--mount", "chroot", str(root), "sh", "-ec", script]
-        done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
-    finally:
-        output("umount", root / "dev")
+    inside = 'mount --bind /dev "$0/dev" && exec chroot "$0" sh -ec "$1"'
+    command = ["unshare", "--mount", "sh", "-ec", inside, str(root), script]
+    done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     policy.unlink()
 

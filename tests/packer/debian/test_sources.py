@@ -29,6 +29,21 @@ ONE_LINE = """deb [arch=amd64] http://mirror.invalid/debian bookworm main # comm
 #deb x y z
 deb-src http://mirror.invalid/debian bookworm main
 """
+#: As Ubuntu's installer writes it, and with what another processor needs: Ubuntu has it in another archive.
+UBUNTU = """Types: deb
+URIs: http://mirror.invalid/ubuntu/
+Suites: noble noble-updates noble-backports
+Components: main restricted universe multiverse
+Architectures: amd64 i386
+Signed-By: /usr/share/keyrings/ubuntu-archive-keyring.gpg
+
+Types: deb
+URIs: http://mirror.invalid/ubuntu-security/
+Suites: noble-security
+Components: main restricted universe multiverse
+Signed-By: /usr/share/keyrings/ubuntu-archive-keyring.gpg
+"""
+UBUNTU_PORTS = "deb [arch=arm64,riscv64] http://mirror.invalid/ubuntu-ports noble main universe\n"
 
 
 class Etc:
@@ -123,6 +138,25 @@ def test_one_line_sources_for_another_suite(etc: Etc) -> None:
     ]
 
 
+def test_ubuntus_archives_for_another_suite(etc: Etc) -> None:
+    etc.os_release.write_text("ID=ubuntu\nID_LIKE=debian\nVERSION_CODENAME=noble\n")
+    etc.put("sources.list", UBUNTU_PORTS)
+    etc.put("sources.list.d/ubuntu.sources", UBUNTU)
+    etc.put("sources.list.d/third.sources", THIRD)
+    sources = etc.host.suite("jammy", ["main", "universe"])
+    keyring = "/usr/share/keyrings/ubuntu-archive-keyring.gpg"
+    assert stated(sources) == [
+        ("http://mirror.invalid/ubuntu-ports", "jammy", "main universe", ""),
+        ("http://mirror.invalid/ubuntu/", "jammy jammy-updates", "main universe", keyring),
+        ("http://mirror.invalid/ubuntu-security/", "jammy-security", "main universe", keyring),
+    ]
+    etc.keyring.write_bytes(b"key")
+    for found in (sources, etc.host.suite("jammy", ["main", "universe"], str(etc.keyring))):
+        ((name, data),) = found.files
+        fields = stanzas(data.decode(), name)
+        assert [one.get("architectures") for one in fields] == ["arm64 riscv64", "amd64 i386", None]
+
+
 def test_only_others_archives(etc: Etc) -> None:
     etc.put("sources.list.d/third.sources", THIRD)
     with pytest.raises(InputError, match=r"store\.suite = 'trixie': the host has no sources"):
@@ -135,6 +169,18 @@ def test_a_mirror(etc: Etc) -> None:
     sources = etc.host.mirror("http://x.invalid/debian", "sid", ["main", "contrib"])
     assert stated(sources) == [("http://x.invalid/debian", "sid", "main contrib", "")]
     assert (sources.keyrings, sources.valid_until) == ((b"key",), True)
+
+
+def test_of_a_mirror_every_keyring_is_trusted_once(etc: Etc, tmp_path: Path) -> None:
+    """It may be one of Debian or of Ubuntu, whatever the host is."""
+    contents = {"debian.gpg": b"key", "debian.pgp": b"key", "ubuntu.gpg": b"other"}
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    host = Host(str(etc.apt), str(etc.os_release), tuple(str(tmp_path / name) for name in [*contents, "none.gpg"]))
+    assert host.mirror("http://x.invalid", "sid", ["main"]).keyrings == (b"key", b"other")
+    assert host.mirror("http://x.invalid", "sid", ["main"], keyring=str(tmp_path / "ubuntu.gpg")).keyrings == (
+        b"other",
+    )
 
 
 def test_a_snapshot(etc: Etc) -> None:

@@ -260,6 +260,18 @@ def test_a_suite_that_is_not_there(desk: Desk) -> None:
         desk.closure("hello", suite="unsteady")
 
 
+@pytest.mark.parametrize("served", [False, True])
+def test_lists_of_a_processor_that_are_not_there(desk: Desk, served: bool) -> None:
+    """Ubuntu's index names them for processors whose packages are in another archive."""
+    desk.archive = Archive(desk.archive.folder, architecture="amd64 arm64").publish()
+    shutil.rmtree(desk.archive.index / "main/binary-arm64")
+    with desk.archive.served() as url:
+        mirror = {"mirror": url} if served else {}
+        with pytest.raises(MirrorError, match=r"packages for this processor:[\s\S]*binary-arm64[\s\S]*store\.mirror"):
+            desk.closure("hello", platform="aarch64-linux", **mirror)
+        assert desk.closure("hello", **mirror) == ["libhello_1.5_amd64", "hello_1:1.0-1_all"]
+
+
 def test_a_mirror_that_cannot_be_reached(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("packer.debian.apt._host_settings", lambda _: 'Acquire::Retries "0";\n')  # or it takes 7 s
     with socket.socket() as closed:

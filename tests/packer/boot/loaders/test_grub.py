@@ -1,6 +1,7 @@
 import os
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -149,6 +150,42 @@ def test_what_can_be_copied_goes_before_what_is_made(bootable_debian: System) ->
     assert grub.fits(layout_of(MBR, systemd_boot))
     neither = without(systemd_boot, b"x86_64-efi/kernel.img", b"/systemd/boot")
     assert not grub.fits(layout_of(EFI, neither))
+
+
+@pytest.mark.parametrize("vendor", ["debian", "ubuntu", "x-y.z_1"])
+@pytest.mark.parametrize(
+    ("image", "name", "folders"),
+    [(EFI, "x64", ["boot/efi/"]), (EFI32, "ia32", ["boot/efi/"]), (ISO, "x64", ["boot/efi/", ""])],
+    ids=["efi", "efi32", "iso"],
+)
+def test_the_menu_is_where_the_program_looks_for_it(
+    vendor: str, image: Image, name: str, folders: list[str], bootable_debian: System, tmp_path: Path
+) -> None:
+    """Ubuntu makes its program with another folder than Debian: one that grub-mkimage has made so."""
+    kind = {"x64": "x86_64-efi", "ia32": "i386-efi"}[name]
+    with Reader() as reader:
+        for entry in bootable_debian.tree.below(b"usr/lib/grub/" + kind.encode()):
+            if isinstance(entry, File):
+                (tmp_path / os.path.basename(entry.path).decode()).write_bytes(reader.read(entry.content))
+    program = tmp_path / "program"
+    command: list[str | Path] = [
+        "grub-mkimage",
+        "-d",
+        tmp_path,
+        "-O",
+        kind,
+        "-p",
+        f"/EFI/{vendor}",
+        "-o",
+        program,
+        "fat",
+    ]
+    subprocess.run(command, check=True)
+    path = f"usr/lib/grub/{kind}/monolithic/grub{name}.efi".encode()
+    entries = {**bootable_debian.tree.by_path(), path: File(path, Data(program.read_bytes()))}
+    found = set(files(installed(image, replace(bootable_debian, tree=Tree(entries)))))
+    menus = {f"{folder}EFI/{vendor}/grub.cfg" for folder in folders}
+    assert {path for path in found if "/EFI/" in f"/{path}" and "/BOOT/" not in path} == menus
 
 
 ITEMS = [nar_item(f"/nix/store/{digit * 32}-x") for digit in "01"]
