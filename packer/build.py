@@ -26,7 +26,7 @@ from layers.output import make_cache
 from layers.plan import LayerPlan, plan
 from layers.progress import Progress
 from layers.strategies import strategy
-from packer import container, image_types, lock, post_build
+from packer import container, image_types, lock, post_build, runtimes
 from packer.accounts import Ids
 from packer.assemble import assemble, made_ids
 from packer.declaration import Declaration
@@ -63,6 +63,7 @@ class Settings:
         previous: the image whose layers are kept; it changes the bytes of an artefact, too.
         called: what images are called, if not what os.toml says; archives and layouts name them, images do not.
         access: says how registries are reached; None if none can be.
+        runtime: that artefacts are for, of `packer.runtimes`; empty for any.
     """
 
     folder: str
@@ -79,6 +80,7 @@ class Settings:
     previous: "Previous | None" = None
     called: ImageName = field(default_factory=ImageName)
     access: "AccessOf | None" = None
+    runtime: str = ""
 
     @property
     def ids(self) -> Ids:
@@ -133,7 +135,7 @@ def produce(declaration: Declaration, settings: Settings) -> list[Production]:
     """For each platform: read the closure, assemble the system, plan its layers.
 
     Raises:
-        InputError: os.toml asks for something that does not exist, or that is not locked.
+        InputError: os.toml asks for something that does not exist, is not locked, or that a runtime would not run.
         PackError: a store cannot be read, does not have what is locked, or items conflict.
     """
     if settings.lock:
@@ -147,6 +149,8 @@ def _production(declaration: Declaration, platform: Platform, settings: Settings
     closure = joined(supplies)
     if settings.lock:
         lock.compare(settings.lock, closure, settings.lock_file, platform.name)
+    if settings.runtime:
+        runtimes.require_base(settings.runtime, closure)
     system = replace(_system(declaration, platform, supplies, closure, settings), called=settings.called)
     for finding in container.findings(system):
         settings.progress.warn(finding)

@@ -219,6 +219,29 @@ def test_a_layer_that_is_there_twice_stays_there_twice(desk: Desk, tmp_path: Pat
         skopeo_copy(f"oci:{tmp_path}/oci", f"dir:{tmp_path}/{compression}")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["docker", "--for", "docker", "-o", "never"], "in zstd, as base layer 1 is: docker before version 23"),
+        (["push", "--for", "docker", "localhost:1/x:1"], "docker with its own image store takes no layers in zstd"),
+        (["plan", "--for", "docker"], "Take a base with layers in none, gzip"),
+        (["oci", "--for", "podman", "-o", "podman.oci"], ""),
+        (["tarball", "--for", "wsl", "-o", "wsl.tar"], ""),
+    ],
+)
+def test_a_runtime_has_to_take_the_layers_of_the_base(
+    desk: Desk, tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    recompressed = ("--dest-compress", "--dest-compress-format", "zstd")
+    base = tmp_path / "base"
+    output("skopeo", "--insecure-policy", "copy", "-q", *recompressed, f"oci:{desk.folder}/base:1", f"oci:{base}:1")
+    desk.declare(str(base), _APP)
+    if said:
+        assert said in desk.refusal(*arguments)
+    else:
+        assert desk.run(*arguments).code == 0
+
+
 # -- how it is run -------------------------------------------------------------------------------------------------
 
 
