@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from formats.format import INDEXED, Artefact, Order, format_module, paths, write
+from formats.format import INDEXED, Artefact, Order, format_module, paths, require_outputs, write
 from formats.platform import Platform
 from formats.repository import ImageName, file_name
 from formats.system import System
@@ -129,6 +129,14 @@ class Output:
     def paths(self) -> tuple[str, ...]:
         """All that is written: the artefact, and what comes beside it."""
         return paths(self.format or self.type, self.path, self.options)
+
+    def require_places(self) -> None:
+        """See that all of them can be written, before anything is made.
+
+        Raises:
+            OutputError: a folder is missing or takes nothing, or what is there already is not to be replaced.
+        """
+        require_outputs(self.format or self.type, self.path, self.options)
 
 
 def produce(declaration: Declaration, settings: Settings) -> list[Production]:

@@ -55,7 +55,7 @@ def run_configuration(config: Json, where: str) -> RunConfiguration:
 
 
 def _require_unicode(value: object, where: str) -> None:
-    """JSON can name half a character (`"\\ud800"`), which no other document can hold."""
+    r"""JSON can name half a character (`"\ud800"`), which no other document can hold."""
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:

@@ -10,7 +10,7 @@ import click
 from formats.image_types import TYPES
 from layers.archive import STANDARD_OUTPUT
 from layers.errors import InputError
-from layers.output import PendingFile
+from layers.output import require_place
 from packer.commands.settings import DECLARATION, lock_file, settings
 from packer.options import (
     COMMAND_LINE,
@@ -150,6 +150,10 @@ def _make(
     told = sbom.files([surroundings.path(path) for path in options["sboms"]], len(declaration.target_platforms))
     paths = (*(path for made in outputs for path in made.paths), *(file.path for file in told))
     _require_apart(paths, surroundings.path(common.file), early.named(declaration, names, work.folder))
+    for made in outputs:
+        made.require_places()
+    for file in told:
+        require_place(file.path)
     productions = build.produce(declaration, work)
     artefacts = (build.check if check else build.build)(productions, outputs, work)
     sbom.write(told, productions[0], artefacts)
@@ -188,7 +192,6 @@ def _require_apart(paths: Sequence[str], declaration: str, read: "Iterable[Named
 
     Raises:
         InputError: as above.
-        OutputError: a folder is not there, or cannot be written.
     """
     inputs = [(named, os.path.realpath(path)) for named in read for path in named.paths]
     taken = {os.path.realpath(path) for path in (declaration, lock_file(declaration))}
@@ -200,8 +203,6 @@ def _require_apart(paths: Sequence[str], declaration: str, read: "Iterable[Named
                 f"{path} is read or written by this run already", hint="Choose another file with --output or --sbom."
             )
         _require_unread(path, inputs)
-        with PendingFile(os.path.dirname(path)):
-            pass  # what cannot be written is not made first
         taken.add(os.path.realpath(path))
 
 
