@@ -355,6 +355,13 @@ def _member(archive: Path, name: str) -> bytes:
         return member.read()
 
 
+@pytest.mark.parametrize("group", [(), ("cache",)])
+def test_no_summary_of_a_command_is_cut_off(shared: Workplace, group: tuple[str, ...]) -> None:
+    answer = shared.run(*group, "--help")
+    assert answer.code == 0
+    assert "..." not in answer.out.partition("Commands:")[2]
+
+
 @pytest.mark.parametrize(
     "slow", ["pydantic", "rich", "urllib3", "oras", "requests", "cryptography", "packer.config", "packer.build"]
 )
