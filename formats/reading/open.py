@@ -16,6 +16,7 @@ _LAYOUT = "oci-layout"
 _MAGIC = slice(257, 262)  # zeros before POSIX
 _USTAR = b"ustar"
 _KNOWN = "It reads docker and OCI archives, OCI layout folders, tarballs, .wsl files, disks and ISO 9660 images."
+_IMAGES = "Images are docker and OCI archives, and OCI layout folders."
 
 
 class _Found(Protocol):
@@ -74,7 +75,7 @@ def may_be_image(path: str) -> bool:
         if os.path.isdir(path):
             return True
         if not os.path.isfile(path) and os.path.exists(path):  # a pipe would let us wait for who writes
-            raise ArtefactError(f"{path} is neither a file nor a folder", hint=_KNOWN)
+            raise ArtefactError(f"{path} is neither a file nor a folder", hint=_IMAGES)
         with open(path, "rb", buffering=0) as file:
             return file.read(BLOCK)[_MAGIC] == _USTAR
 
@@ -92,7 +93,7 @@ def image_files(path: str) -> StoredFiles | None:
         if os.path.isdir(real):
             folder = FolderFiles(real)
             if not folder.find(_LAYOUT):
-                raise ArtefactError(f"{path} is a folder without an OCI image layout", hint=_KNOWN)
+                raise ArtefactError(f"{path} is a folder without an OCI image layout", hint=_IMAGES)
             return folder
         files = archive_files(real)
         if _is_image(files):
