@@ -81,7 +81,7 @@ def _build(surroundings: Surroundings, file: str, options: dict[str, Any], names
     _check_names(options, kinds)
     declaration = changed(declaration, common, made, said)
     folder = os.path.dirname(surroundings.path(file))
-    given = [key for key, value in said["disk"].items() if value]
+    given = [key for key, value in said["disk"].items() if value is not None]
     found = list(early.mistakes(declaration, made, folder, given))
     idle = unused.mistakes(declaration, made)
     early.require((mistake for mistake in found if mistake.key.rpartition("disk.")[2] in given), COMMAND_LINE)
@@ -96,7 +96,7 @@ def _check_said(said: Mapping[str, Mapping[str, Any]], kinds: "Sequence[Kind]") 
     """Refuse options that say nothing of what is made."""
     for table, keys in said.items():
         fitting = [kind for kind in kinds if kind.table == table]
-        for key in [key for key, value in keys.items() if value]:
+        for key in [key for key, value in keys.items() if value is not None]:
             if not any(kind.has(key) for kind in fitting):
                 raise click.UsageError(f"--{key} is for {_FOR[table]}, and none is to be made")
             if not any(kind.shares(key) for kind in fitting):
