@@ -159,17 +159,17 @@ class AccompaniedFormat(Format, Protocol):
 
 
 @runtime_checkable
-class FolderFormat(Format, Protocol):
-    """A format whose artefact may be a folder."""
+class ParticularFormat(Format, Protocol):
+    """A format whose artefact cannot go everywhere where a file can, or may be a folder."""
 
     def require_output(self, output: str) -> None:
         """See that an artefact can get its place.
 
         Args:
-            output: path of the artefact.
+            output: path of the artefact, or `STANDARD_OUTPUT`.
 
         Raises:
-            OutputError: as `require_outputs`.
+            InputError, OutputError: as `require_outputs`.
         """
         ...
 
@@ -195,12 +195,15 @@ def require_outputs(name: str, output: str, options: Any) -> None:
         options: as in `Order`.
 
     Raises:
+        InputError: it cannot go to standard output.
         OutputError: a folder is missing or takes nothing, or what is there already is not to be replaced.
     """
     module = format_module(name)
     own, *companions = paths(name, output, options)
-    if own != STANDARD_OUTPUT:
-        (module.require_output if isinstance(module, FolderFormat) else require_place)(own)
+    if isinstance(module, ParticularFormat):
+        module.require_output(own)
+    elif own != STANDARD_OUTPUT:
+        require_place(own)
     for path in companions:
         require_place(path)
 

@@ -16,13 +16,13 @@ def default_output(stem: str, options: None) -> str:  # noqa: ARG001, D103
 
 
 def require_output(output: str) -> None:
-    """See `formats.format.FolderFormat`."""
-    if _is_archive(output):
+    """See `formats.format.ParticularFormat`."""
+    if not _is_archive(output):
+        _require_layout(output)
+        with PendingFolder(output):
+            pass  # what cannot be written is not made first
+    elif output != STANDARD_OUTPUT:
         require_place(output)
-        return
-    _require_layout(output)
-    with PendingFolder(output):
-        pass
 
 
 def write(order: Order) -> ImageArtefact:

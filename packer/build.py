@@ -134,6 +134,7 @@ class Output:
         """See that all of them can be written, before anything is made.
 
         Raises:
+            InputError: the artefact cannot go to standard output.
             OutputError: a folder is missing or takes nothing, or what is there already is not to be replaced.
         """
         require_outputs(self.format or self.type, self.path, self.options)

@@ -50,6 +50,8 @@ def test_an_output_takes_the_place_of_nothing_that_the_run_has(
         (("oci", "-o", "gone/x"), "cannot write into FOLDER/gone: No such file or directory"),
         (("docker", "-o", "x", "--sbom", "x.spdx.json"), "FOLDER/x.spdx.json is a folder"),
         (("wsl2", "-o", "x.wsl"), "FOLDER/x.wsl.json is a folder"),
+        (("efi-raw", "-o", "-"), "a disk has holes, and cannot go to standard output"),
+        (("iso9660", "-o", "-"), "an ISO 9660 image has holes, and cannot go to standard output"),
     ],
 )
 def test_what_cannot_be_written_is_told_before_anything_is_made(
@@ -63,7 +65,7 @@ def test_what_cannot_be_written_is_told_before_anything_is_made(
     (tmp_path / "stdout").symlink_to("/proc/self/fd/1")
     before = sorted(tmp_path.iterdir())
     answer = place.run(*arguments)
-    assert (answer.code, answer.out) == (1, "")
+    assert (answer.code, answer.out) == (2 if "-" in arguments else 1, "")
     assert said.replace("FOLDER", str(tmp_path)) in answer.err
     assert not list(tmp_path.glob("cache/ocipack/*"))
     assert sorted({*tmp_path.iterdir()} - {tmp_path / "cache"}) == before
