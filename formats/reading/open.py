@@ -80,6 +80,25 @@ def may_be_image(path: str) -> bool:
             return file.read(BLOCK)[_MAGIC] == _USTAR
 
 
+def refuse_compressed(path: str, said: str) -> None:
+    """Refuse a file that is compressed as a whole: an image in it would have to be read twice.
+
+    Args:
+        path: of it.
+        said: the path as people have it.
+
+    Raises:
+        ArtefactError: it is, or it cannot be read.
+    """
+    with reading(path):
+        if not os.path.isfile(path):
+            return
+        with open(path, "rb", buffering=0) as file:
+            compression = compression_of(file.read(BLOCK))
+    if compression != "none":
+        raise ArtefactError(f"{said} is compressed as a whole", hint=f"Undo {compression}'s compression first.")
+
+
 def image_files(path: str) -> StoredFiles | None:
     """The files of an image archive or of a layout folder; None for a file that is neither.
 

@@ -1,5 +1,6 @@
 """Images on the layers of others: other people's tools make the base, unpack what stands on it, and run it."""
 
+import gzip
 import json
 import os
 import shutil
@@ -429,6 +430,7 @@ def test_layers_that_nobody_may_pass_on(
 def test_what_is_no_base(desk: Desk, tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no image\n")
     (tmp_path / "folder").mkdir()
+    (tmp_path / "packed.tar.gz").write_bytes(gzip.compress(empty_tar(tmp_path)))
     stored_images.layout(tmp_path / "nothing", [])
     other = tmp_path / "other"
     stored_images.close(other, stored_images.image(other, [empty_tar(tmp_path)], "s390x"))
@@ -436,6 +438,7 @@ def test_what_is_no_base(desk: Desk, tmp_path: Path) -> None:
         ("missing", "store.image: there is no file or folder"),
         ("debian:12", "what is in a registry begins with docker://)"),
         (tmp_path / "text", "is no image"),
+        (tmp_path / "packed.tar.gz", "packed.tar.gz is compressed as a whole\n  Undo gzip's compression first."),
         (tmp_path / "folder", "layout\n  Images are docker and OCI archives, and OCI layout folders."),
         (tmp_path / "nothing", "has no layers"),
         (other, "has no image for linux/amd64; it has linux/s390x"),
