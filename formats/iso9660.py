@@ -56,6 +56,7 @@ def write(order: Order) -> DiskArtefact:
         EntryError: ISO 9660 cannot hold something of the system, or Linux could not read it there.
         CorruptError: an item is not what its store has hashed.
     """
+    require_output(order.output)
     options: Options = order.options
     image, system, workshop = image_of(options.image, order.system), order.system, order.workshop
     identity = disk_identity(image, system)

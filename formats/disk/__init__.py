@@ -99,6 +99,7 @@ def write(order: Order) -> DiskArtefact:
         EntryError: a file system cannot hold something of the system.
         CorruptError: an item is not what its store has hashed.
     """
+    require_output(order.output)
     options: Options = order.options
     workshop, image = order.workshop, image_of(options.image, order.system)
     with Reader() as reader:
