@@ -5,6 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
+from layers.archive import STANDARD_OUTPUT
+from layers.output import require_place
+
 if TYPE_CHECKING:
     from formats.system import System
     from layers.blob import Workshop
@@ -155,6 +158,22 @@ class AccompaniedFormat(Format, Protocol):
         ...
 
 
+@runtime_checkable
+class ParticularFormat(Format, Protocol):
+    """A format whose artefact cannot go everywhere where a file can, or may be a folder."""
+
+    def require_output(self, output: str) -> None:
+        """See that an artefact can get its place.
+
+        Args:
+            output: path of the artefact, or `STANDARD_OUTPUT`.
+
+        Raises:
+            InputError, OutputError: as `require_outputs`.
+        """
+        ...
+
+
 def paths(name: str, output: str, options: Any) -> tuple[str, ...]:
     """Paths of all that is written for an artefact: its own, and those of what comes beside it.
 
@@ -165,6 +184,28 @@ def paths(name: str, output: str, options: Any) -> tuple[str, ...]:
     """
     module = format_module(name)
     return (output, *module.companions(output, options)) if isinstance(module, AccompaniedFormat) else (output,)
+
+
+def require_outputs(name: str, output: str, options: Any) -> None:
+    """See that all that is written for an artefact can get its place, before anything is made.
+
+    Args:
+        name: of the format.
+        output: path of the artefact, or `STANDARD_OUTPUT`.
+        options: as in `Order`.
+
+    Raises:
+        InputError: it cannot go to standard output.
+        OutputError: a folder is missing or takes nothing, or what is there already is not to be replaced.
+    """
+    module = format_module(name)
+    own, *companions = paths(name, output, options)
+    if isinstance(module, ParticularFormat):
+        module.require_output(own)
+    elif own != STANDARD_OUTPUT:
+        require_place(own)
+    for path in companions:
+        require_place(path)
 
 
 def write(name: str, orders: Sequence[Order]) -> Artefact:

@@ -25,9 +25,9 @@ from formats.filesystem.iso9660.zisofs import Packed, Zisofs, worthwhile
 from formats.filesystem.pieces import Piece, written
 from formats.format import Order
 from formats.image import image_of
-from layers.archive import STANDARD_OUTPUT
+from layers.archive import require_file
 from layers.entry import Entry, File
-from layers.errors import EntryError, InputError
+from layers.errors import EntryError
 from layers.output import PendingFile, Spool
 from layers.pipeline import Pipeline
 from layers.progress import Progress
@@ -43,6 +43,11 @@ def default_output(stem: str, options: Options) -> str:  # noqa: D103
     return f"{stem}.iso" if options.image.compression else f"{stem}-uncompressed.iso"
 
 
+def require_output(output: str) -> None:
+    """See `formats.format.ParticularFormat`."""
+    require_file(output, "an ISO 9660 image")
+
+
 def write(order: Order) -> DiskArtefact:
     """Write the image; see `formats.format.Format`.
 
@@ -51,8 +56,7 @@ def write(order: Order) -> DiskArtefact:
         EntryError: ISO 9660 cannot hold something of the system, or Linux could not read it there.
         CorruptError: an item is not what its store has hashed.
     """
-    if order.output == STANDARD_OUTPUT:
-        raise InputError("an ISO 9660 image has holes, and cannot go to standard output", hint="Name a file.")
+    require_output(order.output)
     options: Options = order.options
     image, system, workshop = image_of(options.image, order.system), order.system, order.workshop
     identity = disk_identity(image, system)

@@ -8,11 +8,21 @@ from formats.format import Order
 from formats.image_index import ImageIndex, IndexArtefact
 from formats.image_layout import ArchiveLayout, FolderLayout, write_layout
 from layers.archive import STANDARD_OUTPUT, new_archive
-from layers.output import OutputError, PendingFolder
+from layers.output import OutputError, PendingFolder, require_place
 
 
 def default_output(stem: str, options: None) -> str:  # noqa: ARG001, D103
     return f"{stem}.oci"
+
+
+def require_output(output: str) -> None:
+    """See `formats.format.ParticularFormat`."""
+    if not _is_archive(output):
+        _require_layout(output)
+        with PendingFolder(output):
+            pass  # what cannot be written is not made first
+    elif output != STANDARD_OUTPUT:
+        require_place(output)
 
 
 def write(order: Order) -> ImageArtefact:
@@ -29,8 +39,19 @@ def write_index(orders: Sequence[Order]) -> IndexArtefact:
 
 
 def _write(orders: Sequence[Order]) -> ImageIndex:
-    archive = orders[0].output.endswith(".tar") or orders[0].output == STANDARD_OUTPUT
-    return _write_archive(orders) if archive else _write_folder(orders)
+    return _write_archive(orders) if _is_archive(orders[0].output) else _write_folder(orders)
+
+
+def _is_archive(output: str) -> bool:
+    return output.endswith(".tar") or output == STANDARD_OUTPUT
+
+
+def _require_layout(output: str) -> None:
+    """Refuse to replace anything else."""
+    if os.path.lexists(output) and not os.path.isfile(os.path.join(output, "oci-layout")):
+        raise OutputError(
+            f"{output} exists and is not an OCI image layout", hint="Choose another output with --output."
+        )
 
 
 def _write_archive(orders: Sequence[Order]) -> ImageIndex:
@@ -40,10 +61,7 @@ def _write_archive(orders: Sequence[Order]) -> ImageIndex:
 
 def _write_folder(orders: Sequence[Order]) -> ImageIndex:
     order = orders[0]
-    if os.path.lexists(order.output) and not os.path.isfile(os.path.join(order.output, "oci-layout")):
-        raise OutputError(
-            f"{order.output} exists and is not an OCI image layout", hint="Choose another output with --output."
-        )
+    _require_layout(order.output)
     with PendingFolder(order.output) as folder:
         index = write_layout(orders, FolderLayout(folder.path))
         folder.publish()

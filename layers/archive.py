@@ -5,7 +5,8 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 
 from layers.entry import Entry, Slice
-from layers.output import Buffer, PendingFile, StreamedFile
+from layers.errors import InputError
+from layers.output import Buffer, PendingFile, StreamedFile, require_place
 from layers.reader import Reader
 from layers.tar import BLOCK, TarWriter, file_header
 
@@ -16,6 +17,22 @@ STANDARD_OUTPUT = "-"
 LARGEST_STREAMED = 0o77777777777
 
 _DESCRIPTOR = 1  # of standard output: POSIX, stdin(3)
+
+
+def require_file(path: str, what: str) -> None:
+    """See that something that is no stream can get its place.
+
+    Args:
+        path: where it goes.
+        what: it is.
+
+    Raises:
+        InputError: it would go to standard output.
+        OutputError: as `require_place`.
+    """
+    if path == STANDARD_OUTPUT:
+        raise InputError(f"{what} has holes, and cannot go to standard output", hint="Name a file with --output.")
+    require_place(path)
 
 
 class ArchiveWriter:

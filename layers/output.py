@@ -240,12 +240,24 @@ def _link(descriptor: int, directory: int, name: str) -> None:
         _replace(descriptor, directory, name)
 
 
-def _refuse_special(directory: int, name: str) -> None:
-    """Only files and symbolic links are replaced."""
+def require_place(path: str) -> None:
+    """See that a file can get a name: its folder takes files, and what has the name already can be replaced.
+
+    Raises:
+        OutputError: it does not, or cannot.
+    """
+    with PendingFile(os.path.dirname(path) or "."), _explained(os.path.dirname(path)):
+        _refuse_special(None, path)
+
+
+def _refuse_special(directory: int | None, name: str) -> None:
+    """Only files and symbolic links are replaced; not /dev/stdout, which leads to whatever this process has open."""
     try:
         mode = os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode
     except FileNotFoundError:
         return
+    if stat.S_ISLNK(mode) and os.readlink(name, dir_fd=directory).startswith("/proc/"):
+        raise OutputError(f"{name} is a link to an open file", hint="Standard output is `--output -`.")
     if not stat.S_ISREG(mode) and not stat.S_ISLNK(mode):
         what = "folder" if stat.S_ISDIR(mode) else "device or a pipe"
         raise OutputError(f"{name} is a {what}", hint="Choose another output with --output.")

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from formats.format import INDEXED, Artefact, Order, format_module, paths, write
+from formats.format import INDEXED, Artefact, Order, format_module, paths, require_outputs, write
 from formats.platform import Platform
 from formats.repository import ImageName, file_name
 from formats.system import System
@@ -26,7 +26,7 @@ from layers.output import make_cache
 from layers.plan import LayerPlan, plan
 from layers.progress import Progress
 from layers.strategies import strategy
-from packer import container, image_types, lock, post_build
+from packer import container, image_types, lock, post_build, runtimes
 from packer.accounts import Ids
 from packer.assemble import assemble, made_ids
 from packer.declaration import Declaration
@@ -63,6 +63,7 @@ class Settings:
         previous: the image whose layers are kept; it changes the bytes of an artefact, too.
         called: what images are called, if not what os.toml says; archives and layouts name them, images do not.
         access: says how registries are reached; None if none can be.
+        runtime: that artefacts are for, of `packer.runtimes`; empty for any.
     """
 
     folder: str
@@ -79,6 +80,7 @@ class Settings:
     previous: "Previous | None" = None
     called: ImageName = field(default_factory=ImageName)
     access: "AccessOf | None" = None
+    runtime: str = ""
 
     @property
     def ids(self) -> Ids:
@@ -128,12 +130,21 @@ class Output:
         """All that is written: the artefact, and what comes beside it."""
         return paths(self.format or self.type, self.path, self.options)
 
+    def require_places(self) -> None:
+        """See that all of them can be written, before anything is made.
+
+        Raises:
+            InputError: the artefact cannot go to standard output.
+            OutputError: a folder is missing or takes nothing, or what is there already is not to be replaced.
+        """
+        require_outputs(self.format or self.type, self.path, self.options)
+
 
 def produce(declaration: Declaration, settings: Settings) -> list[Production]:
     """For each platform: read the closure, assemble the system, plan its layers.
 
     Raises:
-        InputError: os.toml asks for something that does not exist, or that is not locked.
+        InputError: os.toml asks for something that does not exist, is not locked, or that a runtime would not run.
         PackError: a store cannot be read, does not have what is locked, or items conflict.
     """
     if settings.lock:
@@ -147,6 +158,8 @@ def _production(declaration: Declaration, platform: Platform, settings: Settings
     closure = joined(supplies)
     if settings.lock:
         lock.compare(settings.lock, closure, settings.lock_file, platform.name)
+    if settings.runtime:
+        runtimes.require_base(settings.runtime, closure)
     system = replace(_system(declaration, platform, supplies, closure, settings), called=settings.called)
     for finding in container.findings(system):
         settings.progress.warn(finding)

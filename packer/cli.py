@@ -140,5 +140,6 @@ for command in (
     *(declaration.init, declaration.check, declaration.lock),
     *(inspection.inspect, inspection.diff, signing.sign, signing.verify),
 ):
-    command.short_help = command.help  # whole: click would cut it off
     ocipack.add_command(command)
+for command in (*ocipack.commands.values(), *cache.cache.commands.values()):
+    command.short_help = command.help  # whole: click would cut it off

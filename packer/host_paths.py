@@ -70,7 +70,10 @@ class Named:
         return None
 
     def _mistake(self, message: str) -> Mistake:
-        return Mistake(self.key, message, "" if os.path.isabs(self.text) else _HINT)
+        hints = [] if os.path.isabs(self.text) else [_HINT]
+        if self.form.scheme:
+            hints.append(f"what is in a registry begins with {self.form.scheme}")
+        return Mistake(self.key, message, "; ".join(hints))
 
 
 def matching(pattern: str, folder: str) -> list[str]:

@@ -5,14 +5,16 @@ next one ("max depth exceeded"); podman was seen to run 128. The image store of 
 since Engine 29, was not tried: overlayfs takes 500 layers, a page of mount options some 400, and builders keep to 127.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from layers.base import BaseLayer
 from layers.errors import InputError
 from layers.plan import MOST_LAYERS
 
 if TYPE_CHECKING:
+    from layers.item import StoreItem
     from packer.tables.layers import Layers
 
 #: What is pushed, as if it were a format.
@@ -103,3 +105,27 @@ def require(name: str, layers: "Layers", names: Sequence[str]) -> None:
         taken = ", ".join(what for what in runtime.formats if what != REGISTRY)
         codecs = f", with layers in {', '.join(runtime.codecs)}" if runtime.codecs else ""
         raise InputError("\n  ".join([f"--for {name}:", *refusals]), hint=f"It takes {taken}{codecs}.")
+
+
+def require_base(name: str, items: "Iterable[StoreItem]") -> None:
+    """See that a runtime takes the layers of a base, which are compressed as they came.
+
+    Args:
+        name: of the runtime.
+        items: of an image, the layers of its base among them.
+
+    Raises:
+        InputError: it does not; names the lowest layer of each codec.
+    """
+    runtime = RUNTIMES[name]
+    layers = [(item.verbatim.layer.compression, item.name) for item in items if isinstance(item, BaseLayer)]
+    others = {codec: title for codec, title in reversed(layers) if codec not in runtime.codecs}
+    if runtime.codecs and others:
+        refusals = [
+            f"{runtime.title} takes no layers in {codec}, as {title} is: {runtime.others[codec]}"
+            for codec, title in others.items()
+        ]
+        raise InputError(
+            "\n  ".join([f"--for {name}:", *refusals]),
+            hint=f"Take a base with layers in {', '.join(runtime.codecs)}: they are kept as they are.",
+        )

@@ -19,7 +19,7 @@ from formats.disk.plan import DiskPlan, plan_disk
 from formats.filesystem.pieces import Bytes, Piece, written
 from formats.format import Order
 from formats.image import Image, image_of
-from layers.archive import STANDARD_OUTPUT
+from layers.archive import require_file
 from layers.blob import Workshop
 from layers.errors import InputError
 from layers.output import PendingFile
@@ -86,6 +86,11 @@ def companions(output: str, options: Options) -> tuple[str, ...]:
     return (f"{name}.efi-vars.fd",) if image.efi_variables else ()
 
 
+def require_output(output: str) -> None:
+    """See `formats.format.ParticularFormat`."""
+    require_file(output, "a disk")
+
+
 def write(order: Order) -> DiskArtefact:
     """Write the disk; see `formats.format.Format`.
 
@@ -94,8 +99,7 @@ def write(order: Order) -> DiskArtefact:
         EntryError: a file system cannot hold something of the system.
         CorruptError: an item is not what its store has hashed.
     """
-    if order.output == STANDARD_OUTPUT:
-        raise InputError("a disk has holes, and cannot go to standard output", hint="Name a file with --output.")
+    require_output(order.output)
     options: Options = order.options
     workshop, image = order.workshop, image_of(options.image, order.system)
     with Reader() as reader:

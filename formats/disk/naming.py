@@ -3,13 +3,14 @@
 import contextlib
 from collections.abc import Iterator
 
+from formats import partition as table
 from formats.image import Partition
 from layers.errors import PackError
 
 
 def title(partition: Partition, number: int) -> str:
     """A partition, for people: by its label, or its number."""
-    return f"the partition {partition.label!r}" if partition.label else f"partition {number}"
+    return table.title(partition.label, number)
 
 
 @contextlib.contextmanager

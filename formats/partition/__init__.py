@@ -113,6 +113,11 @@ def place(wanted: Iterable[Wanted], first: int = ALIGNMENT) -> list[int]:
     return [start for start, _ in found]
 
 
+def title(name: str, number: int) -> str:
+    """A partition, for people: by its name, or by its number, from 1."""
+    return f"the partition {name!r}" if name else f"partition {number}"
+
+
 def check(disk: Disk, first: int, end: int) -> None:
     """Hold the partitions against each other and against what the table leaves them.
 
@@ -125,16 +130,16 @@ def check(disk: Disk, first: int, end: int) -> None:
         InputError: with all that is wrong.
     """
     problems = [] if disk.size % SECTOR == 0 else [f"the disk has {disk.size} bytes, which are no whole sectors"]
-    for partition in disk.partitions:
-        name = repr(partition.name)
+    for number, partition in enumerate(disk.partitions, 1):
+        name = title(partition.name, number)
         if partition.start % SECTOR or partition.size % SECTOR:
-            problems.append(f"the partition {name} does not begin and end at multiples of {SECTOR} bytes")
+            problems.append(f"{name} does not begin and end at multiples of {SECTOR} bytes")
         if partition.size < SECTOR:
-            problems.append(f"the partition {name} is empty")
+            problems.append(f"{name} is empty")
         if partition.start < first:
-            problems.append(f"the partition {name} begins at {partition.start}, and the table ends at {first}")
+            problems.append(f"{name} begins at {partition.start}, and the table ends at {first}")
         if partition.end > end:
-            problems.append(f"the partition {name} ends {partition.end - end} bytes after the room for partitions")
+            problems.append(f"{name} ends {partition.end - end} bytes after the room for partitions")
     problems += _overlaps([(partition.start, partition.end, partition.name) for partition in disk.partitions])
     if problems:
         raise InputError("; ".join(problems))

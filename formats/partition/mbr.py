@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 
 from formats.filesystem.pieces import Bytes
 from formats.identifiers import derived
-from formats.partition import MBR_CODE, SECTOR, Disk, Partition, check
+from formats.partition import MBR_CODE, SECTOR, Disk, Partition, check, title
 from formats.structure import Structure
 from layers.errors import InputError
 
@@ -72,7 +72,9 @@ def entries(partitions: Sequence[Partition], most: int = MOST_PARTITIONS) -> lis
         InputError: with all that is wrong.
     """
     problems = [
-        f"the partition {partition.name!r} {problem}" for partition in partitions for problem in _problems(partition)
+        f"{title(partition.name, number)} {problem}"
+        for number, partition in enumerate(partitions, 1)
+        for problem in _problems(partition)
     ]
     if len(partitions) > most:
         problems.append(f"an MBR has room for {most} partitions, and there are {len(partitions)}")

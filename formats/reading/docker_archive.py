@@ -5,9 +5,11 @@ version 25 and `podman save` write no manifest of the image: nobody says there w
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from formats.reading import documents
 from formats.reading.artefact import ArtefactError, Blob, StoredImage, StoredLayer
+from formats.reading.choice import answering
 from formats.reading.files import Files
 from formats.reading.image import layers_of
 from layers.digest import Digest
@@ -24,6 +26,8 @@ class FoundImage:
         config: path of the configuration.
         layers: paths of the layers, lowest first.
     """
+
+    platform: ClassVar[str] = ""  # of which the archive says nothing
 
     names: tuple[str, ...]
     config: str
@@ -55,6 +59,15 @@ def images(files: Files) -> list[FoundImage]:
         )
         for facts in (documents.table(each, where) for each in documents.array(documents.document(blob, where), where))
     ]
+
+
+def chosen(files: Files, choice: str) -> list[FoundImage]:
+    """Those that are meant by a name or a platform; all, if it is empty.
+
+    Raises:
+        ArtefactError: `manifest.json` is damaged or missing, or an image that had to be looked at.
+    """
+    return answering(images(files), choice, lambda image: read_image(files, image)[0].platform)
 
 
 def _texts(value: object, where: str) -> tuple[str, ...]:

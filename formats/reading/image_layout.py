@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from formats.reading import documents
 from formats.reading.artefact import ArtefactError, Blob, StoredImage, StoredLayer
+from formats.reading.choice import answering, is_platform
 from formats.reading.documents import Descriptor, Json
 from formats.reading.files import Files
 from formats.reading.image import layers_of
@@ -36,8 +37,8 @@ class FoundImage:
     def answers_to(self, name: str) -> bool:
         """Whether it is meant by a name, a platform, or the beginning of a digest."""
         digest = self.descriptor.digest
-        known = (*self.names, self.platform, self.platform.rpartition("/")[0], str(digest))  # without its variant, too
-        return name in known or (len(name) >= 12 and digest.hex.startswith(name))
+        known = name in (*self.names, str(digest)) or is_platform(name, self.platform)
+        return known or (len(name) >= 12 and digest.hex.startswith(name))
 
 
 def images(files: Files) -> list[FoundImage]:
@@ -56,6 +57,15 @@ def images(files: Files) -> list[FoundImage]:
             raise ArtefactError(f"{files.origin} has more than {_MOST_IMAGES} images")
         found.append(image)
     return found
+
+
+def chosen(files: Files, choice: str) -> list[FoundImage]:
+    """Those that are meant by a name, a platform or a digest; all, if it is empty.
+
+    Raises:
+        ArtefactError: an index is damaged, or an image that had to be looked at.
+    """
+    return answering(images(files), choice, lambda image: read_image(files, image)[0].platform)
 
 
 def _images(files: Files, index: Json, where: str, names: tuple[str, ...], depth: int) -> Iterator[FoundImage]:

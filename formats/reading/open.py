@@ -3,7 +3,7 @@
 import os
 import stat
 from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from formats.reading import docker_archive, image_layout
 from formats.reading.artefact import ArtefactError, FileBlob, StoredArtefact, StoredImage, StoredLayer, reading
@@ -16,13 +16,10 @@ _LAYOUT = "oci-layout"
 _MAGIC = slice(257, 262)  # zeros before POSIX
 _USTAR = b"ustar"
 _KNOWN = "It reads docker and OCI archives, OCI layout folders, tarballs, .wsl files, disks and ISO 9660 images."
+_IMAGES = "Images are docker and OCI archives, and OCI layout folders."
 
 
-class _Found(Protocol):
-    def answers_to(self, name: str) -> bool: ...
-
-
-_Image = TypeVar("_Image", bound=_Found)
+_Image = TypeVar("_Image")
 
 
 def open_artefact(path: str, choice: str = "") -> StoredArtefact:
@@ -74,9 +71,28 @@ def may_be_image(path: str) -> bool:
         if os.path.isdir(path):
             return True
         if not os.path.isfile(path) and os.path.exists(path):  # a pipe would let us wait for who writes
-            raise ArtefactError(f"{path} is neither a file nor a folder", hint=_KNOWN)
+            raise ArtefactError(f"{path} is neither a file nor a folder", hint=_IMAGES)
         with open(path, "rb", buffering=0) as file:
             return file.read(BLOCK)[_MAGIC] == _USTAR
+
+
+def refuse_compressed(path: str, said: str) -> None:
+    """Refuse a file that is compressed as a whole: an image in it would have to be read twice.
+
+    Args:
+        path: of it.
+        said: the path as people have it.
+
+    Raises:
+        ArtefactError: it is, or it cannot be read.
+    """
+    with reading(path):
+        if not os.path.isfile(path):
+            return
+        with open(path, "rb", buffering=0) as file:
+            compression = compression_of(file.read(BLOCK))
+    if compression != "none":
+        raise ArtefactError(f"{said} is compressed as a whole", hint=f"Undo {compression}'s compression first.")
 
 
 def image_files(path: str) -> StoredFiles | None:
@@ -92,7 +108,7 @@ def image_files(path: str) -> StoredFiles | None:
         if os.path.isdir(real):
             folder = FolderFiles(real)
             if not folder.find(_LAYOUT):
-                raise ArtefactError(f"{path} is a folder without an OCI image layout", hint=_KNOWN)
+                raise ArtefactError(f"{path} is a folder without an OCI image layout", hint=_IMAGES)
             return folder
         files = archive_files(real)
         if _is_image(files):
@@ -123,7 +139,9 @@ def _archive(files: ArchiveFiles, path: str, size: int, choice: str) -> StoredAr
     _refuse_twice(files, path)
     docker, notes = bool(files.find(docker_archive.NAME)), tuple[str, ...]()
     if not files.find(_LAYOUT):
-        image, layers = docker_archive.read_image(files, _chosen(docker_archive.images(files), choice, path))
+        image, layers = docker_archive.read_image(
+            files, _one(docker_archive.chosen(files, choice), docker_archive.images(files), choice, path)
+        )
     else:
         image, layers = _from_layout(files, choice)
         notes = _differences(files, image) if docker else ()
@@ -131,7 +149,8 @@ def _archive(files: ArchiveFiles, path: str, size: int, choice: str) -> StoredAr
 
 
 def _from_layout(files: Files, choice: str) -> tuple[StoredImage, tuple[StoredLayer, ...]]:
-    return image_layout.read_image(files, _chosen(image_layout.images(files), choice, files.origin))
+    found, images = image_layout.chosen(files, choice), image_layout.images(files)
+    return image_layout.read_image(files, _one(found, images, choice, files.origin))
 
 
 def _differences(files: Files, image: StoredImage) -> tuple[str, ...]:
@@ -142,8 +161,8 @@ def _differences(files: Files, image: StoredImage) -> tuple[str, ...]:
     return ("its manifest.json, which docker reads, has another image than its index.json, which others read",)
 
 
-def _chosen(images: Sequence[_Image], choice: str, path: str) -> _Image:
-    found = [image for image in images if not choice or image.answers_to(choice)]
+def _one(found: Sequence[_Image], images: Sequence[_Image], choice: str, path: str) -> _Image:
+    """The only one that was found among images."""
     if len(found) == 1:
         return found[0]
     if not images:

@@ -1,5 +1,6 @@
 """What a base's configuration says of containers (image-spec, config.md), and what os.toml makes of it: as FROM."""
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,6 +13,7 @@ from formats.system import Healthcheck, RunConfiguration
 _TEXTS = ("created", "created_by", "author", "comment")
 _REPLACED = ("entrypoint", "cmd", "workdir", "user", "stop_signal", "healthcheck")
 _TIMES = ("Interval", "Timeout", "StartPeriod", "StartInterval", "Retries")
+_LARGEST = (1 << 63) - 1  # that docker reads
 
 
 def run_configuration(config: Json, where: str) -> RunConfiguration:
@@ -25,6 +27,7 @@ def run_configuration(config: Json, where: str) -> RunConfiguration:
         ArtefactError: it is damaged.
     """
     facts = documents.table(config.get("config"), f"{where}: config")
+    _require_unicode(facts, f"{where}: config")
 
     def texts(key: str) -> tuple[str, ...]:
         of = f"{where}: config.{key}"
@@ -51,11 +54,19 @@ def run_configuration(config: Json, where: str) -> RunConfiguration:
     )
 
 
+def _require_unicode(value: object, where: str) -> None:
+    r"""JSON can name half a character (`"\ud800"`), which no other document can hold."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ArtefactError(f"{where} has text that is no Unicode") from None
+
+
 def _healthcheck(value: object, where: str) -> Healthcheck | None:
     facts = documents.table(value, where)
     test = tuple(documents.text(each, f"{where}.Test") for each in documents.array(facts.get("Test"), f"{where}.Test"))
     numbers = [facts.get(key) or 0 for key in _TIMES]
-    if any(type(number) is not int or number < 0 for number in numbers):
+    if any(type(number) is not int or not 0 <= number <= _LARGEST for number in numbers):
         raise ArtefactError(f"{where} has a number that is none")
     if not test or (test[0] != "NONE" and len(test) < 2):
         return None
@@ -100,6 +111,7 @@ def history(config: Json, layers: Sequence[object], where: str) -> tuple[Mapping
     Raises:
         ArtefactError: it is damaged.
     """
+    _require_unicode(config.get("history"), f"{where}: history")
     found = [
         _known(documents.table(each, f"{where}: history"), where)
         for each in documents.array(config.get("history"), f"{where}: history")

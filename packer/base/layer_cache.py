@@ -167,10 +167,13 @@ class _Copied:
         return self.blob.size
 
     def pieces(self) -> Iterator[bytes]:
+        for piece in self._read():
+            self.copy.write(piece)  # a full disk is no damage of the layer
+            yield piece
+
+    def _read(self) -> Iterator[bytes]:
         with reading(self.title):
-            for piece in self.blob.pieces():
-                self.copy.write(piece)
-                yield piece
+            yield from self.blob.pieces()
 
 
 def _digest(stored: StoredLayer) -> Digest:

@@ -30,15 +30,17 @@ def merged(
     tree = merger.tree()
     for note in tree.notes:
         warn(f"{origin}: {note}")
+    seen: list[set[bytes]] = [set() for _ in layers]
+    for path, placed in tree.nodes.items():
+        seen[placed.layer].add(path)
     omitted: dict[StoreItem, frozenset[bytes]] = {
-        item: _omitted(rank, contents.nodes, tree) for rank, (item, contents) in enumerate(layers)
+        item: _omitted(contents.nodes, there) for (item, contents), there in zip(layers, seen, strict=True)
     }
     return Merged(Tree({entry.path: entry for entry in _entries(tree)}), omitted, ())
 
 
-def _omitted(rank: int, nodes: Sequence[Node], tree: MergedTree) -> frozenset[bytes]:
-    """What upper layers replace or take away, and whiteouts themselves."""
-    there = {placed.node.path for placed in tree.nodes.values() if placed.layer == rank}
+def _omitted(nodes: Sequence[Node], there: set[bytes]) -> frozenset[bytes]:
+    """What of a layer upper layers replace or take away, and whiteouts themselves."""
     return frozenset(node.path for node in nodes if node.path and node.path not in there)
 
 

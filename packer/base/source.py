@@ -22,7 +22,7 @@ from formats.platform import Platform
 from formats.reading import docker_archive, documents, image_layout
 from formats.reading.artefact import ArtefactError, Blob, DataBlob, StoredImage, StoredLayer, reading
 from formats.reading.documents import Descriptor, Json
-from formats.reading.open import image_files
+from formats.reading.open import image_files, refuse_compressed
 from layers.cache import CacheFolder, Kept, is_named_truly, mark_used
 from layers.digest import Digest, is_hex
 from layers.output import PendingFile, make_cache
@@ -81,6 +81,7 @@ def local_image(path: str, said: str, platform: Platform) -> BaseImage:
     with reading(path):
         files = image_files(path)
         if not files:
+            refuse_compressed(path, said)
             raise ArtefactError(f"{said} is no image: neither an OCI layout nor an archive of an image")
         if files.find("index.json"):
             read = [partial(image_layout.read_image, files, found) for found in image_layout.images(files)]

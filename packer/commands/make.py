@@ -10,7 +10,7 @@ import click
 from formats.image_types import TYPES
 from layers.archive import STANDARD_OUTPUT
 from layers.errors import InputError
-from layers.output import PendingFile
+from layers.output import require_place
 from packer.commands.settings import DECLARATION, lock_file, settings
 from packer.options import (
     COMMAND_LINE,
@@ -81,7 +81,7 @@ def _build(surroundings: Surroundings, file: str, options: dict[str, Any], names
     _check_names(options, kinds)
     declaration = changed(declaration, common, made, said)
     folder = os.path.dirname(surroundings.path(file))
-    given = [key for key, value in said["disk"].items() if value]
+    given = [key for key, value in said["disk"].items() if value is not None]
     found = list(early.mistakes(declaration, made, folder, given))
     idle = unused.mistakes(declaration, made)
     early.require((mistake for mistake in found if mistake.key.rpartition("disk.")[2] in given), COMMAND_LINE)
@@ -96,7 +96,7 @@ def _check_said(said: Mapping[str, Mapping[str, Any]], kinds: "Sequence[Kind]") 
     """Refuse options that say nothing of what is made."""
     for table, keys in said.items():
         fitting = [kind for kind in kinds if kind.table == table]
-        for key in [key for key, value in keys.items() if value]:
+        for key in [key for key, value in keys.items() if value is not None]:
             if not any(kind.has(key) for kind in fitting):
                 raise click.UsageError(f"--{key} is for {_FOR[table]}, and none is to be made")
             if not any(kind.shares(key) for kind in fitting):
@@ -150,6 +150,10 @@ def _make(
     told = sbom.files([surroundings.path(path) for path in options["sboms"]], len(declaration.target_platforms))
     paths = (*(path for made in outputs for path in made.paths), *(file.path for file in told))
     _require_apart(paths, surroundings.path(common.file), early.named(declaration, names, work.folder))
+    for made in outputs:
+        made.require_places()
+    for file in told:
+        require_place(file.path)
     productions = build.produce(declaration, work)
     artefacts = (build.check if check else build.build)(productions, outputs, work)
     sbom.write(told, productions[0], artefacts)
@@ -188,7 +192,6 @@ def _require_apart(paths: Sequence[str], declaration: str, read: "Iterable[Named
 
     Raises:
         InputError: as above.
-        OutputError: a folder is not there, or cannot be written.
     """
     inputs = [(named, os.path.realpath(path)) for named in read for path in named.paths]
     taken = {os.path.realpath(path) for path in (declaration, lock_file(declaration))}
@@ -200,8 +203,6 @@ def _require_apart(paths: Sequence[str], declaration: str, read: "Iterable[Named
                 f"{path} is read or written by this run already", hint="Choose another file with --output or --sbom."
             )
         _require_unread(path, inputs)
-        with PendingFile(os.path.dirname(path)):
-            pass  # what cannot be written is not made first
         taken.add(os.path.realpath(path))
 
 

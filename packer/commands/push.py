@@ -34,7 +34,7 @@ _BUILDING = {"runtime": "--for", **{name: f"--{name.replace('_', '-')}" for name
 @click.pass_obj
 def push(surroundings: Surroundings, /, arguments: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Push an image to a registry: built from os.toml on the way, or built before; of several, an index."""
-    from formats.reading.open import may_be_image
+    from formats.reading.open import may_be_image, refuse_compressed
     from packer import build, report
     from packer.console import ConsoleProgress
     from packer.push import push_built, push_stored
@@ -44,6 +44,8 @@ def push(surroundings: Surroundings, /, arguments: tuple[str, ...], as_json: boo
         raise click.UsageError(f"{reference} is here: say where it is to go, as {reference} HOST/REPOSITORY:TAG")
     files = given or [DECLARATION]
     target = _target(reference, options, surroundings)
+    for file in given:
+        refuse_compressed(file, file)
     stored = [file for file in files if may_be_image(file)]
     if len(files) > 1 and len(stored) < len(files):
         other = next(file for file in files if file not in stored)

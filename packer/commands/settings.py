@@ -59,7 +59,7 @@ def settings(
     from packer import lock
 
     made = settings_with(lock.read(lock_file(common.file)), common, surroundings, progress)
-    made = replace(made, access=lambda: access(_of_bases(options), surroundings))
+    made = replace(made, access=lambda: access(_of_bases(options), surroundings), runtime=common.runtime or "")
     if not common.previous:
         return made
     from packer.previous import read_previous

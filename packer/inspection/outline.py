@@ -133,10 +133,9 @@ def outline(text: str, choice: str, registries: Registries) -> Outline:
 
 def _outlines(files: Files, path: str, choice: str) -> Iterator[Outline]:
     with reading(path):
-        images = image_layout.images(files)
-        found = [image for image in images if not choice or image.answers_to(choice)]
+        found = image_layout.chosen(files, choice)
         if not found:
-            there = "".join(f"\n  {image}" for image in images)
+            there = "".join(f"\n  {image}" for image in image_layout.images(files))
             raise ArtefactError(
                 f"{path} has no image {choice!r}; there are:{there}" if choice else f"{path} is no image"
             )

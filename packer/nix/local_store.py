@@ -101,17 +101,35 @@ class LocalOptions(Record):
         return Root(os.path.normpath(os.path.join(folder, self.root)))
 
     def refusals(self, folder: str) -> Iterator[tuple[Location, InputError]]:
-        """What is wrong with roots, by key; nothing if there is no folder in which they could be.
+        """What is wrong with roots, by key: with all of them, if there is no store.
 
         Args:
             folder: of os.toml, absolute.
         """
         below = self.below(folder)
-        for place, given in enumerate(self.roots) if os.path.isdir(below.folder) else ():
+        if not os.path.isdir(below.folder):  # what names it says so
+            return
+        if not _has_store(below, self.LAYOUT):
+            message = f"there is no store {self.LAYOUT.store} below {below.folder}"
+            yield (
+                ("root",),
+                InputError(message, hint="It is the folder below which the store is; `/` without this key."),
+            )
+            return
+        for place, given in enumerate(self.roots):
             try:
                 _require(below, self.LAYOUT, _item_of(given, below, self.LAYOUT, folder))
             except InputError as error:
                 yield ("roots", place), error
+
+
+def _has_store(below: Root, layout: Layout) -> bool:
+    """Whether the store's folder is there; or may be: who may not look cannot tell."""
+    try:
+        below.resolve(layout.store)
+    except LinkError as error:
+        return not isinstance(error.__cause__, FileNotFoundError | NotADirectoryError)
+    return True
 
 
 def _item_of(given: str, below: Root, layout: Layout, folder: str) -> str:
@@ -120,7 +138,8 @@ def _item_of(given: str, below: Root, layout: Layout, folder: str) -> str:
     leads = below.resolve(path, lambda path: layout.item_of(path) is not None)
     item = layout.item_of(leads)
     if item is None:
-        raise LinkError(f"{given} leads to {leads}, which is no item of {layout.store}")
+        what = "is" if leads == given else f"leads to {leads}, which is"
+        raise LinkError(f"{given} {what} no item of {layout.store}")
     return item
 
 

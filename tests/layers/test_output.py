@@ -176,6 +176,15 @@ def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
     assert stat.S_ISFIFO((tmp_path / "out").stat().st_mode)
 
 
+def test_a_link_of_the_kernel_is_not_replaced(tmp_path: Path) -> None:
+    """As root, `-o /dev/stdout` would put an image in the place of /dev/stdout."""
+    (tmp_path / "out").symlink_to("/proc/self/fd/1")
+    with pytest.raises(OutputError, match="out is a link to an open file\n  Standard output is `--output -`"):
+        write(tmp_path, "out", b"content")
+    assert (tmp_path / "out").is_symlink()
+    assert names(tmp_path) == ["out"]
+
+
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=f"cannot write into {tmp_path}/none: No such file or directory"):
         PendingFile(str(tmp_path / "none"))

@@ -284,6 +284,9 @@ def test_all_mistakes_come_at_once(shared: Workplace) -> None:
         (("docker", "oci", "-o", "x"), "--output goes with one type only"),
         (("docker", "tarball", "--compression", "xz"), "there is no compression 'xz' (there are: none, gzip, zstd)"),
         (("docker", "--root-name", "x"), "--root-name is for tarballs, and none is to be made"),
+        (("docker", "--root-name", ""), "--root-name is for tarballs, and none is to be made"),
+        (("docker", "--size", "0"), "--size is for disks, and none is to be made"),
+        (("disk", "--size", "0"), "command line: disk.size: the disk has 0 bytes"),
         (("docker", "tarball", "--legacy"), "--legacy is for distributions for WSL, and none"),
         (("tarball", "--root-name", "/x"), "root-name"),
         (("efi-raw", "-o", "."), "--output . is a folder, and efi-raw is a file: name it, too"),
@@ -353,6 +356,13 @@ def _member(archive: Path, name: str) -> bytes:
         member = opened.extractfile(name)
         assert member
         return member.read()
+
+
+@pytest.mark.parametrize("group", [(), ("cache",)])
+def test_no_summary_of_a_command_is_cut_off(shared: Workplace, group: tuple[str, ...]) -> None:
+    answer = shared.run(*group, "--help")
+    assert answer.code == 0
+    assert "..." not in answer.out.partition("Commands:")[2]
 
 
 @pytest.mark.parametrize(

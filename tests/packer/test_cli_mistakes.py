@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,39 @@ def test_an_output_takes_the_place_of_nothing_that_the_run_has(
     assert f"{shared.folder}/{taken} is read or written by this run already" in answer.err
     assert (shared.folder / "os.toml").read_text() == before
     assert sorted(path.name for path in shared.folder.iterdir()) == ["os.toml"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("tarball",), "FOLDER/sample-1.0.tar.gz is a folder"),
+        (("docker", "tarball"), "FOLDER/sample-1.0.tar.gz is a folder"),
+        (("docker", "-o", "pipe"), "FOLDER/pipe is a device or a pipe"),
+        (("docker", "-o", "stdout"), "FOLDER/stdout is a link to an open file"),
+        (("oci", "-o", "pipe"), "FOLDER/pipe exists and is not an OCI image layout"),
+        (("oci", "-o", "pipe/x"), "cannot write into FOLDER/pipe: Not a directory"),
+        (("oci", "-o", "gone/x"), "cannot write into FOLDER/gone: No such file or directory"),
+        (("docker", "-o", "x", "--sbom", "x.spdx.json"), "FOLDER/x.spdx.json is a folder"),
+        (("wsl2", "-o", "x.wsl"), "FOLDER/x.wsl.json is a folder"),
+        (("efi-raw", "-o", "-"), "a disk has holes, and cannot go to standard output"),
+        (("iso9660", "-o", "-"), "an ISO 9660 image has holes, and cannot go to standard output"),
+    ],
+)
+def test_what_cannot_be_written_is_told_before_anything_is_made(
+    shared: Workplace, tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    place = replace(shared, folder=tmp_path, cache=tmp_path / "cache")
+    place.declare()
+    for name in ("sample-1.0.tar.gz", "x.spdx.json", "x.wsl.json"):
+        (tmp_path / name).mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "stdout").symlink_to("/proc/self/fd/1")
+    before = sorted(tmp_path.iterdir())
+    answer = place.run(*arguments)
+    assert (answer.code, answer.out) == (2 if "-" in arguments else 1, "")
+    assert said.replace("FOLDER", str(tmp_path)) in answer.err
+    assert not list(tmp_path.glob("cache/ocipack/*"))
+    assert sorted({*tmp_path.iterdir()} - {tmp_path / "cache"}) == before
 
 
 @pytest.mark.parametrize(

@@ -229,6 +229,19 @@ def test_roots_that_are_not_there(folder: Path) -> None:
         assert line.startswith(f"store[1].roots[{place}]: {said}")
 
 
+@pytest.mark.parametrize(("kind", "store"), [("nix", "/nix/store"), ("guix", "/gnu/store")])
+def test_a_store_that_is_not_there_is_told_once(folder: Path, kind: str, store: str) -> None:
+    roots = f'["{store}/x", "{store}/y"]'
+    (folder / "os.toml").write_text(
+        f'name = "try"\nplatform = "x86_64-linux"\n[store]\ntype = "{kind}"\nroot = "app"\nroots = {roots}\n'
+    )
+    answer = run(folder, "check")
+    hint = "(it is the folder below which the store is; `/` without this key)"
+    said = f"ocipack: error: os.toml: store.root: there is no store {store} below {folder}/app {hint}\n"
+    assert (answer.code, answer.err) == (2, said)
+    assert run(folder, "plan").err == said
+
+
 @pytest.mark.parametrize(
     ("files", "output", "said"),
     [

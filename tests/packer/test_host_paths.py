@@ -71,6 +71,19 @@ def test_an_image_in_a_registry_is_no_path() -> None:
     assert "store[0].image" not in {path.key for path in host_paths.named(parse(text, "os.toml"), "/somewhere", ())}
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("debian:12", "a relative path starts at the folder of os.toml; what is in a registry begins with docker://"),
+        ("/debian:12", "what is in a registry begins with docker://"),
+    ],
+)
+def test_an_image_without_its_scheme_is_no_path_either(text: str, hint: str) -> None:
+    mistake = Named(("store", "image"), text, HostPath(HostKind.EITHER, scheme="docker://"), "/somewhere").mistake()
+    assert mistake
+    assert mistake.hint == hint
+
+
 HINT = "(a relative path starts at the folder of os.toml)"
 
 

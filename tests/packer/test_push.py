@@ -1,6 +1,7 @@
 """ocipack push as people run it."""
 
 import base64
+import gzip
 import json
 import os
 import shutil
@@ -143,6 +144,7 @@ def test_bad_arguments(place: Workplace, arguments: tuple[str, ...], said: str) 
     [
         (lambda path: path.mkdir(), "is no OCI image layout"),
         (lambda path: path.write_bytes(bytes(257) + b"ustar" + bytes(250)), "checksum"),
+        (lambda path: path.write_bytes(gzip.compress(bytes(1024))), "image is compressed as a whole\n  Undo gzip's"),
     ],
 )
 def test_what_is_no_image(place: Workplace, tmp_path: Path, make: Any, said: str) -> None:

@@ -196,6 +196,7 @@ def test_every_platform_has_a_root() -> None:
         (mbr, [BIOS], "the partition 'bios' has a type that an MBR does not know"),
         (mbr, [replace(EFI, bootable=True), ROOT], "can be bootable, and 'GNU-ESP', 'Guix_image' are"),
         (mbr, [replace(ROOT, size=2048 * GIB)], "the partition 'Guix_image' ends beyond 2 TiB"),
+        (mbr, [replace(ROOT, size=2048 * GIB, name="")], "partition 1 ends beyond 2 TiB"),
         (gpt, many(129), "for 128 partitions, and there are 129"),
         (gpt, [replace(EFI, name="n" * 37)], "does not fit into 36 characters"),
         (gpt, [replace(EFI, name="\U0001f427" * 19)], "does not fit into 36 characters"),

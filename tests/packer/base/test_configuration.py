@@ -42,6 +42,9 @@ def test_a_healthcheck_that_tests_nothing_is_none(test: Any) -> None:
         ({"Volumes": []}, "here: config.Volumes is no table"),
         ({"Healthcheck": {"Test": ["CMD", "x"], "Interval": "5s"}}, "here: config.Healthcheck has a number"),
         ({"Healthcheck": {"Test": ["CMD", "x"], "Retries": -1}}, "here: config.Healthcheck has a number"),
+        ({"Healthcheck": {"Test": ["CMD", "x"], "Retries": 1 << 63}}, "here: config.Healthcheck has a number"),
+        ({"Env": ["A=\ud800"]}, "here: config has text that is no Unicode"),
+        ({"Labels": {"\udfff": "a"}}, "here: config has text that is no Unicode"),
     ],
 )
 def test_what_is_no_configuration(config: dict[str, Any], where: str) -> None:
@@ -84,3 +87,5 @@ def test_a_history_has_an_entry_for_each_layer() -> None:
         assert found == ({"comment": "layer 1 of the base"}, {"comment": "layer 2 of the base"})
     with pytest.raises(ArtefactError, match="created_by is no string"):
         history({"history": [{"created_by": 1}]}, [1], "here")
+    with pytest.raises(ArtefactError, match="here: history has text that is no Unicode"):
+        history({"history": [{"created_by": "\ud800"}]}, [1], "here")

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import io
 import lzma
+import subprocess
 import tarfile
 from pathlib import Path
 
@@ -15,10 +16,12 @@ from layers.digest import Digest
 from layers.entry import Directory, Entry, File, Hardlink, Symlink
 from layers.errors import PackError
 from layers.item import StoreItem
+from layers.output import OutputError
 from layers.reader import Reader
 from layers.tree import Merged
 from packer.base.layer_cache import KeptLayer, LayerCache
 from packer.base.merging import merged
+from tests.support.processes import needs_root
 
 
 def tar(*members: str) -> bytes:
@@ -153,3 +156,14 @@ def test_a_layer_without_a_digest_has_that_of_its_bytes(tmp_path: Path) -> None:
     kept = cache(tmp_path).keep(stored(data, digest=None))
     assert kept.verbatim.layer.digest == Digest.of(data)
     assert cache(tmp_path).find(stored(data, digest=None)) is not None
+
+
+@needs_root  # mounts
+def test_a_full_disk_is_no_damage_of_a_layer(tmp_path: Path) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", tmp_path], check=True)
+    try:
+        with pytest.raises(OutputError, match=f"cannot write into {tmp_path}/blobs/sha256: No space left on device"):
+            cache(tmp_path).keep(stored(tar(f"file={'x' * 100_000}")))
+        assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)

@@ -221,6 +221,19 @@ def test_a_distribution_for_wsl_is_known_by_what_is_in_it(place: Workplace, tmp_
     assert _json(place.run("inspect", "--json", tmp_path / "it"))["kind"] == "wsl2"
 
 
+@pytest.mark.parametrize("form", ["docker-archive", "oci"])
+def test_the_platform_of_an_image_that_its_configuration_alone_says(
+    place: Workplace, tmp_path: Path, form: str
+) -> None:
+    """skopeo writes no platform into either of them."""
+    skopeo_copy(f"oci:{place.folder}/it.oci", f"{form}:{tmp_path}/copy:it:1")
+    assert _json(place.run("inspect", "--json", "--platform", "x86_64-linux", tmp_path / "copy"))
+    assert place.run("diff", "--platform", "x86_64-linux", "it.tar", tmp_path / "copy").code in (0, 1)
+    answer = place.run("inspect", "--platform", "aarch64-linux", tmp_path / "copy")
+    assert answer.code == 2
+    assert "has no image 'linux/arm64/v8'" in answer.err
+
+
 def test_an_image_archive_that_is_compressed_as_a_whole_is_told(place: Workplace, tmp_path: Path) -> None:
     (tmp_path / "it").write_bytes(gzip.compress((place.folder / "it.tar").read_bytes(), 1))
     answer = place.run("inspect", tmp_path / "it")

@@ -1,5 +1,6 @@
 """Images on the layers of others: other people's tools make the base, unpack what stands on it, and run it."""
 
+import gzip
 import json
 import os
 import shutil
@@ -219,6 +220,29 @@ def test_a_layer_that_is_there_twice_stays_there_twice(desk: Desk, tmp_path: Pat
         skopeo_copy(f"oci:{tmp_path}/oci", f"dir:{tmp_path}/{compression}")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["docker", "--for", "docker", "-o", "never"], "in zstd, as base layer 1 is: docker before version 23"),
+        (["push", "--for", "docker", "localhost:1/x:1"], "docker with its own image store takes no layers in zstd"),
+        (["plan", "--for", "docker"], "Take a base with layers in none, gzip"),
+        (["oci", "--for", "podman", "-o", "podman.oci"], ""),
+        (["tarball", "--for", "wsl", "-o", "wsl.tar"], ""),
+    ],
+)
+def test_a_runtime_has_to_take_the_layers_of_the_base(
+    desk: Desk, tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    recompressed = ("--dest-compress", "--dest-compress-format", "zstd")
+    base = tmp_path / "base"
+    output("skopeo", "--insecure-policy", "copy", "-q", *recompressed, f"oci:{desk.folder}/base:1", f"oci:{base}:1")
+    desk.declare(str(base), _APP)
+    if said:
+        assert said in desk.refusal(*arguments)
+    else:
+        assert desk.run(*arguments).code == 0
+
+
 # -- how it is run -------------------------------------------------------------------------------------------------
 
 
@@ -405,12 +429,17 @@ def test_layers_that_nobody_may_pass_on(
 
 def test_what_is_no_base(desk: Desk, tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no image\n")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "packed.tar.gz").write_bytes(gzip.compress(empty_tar(tmp_path)))
     stored_images.layout(tmp_path / "nothing", [])
     other = tmp_path / "other"
     stored_images.close(other, stored_images.image(other, [empty_tar(tmp_path)], "s390x"))
     for image, said in (
         ("missing", "store.image: there is no file or folder"),
+        ("debian:12", "what is in a registry begins with docker://)"),
         (tmp_path / "text", "is no image"),
+        (tmp_path / "packed.tar.gz", "packed.tar.gz is compressed as a whole\n  Undo gzip's compression first."),
+        (tmp_path / "folder", "layout\n  Images are docker and OCI archives, and OCI layout folders."),
         (tmp_path / "nothing", "has no layers"),
         (other, "has no image for linux/amd64; it has linux/s390x"),
     ):
