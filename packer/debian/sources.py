@@ -114,14 +114,14 @@ class Host:
         return Sources(_written(mapped), (_keyring(keyring),) if keyring else ())
 
     def mirror(
-        self, mirror: str, suite: str, components: Sequence[str], *, keyring: str = "", snapshot: str = ""
+        self, mirror: str, suites: Sequence[str], components: Sequence[str], *, keyring: str = "", snapshot: str = ""
     ) -> Sources:
         """One mirror and nothing of the host but its keyring of Debian's archive, when no other one is given.
 
         Args:
             mirror: the archive's address, with `SNAPSHOT_PLACEHOLDER` if there is a snapshot.
-            suite: of the archive.
-            components: of the suite.
+            suites: of the archive.
+            components: of the suites.
             keyring: the only one to trust; empty: the host's of Debian's archive.
             snapshot: a time like `20250520T000000Z`, or empty; lists from back then may have run out.
 
@@ -129,7 +129,7 @@ class Host:
             InputError: there is no such keyring.
         """
         keyrings = [keyring] if keyring else [path for path in self.keyrings if os.path.exists(path)][:1]
-        source = _source(mirror.replace(SNAPSHOT_PLACEHOLDER, snapshot), [suite], components, "")
+        source = _source(mirror.replace(SNAPSHOT_PLACEHOLDER, snapshot), suites, components, "")
         return Sources(_written([source]), tuple(_keyring(path) for path in keyrings), valid_until=not snapshot)
 
     def _files(self) -> Iterator[tuple[str, bytes]]:

@@ -2,7 +2,7 @@
 
 For a BIOS, a core image with all that a menu needs is in the gap before the first partition, or in a BIOS boot
 partition; it finds the file system with grub.cfg by its UUID. For UEFI there is the program that Debian's packages
-have, with all modules in it; it looks for /EFI/debian/grub.cfg on its own partition, which leads to the other one.
+have, with all modules in it; it looks for /EFI/VENDOR/grub.cfg on its own partition, which leads to the other one.
 Where a system has the modules alone, as those of Guix, a program like the core image is made of them.
 """
 
@@ -53,8 +53,11 @@ _ISO_MODULES = ("iso9660",)
 #: What starts the kernel of the Hurd.
 _MULTIBOOT_MODULES = ("multiboot",)
 
-#: Where the program for UEFI looks for its menu.
-_UEFI_MENU = "EFI/debian/grub.cfg"
+#: The folder in which the program for UEFI looks for its menu, as `struct grub_module_header` of OBJ_TYPE_PREFIX has it
+#: (include/grub/kernel.h): that of whoever built it.
+_UEFI_PREFIX = re.compile(rb"\x03\0\0\0.{4}/(EFI/[A-Za-z0-9._-]+)\0", re.DOTALL)
+_USUAL_PREFIX = b"EFI/debian"
+_LARGEST_PROGRAM = 16 << 20  # bytes: they have 3 MiB
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9+._-]")  # in names of folders
 _PLAIN = re.compile(r"[A-Za-z0-9_./:=,@%+-]+")
@@ -148,9 +151,11 @@ def _uefi(layout: Layout, esp: Volume, menu: _MenuPlace, kernels: Sequence[Kerne
         made = Data(_made(layout, folder, menu, kernels, reader))
         return Installed((File(program, made),), efi_variables=variables)
     lead = Data(menu.lead.encode())
-    entries = [File(program, _uefi_program(layout)), File(firmware.inside(esp, _UEFI_MENU), lead)]
+    content = _uefi_program(layout)
+    place_of_lead = _uefi_menu(content, reader)
+    entries = [File(program, content), File(firmware.inside(esp, place_of_lead), lead)]
     if _is_iso(layout):  # on a CD, GRUB looks for it in the root
-        entries.append(File(_UEFI_MENU.encode(), lead))
+        entries.append(File(place_of_lead.encode(), lead))
     return Installed(tuple(entries), efi_variables=variables)
 
 
@@ -189,6 +194,12 @@ def _uefi_program(layout: Layout) -> Content:
         f"Debian: add the package {package} to store.packages. Other stores: have it among the items, or systemd-boot."
     )
     raise InputError(f"the system has no GRUB for UEFI: /usr/lib/grub/{name}", hint=hint)
+
+
+def _uefi_menu(program: Content, reader: Reader) -> str:
+    """Where a program looks for its menu."""
+    stated = _UEFI_PREFIX.search(reader.read(program)) if program.size <= _LARGEST_PROGRAM else None
+    return f"{(stated[1] if stated else _USUAL_PREFIX).decode()}/grub.cfg"
 
 
 def _uefi_programs(layout: Layout) -> list[str]:

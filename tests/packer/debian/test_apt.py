@@ -35,7 +35,7 @@ def archive(tmp_path: Path) -> Archive:
 
 @contextmanager
 def private(archive: Archive, folder: Path, architecture: str = "amd64") -> Iterator[Apt]:
-    sources = Host().mirror(archive.url, SUITE, [COMPONENT], keyring=str(archive.keyring))
+    sources = Host().mirror(archive.url, [SUITE], [COMPONENT], keyring=str(archive.keyring))
     apt = Apt(str(folder), sources, architecture, {"PATH": os.environ["PATH"]})
     with apt.locked():
         yield apt

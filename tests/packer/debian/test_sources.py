@@ -132,13 +132,18 @@ def test_only_others_archives(etc: Etc) -> None:
 def test_a_mirror(etc: Etc) -> None:
     etc.put("sources.list.d/debian.sources", OWN)
     etc.keyring.write_bytes(b"key")
-    sources = etc.host.mirror("http://x.invalid/debian", "sid", ["main", "contrib"])
+    sources = etc.host.mirror("http://x.invalid/debian", ["sid"], ["main", "contrib"])
     assert stated(sources) == [("http://x.invalid/debian", "sid", "main contrib", "")]
     assert (sources.keyrings, sources.valid_until) == ((b"key",), True)
 
 
+def test_pockets_of_a_mirror(etc: Etc) -> None:
+    sources = etc.host.mirror("http://x.invalid/ubuntu", ["noble", "noble-updates"], ["main"])
+    assert stated(sources) == [("http://x.invalid/ubuntu", "noble noble-updates", "main", "")]
+
+
 def test_a_snapshot(etc: Etc) -> None:
-    sources = etc.host.mirror("http://x.invalid/@SNAPSHOTID@/", "sid", ["main"], snapshot="20250520T000000Z")
+    sources = etc.host.mirror("http://x.invalid/@SNAPSHOTID@/", ["sid"], ["main"], snapshot="20250520T000000Z")
     assert stated(sources) == [("http://x.invalid/20250520T000000Z/", "sid", "main", "")]
     assert (sources.keyrings, sources.valid_until) == ((), False)
 
@@ -148,7 +153,7 @@ def test_a_bad_keyring(etc: Etc, content: bytes | None, message: str) -> None:
     if content is not None:
         etc.keyring.write_bytes(content)
     with pytest.raises(InputError, match=f"store.signed-by: .*{message}"):
-        etc.host.mirror("http://x.invalid", "sid", ["main"], keyring=str(etc.keyring))
+        etc.host.mirror("http://x.invalid", ["sid"], ["main"], keyring=str(etc.keyring))
 
 
 def test_identity_covers_all_that_is_trusted() -> None:

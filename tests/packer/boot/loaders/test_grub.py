@@ -110,6 +110,19 @@ def test_kernels_on_another_partition_have_paths_of_it(bootable_debian: System) 
     subprocess.run(["grub-script-check"], input=made["boot/EFI/debian/grub.cfg"], check=True)
 
 
+@pytest.mark.parametrize(
+    ("program", "menu"),
+    [
+        (b"x\x03\0\0\0\x18\0\0\0/EFI/ubuntu\0\0\0\0\0y", "boot/efi/EFI/ubuntu/grub.cfg"),
+        (b"no prefix, and /EFI/ubuntu\0 elsewhere", "boot/efi/EFI/debian/grub.cfg"),
+    ],
+)
+def test_the_menu_is_where_the_program_looks_for_it(program: bytes, menu: str, bootable_debian: System) -> None:
+    name = b"usr/lib/grub/x86_64-efi/monolithic/grubx64.efi"
+    entries = {**bootable_debian.tree.by_path(), name: File(name, Data(program))}
+    assert menu in files(installed(EFI, replace(bootable_debian, tree=Tree(entries))))
+
+
 def without(system: System, *names: bytes) -> System:
     """The system without what has one of these names in its path."""
     entries = {path: entry for path, entry in system.tree.by_path().items() if not any(name in path for name in names)}
