@@ -159,8 +159,8 @@ path-include = ["/usr/share/doc/*/copyright"]
         bool,
         Field(
             description="Whether the packages that the archive marks as essential are taken too. No package names those"
-            " that it needs: a system that boots, or in which apt or dpkg installs more, cannot do without; the image of"
-            " a single program can."
+            " that it needs: a system that boots, or in which apt or dpkg installs more, cannot do without; the image"
+            " of a single program can."
         ),
     ] = False
     path_exclude: Annotated[
