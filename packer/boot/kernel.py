@@ -128,7 +128,8 @@ def missing(layout: Layout) -> InputError:
     package = _DEBIAN_PACKAGES.get(debian, f"linux-image-{debian}")
     return InputError(
         "the system has no kernel, neither in /boot nor as a system of Nix or Guix",
-        hint=f"Debian: add the package {package} to store.packages. Nix and Guix: the root has to be a whole system.",
+        hint=f"Debian: add the package {package} to store.packages, Ubuntu: linux-image-generic. Nix and Guix: the root"
+        " has to be a whole system.",
     )
 
 

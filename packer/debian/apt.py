@@ -309,6 +309,8 @@ class Apt:
             "APT::Sandbox::User": "root",  # as root, stay root; others stay who they are
             "APT::Get::Assume-Yes": "true",
             "APT::Install-Suggests": "false",
+            # A share of machines, by their ids, gets some updates before others do: here nobody is to wait.
+            "APT::Get::Always-Include-Phased-Updates": "true",
             "APT::Cmd::Pattern-Only": "true",  # a name that does not exist is no regular expression
             "APT::Update::Error-Mode": "any",
             "Acquire::AllowInsecureRepositories": "false",

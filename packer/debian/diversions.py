@@ -5,12 +5,14 @@ Only the database has to know of those that move nothing, and these are done her
 - Before Debian 13 dash's postinst takes over /bin/sh and its manual page in a function with arguments, which no pattern
   finds. It ships both itself.
 - Packages of Debian 13 keep what others have moved into /usr from being removed with the old name (DEP 17, M4 and M8),
-  until their own postinst takes that back. Nobody ships anything under these names.
+  until their own postinst takes that back. Of the files nobody ships one under these names. Of the links to /usr, as
+  /bin, packages have folders; dpkg makes those under the new name, empty, for what is in them is in /usr all the same.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from layers.entry import Directory
 from packer.debian.scripts import Command, Script, commands
 from packer.debian.unpacked import Unpacked
 
@@ -54,6 +56,21 @@ def diversions(unpacked: Unpacked) -> tuple[Diversion, ...]:
             elif any("--add" in word or "--divert" in word for word in command.words):
                 unpacked.skip(script, " ".join(command.words), "nothing is diverted")
     return tuple(diversion for diversion in found if diversion not in removed)
+
+
+def folders(unpacked: Unpacked, made: Sequence[Diversion]) -> Iterator[Directory]:
+    """The folders that packages have under names that are protected from them; dpkg --verify looks for them.
+
+    Args:
+        unpacked: the packages.
+        made: their diversions.
+    """
+    protected = {each.path.encode(): each for each in made if each.target.endswith(_PROTECTIVE)}
+    for package in unpacked.packages if protected else ():
+        for path in package.paths:
+            diversion = protected.get(path)
+            if diversion and package.name != diversion.package and isinstance(unpacked.follow(path), Directory):
+                yield Directory(diversion.target[1:].encode())
 
 
 def _is_of_dash(script: Script) -> bool:

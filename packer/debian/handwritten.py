@@ -1,8 +1,8 @@
 """What hand-written lines of maintainer scripts do, as a table by package: no pattern finds these.
 
-Each line was read in the packages of Debian 12 and 13; what only one of them does stands behind a text of its script. A
-link or a copy is only made when what it leads to is there; what a script finds already there it leaves alone, and so
-does this, but for `Attributes`, which change what a package ships.
+Each line was read in the packages of Debian 12 and 13 and of Ubuntu 24.04; what only one of them does stands behind a
+text of its script. A link or a copy is only made when what it leads to is there; what a script finds already there it
+leaves alone, and so does this, but for `Attributes`, which change what a package ships.
 """
 
 from collections.abc import Iterator, Mapping
@@ -109,13 +109,22 @@ class Where:
 # struct vfs_cap_data, revision 2 with the effective bit, permitted = cap_net_raw (13): linux/capability.h
 _NET_RAW = b"\x01\0\0\x02" + (1 << 13).to_bytes(4, "little") + bytes(12)
 
+# of Ubuntu, for sessions: pam_env(7)
+_PATH = 'PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/games:/usr/local/games:/snap/bin"'
+
+
+def _local_packages(python: str) -> tuple[Effect, ...]:
+    """Where pip puts what it installs for everybody."""
+    return Folder(f"/usr/local/lib/{python}"), Folder(f"/usr/local/lib/{python}/dist-packages")
+
+
 TABLE: Mapping[str, tuple[Effect | Where, ...]] = {
     "apt": (
         Attributes("/var/cache/apt/archives/partial", 0o700, "_apt"),
         Attributes("/var/lib/apt/lists/partial", 0o700, "_apt"),
     ),
     "base-files": (
-        Copy("/etc/motd", "/usr/share/base-files/motd"),
+        Copy("/etc/networks", "/usr/share/base-files/networks"),
         Copy("/etc/profile", "/usr/share/base-files/profile"),
         Copy("/root/.bashrc", "/usr/share/base-files/dot.bashrc"),
         Copy("/root/.profile", "/usr/share/base-files/dot.profile"),
@@ -123,7 +132,9 @@ TABLE: Mapping[str, tuple[Effect | Where, ...]] = {
         Empty("/var/log/btmp", 0o660, group="utmp"),
         Empty("/var/log/lastlog", 0o664, group="utmp"),
         Empty("/var/log/wtmp", 0o664, group="utmp"),
-        Link("/etc/dpkg/origins/default", "debian"),
+        Where("/etc/motd", (Copy("/etc/motd", "/usr/share/base-files/motd"),)),
+        Where("/etc/dpkg/origins/ubuntu", (Link("/etc/dpkg/origins/default", "ubuntu"),)),
+        Where("/etc/dpkg/origins/ubuntu", (Link("/etc/dpkg/origins/default", "debian"),), is_said=False),
         Where("/usr/local/libexec", (Folder("/usr/local/libexec"),)),
     ),
     "base-passwd": (Where("/etc/subuid", (Empty("/etc/subgid"), Empty("/etc/subuid"))),),
@@ -143,7 +154,11 @@ TABLE: Mapping[str, tuple[Effect | Where, ...]] = {
         ),
     ),
     "isc-dhcp-client": (Empty("/etc/resolv.conf"),),
-    "libpam-modules": (Empty("/etc/environment"), Empty("/etc/security/opasswd", 0o600)),
+    "libpam-modules": (
+        Empty("/etc/security/opasswd", 0o600),
+        Where(_PATH, (Text("/etc/environment", f"{_PATH}\n"),)),
+        Where(_PATH, (Empty("/etc/environment"),), is_said=False),
+    ),
     "libwtmpdb0": (Link("/var/lib/wtmpdb/wtmp.db", "../../log/wtmp.db", is_made_later=True),),
     "login": (
         Where("/etc/subuid", (Empty("/etc/subgid"), Empty("/etc/subuid"))),
@@ -176,8 +191,14 @@ TABLE: Mapping[str, tuple[Effect | Where, ...]] = {
             ),
         ),
     ),
+    "python3.11-minimal": _local_packages("python3.11"),
+    "python3.12-minimal": _local_packages("python3.12"),
+    "python3.13-minimal": _local_packages("python3.13"),
     "readline-common": (Copy("/etc/inputrc", "/usr/share/readline/inputrc"),),
-    "rsyslog": (Attributes("/var/spool/rsyslog", 0o700),),
+    "rsyslog": (
+        Where("chown syslog:adm /var/spool/rsyslog", (Attributes("/var/spool/rsyslog", 0o700, "syslog", "adm"),)),
+        Where("chown syslog:adm /var/spool/rsyslog", (Attributes("/var/spool/rsyslog", 0o700),), is_said=False),
+    ),
     "sudo": (Attributes("/etc/sudoers", 0o440),),
     # systemd: an empty file is filled on the first boot; without it that is a boot that enables units by preset.
     "systemd": (Empty("/etc/machine-id"), Folder("/var/log/journal")),

@@ -32,7 +32,7 @@ _TOOLS = frozenset((
     "dh_systemd_start", "dh_ucf",
 ))  # fmt: skip
 _BLOCK = re.compile(r"# Automatically added by (\w+)(?:/\S+)?\n.*?# End automatically added section\n?", re.DOTALL)
-_KERNEL = re.compile(r"linux-image-(\d.*?)(?:-unsigned)?")
+_KERNEL = re.compile(r"linux-(?:image|modules|modules-extra)-(\d.*?)(?:-unsigned)?")
 _COMMENT = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
 _AROUND = re.compile(
     r"set -\w+|exit 0|:|true|;;|esac|fi|done|\}|\{|then|else|case [\"']?\$1[\"']? in|umask 0?22|db_stop|"

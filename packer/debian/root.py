@@ -92,11 +92,13 @@ def base(closure: Closure, tree: Tree, omitted: Mapping[str, frozenset[bytes]], 
         made = adduser.add_accounts(unpacked, replace(_first_accounts(unpacked), frozen=frozen))
         known = sysusers.add_accounts(unpacked, made.accounts)
         overrides = attributes.overrides(unpacked, known)
+        diverted = diversions.diversions(unpacked)
         chosen: dict[bytes, Entry] = {}
         for entry in (
             *_parts(unpacked, known),
             *made.homes,
-            *dpkg.entries(packages, omitted, diversions.diversions(unpacked), overrides, reader),
+            *diversions.folders(unpacked, diverted),
+            *dpkg.entries(packages, omitted, diverted, overrides, reader),
         ):
             path = unpacked.real(entry.path)
             if path not in chosen and path not in tree:

@@ -14,7 +14,7 @@ _HEREDOC = re.compile(r"(?<!<)<<(-?)\s*(['\"]?)(\w+)\2")
 _COMMENT = re.compile(r"(?:^|(?<=[\s;]))#.*$")
 _ASSIGNMENT = re.compile(r"(?:^|(?<=[\s;&|({]))([A-Za-z_]\w*)=(\"[^\"]*\"|'[^']*'|[^\s\"';|&()]*)")
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
-_LOOP = re.compile(r"(?:^|(?<=[\s;]))for\s+([A-Za-z_]\w*)\s+in\s+([^;$`*?()]+)(?:;|$)")
+_LOOP = re.compile(r"(?:^|(?<=[\s;]))for\s+([A-Za-z_]\w*)\s+in\s+([^;`*?()]+)(?:;|$)")
 _DPKG_ROOT = re.compile(r"\$(?:DPKG_ROOT\b|\{DPKG_ROOT(?::?[-+][^{}]*)?\})")  # empty unless --root: dpkg(1)
 _FUNCTION = re.compile(r"^\s*(?:function\s+)?([A-Za-z_][\w-]*)\s*\(\s*\)", re.MULTILINE)
 _PROGRAM = re.compile(r"[a-z][\w.+-]*")
@@ -82,7 +82,7 @@ def commands(script: Script, *programs: str) -> Iterator[Command]:
     assigned = {match[1] for match in _ASSIGNMENT.finditer(script.text)}
     loops: dict[str, list[str]] = {}
     for line, _ in _logical_lines(script.text):
-        loops.update((name, words.split()) for name, words in _LOOP.findall(line) if name not in assigned)
+        loops.update(_loops(line, constants, assigned))
         if mentioned.search(line):
             for values in _turns(line, loops):
                 yield from _calls(script, _expanded(line, {**constants, **values}), programs)
@@ -154,6 +154,14 @@ def _expanded(text: str, constants: Mapping[str, str]) -> str:
         return constants.get(match.group(1) or match.group(2), match.group(0))
 
     return _VARIABLE.sub(value, _DPKG_ROOT.sub("", text))
+
+
+def _loops(line: str, constants: Mapping[str, str], assigned: set[str]) -> Iterator[tuple[str, list[str]]]:
+    """The variables of `for` on a line with their words, where a script gives them no other value."""
+    for name, words in _LOOP.findall(line):
+        known = words if '"' in words else _expanded(words, constants)  # what is quoted stays one word
+        if name not in assigned and "$" not in known:
+            yield name, known.split()
 
 
 def _turns(line: str, loops: Mapping[str, list[str]]) -> Iterator[Mapping[str, str]]:

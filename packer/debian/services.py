@@ -25,6 +25,7 @@ from packer.systemd.units import Scope, UnitError, Units
 
 _HELPERS = ("/usr/bin/deb-systemd-helper", "/bin/systemctl")
 _OF_USERS = frozenset(("--user", "--global"))
+_LINKING = ("defaults", "defaults-disabled", "start", "stop")  # with start and stop come levels, which it leaves alone
 _SCRIPT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 _HEADER = re.compile(r"^### BEGIN INIT INFO$(.*?)^### END INIT INFO$", re.MULTILINE | re.DOTALL)
 _LEVELS = re.compile(r"^#\s*Default-(Start|Stop):[ \t]*([0-6S \t]*)$", re.MULTILINE)
@@ -104,12 +105,12 @@ def _memory(manager: _Manager, unit: str, links: Sequence[Symlink], *, enabled: 
 def _run_levels(unpacked: Unpacked, script: Script) -> Iterator[Symlink]:
     for call in commands(script, "update-rc.d"):
         name, action = [*(word for word in call.words[1:] if not word.startswith("-")), "", ""][:2]
-        if action not in ("defaults", "defaults-disabled"):
+        if action not in _LINKING:
             continue
         if not call.resolved or not _SCRIPT_NAME.fullmatch(name):
             unpacked.skip(script, " ".join(call.words), "its words depend on what only a shell knows")
             continue
-        letters = {"Start": "S" if action == "defaults" else "K", "Stop": "K"}
+        letters = {"Start": "K" if action == "defaults-disabled" else "S", "Stop": "K"}
         header = _HEADER.search(unpacked.text(f"/etc/init.d/{name}") or "")
         for which, levels in _LEVELS.findall(header[1] if header else ""):
             for level in levels.split():

@@ -122,14 +122,14 @@ class Host:
         return Sources(_written(mapped), (_keyring(keyring),) if keyring else ())
 
     def mirror(
-        self, mirror: str, suite: str, components: Sequence[str], *, keyring: str = "", snapshot: str = ""
+        self, mirror: str, suites: Sequence[str], components: Sequence[str], *, keyring: str = "", snapshot: str = ""
     ) -> Sources:
         """One mirror and nothing of the host but its keyrings of Debian's and Ubuntu's archives, without another one.
 
         Args:
             mirror: the archive's address, with `SNAPSHOT_PLACEHOLDER` if there is a snapshot.
-            suite: of the archive.
-            components: of the suite.
+            suites: of the archive.
+            components: of the suites.
             keyring: the only one to trust; empty: the host's of Debian's and Ubuntu's archives.
             snapshot: a time like `20250520T000000Z`, or empty; lists from back then may have run out.
 
@@ -138,7 +138,7 @@ class Host:
         """
         keyrings = [keyring] if keyring else [path for path in self.keyrings if os.path.exists(path)]
         trusted = tuple(dict.fromkeys(_keyring(path) for path in keyrings))
-        source = _source(mirror.replace(SNAPSHOT_PLACEHOLDER, snapshot), [suite], components)
+        source = _source(mirror.replace(SNAPSHOT_PLACEHOLDER, snapshot), suites, components)
         return Sources(_written([source]), trusted, valid_until=not snapshot)
 
     def _files(self) -> Iterator[tuple[str, bytes]]:

@@ -1,6 +1,8 @@
 """What an SBOM lists: the items of the closure, each once, with what their packages say about themselves.
 
-Debian's packages have purls as the specification says: `pkg:deb/debian/sed@4.9-1?arch=amd64&distro=bookworm`.
+Debian's packages have purls as the specification says: `pkg:deb/debian/sed@4.9-1?arch=amd64&distro=bookworm`; those of
+Ubuntu are `pkg:deb/ubuntu/…&distro=noble`. The vendor and the codename are those of the image's os-release; where there
+is none, Ubuntu's packages are known by their maintainers, whom its builds set, and the others are Debian's.
 The specification has none for store paths: a type for Nix is proposed (package-url/purl-spec, pull request 877), but it
 names packages by their attribute in nixpkgs, which a store path does not tell. Therefore these are
 `pkg:generic/NAME@VERSION` with qualifiers of ours: `store_path` and `nar_hash` for items of Nix and Guix, `identity`
@@ -37,6 +39,7 @@ _DOCUMENTS = "usr/share/doc"
 _LARGEST_TEXT = 16 << 20  # bytes: the largest copyright file of Debian has 3 MiB
 _WITH_VERSION = re.compile(r"(\S+)(?:\s+\((\S+)\))?")
 _MAINTAINER = re.compile(r"\s*\"?([^<>\"]+?)\"?\s*<([^<>\s]+)>\s*")
+_UBUNTU = re.compile(r".*[@.]ubuntu\.com")  # addresses of maintainers
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +183,7 @@ class _Facts:
         self._system = system
         self._reader = reader
         release = dict(line.partition("=")[::2] for line in _text(self._data(_OS_RELEASE)).split("\n"))
-        self._vendor = release.get("ID", "").strip("\"'") or "debian"
+        self._vendor = release.get("ID", "").strip("\"'")
         self._codename = release.get("VERSION_CODENAME", "").strip("\"'")
 
     def component(self, item: StoreItem, place: Place | None) -> Component:
@@ -207,15 +210,16 @@ class _Facts:
         source = _WITH_VERSION.fullmatch(fields.get("source", "").strip())
         supplier = _MAINTAINER.fullmatch(_text(os.fsencode(fields.get("maintainer", ""))))
         path, declared = self._licences(item)
+        vendor = self._vendor or ("ubuntu" if supplier and _UBUNTU.fullmatch(supplier[2]) else "debian")
         return Component(
             path=item.path,
             name=item.name,
             version=item.version,
-            purl=self._deb_purl(item.name, item.version, item.architecture),
+            purl=self._deb_purl(vendor, item.name, item.version, item.architecture),
             identity=item.identity,
             checksum=item.identity,
             supplier=(supplier[1], supplier[2]) if supplier else ("", ""),
-            source=self._deb_purl(item.source, (source and source[2]) or item.version, "source"),
+            source=self._deb_purl(vendor, item.source, (source and source[2]) or item.version, "source"),
             licence=declared.expression if declared else "",
             references=declared.references if declared else {},
             licence_file=path,
@@ -223,9 +227,9 @@ class _Facts:
             place=place,
         )
 
-    def _deb_purl(self, name: str, version: str, architecture: str) -> str:
+    def _deb_purl(self, vendor: str, name: str, version: str, architecture: str) -> str:
         qualifiers = {"arch": architecture, "distro": self._codename}
-        return PackageURL("deb", self._vendor, name, version, qualifiers).to_string()
+        return PackageURL("deb", vendor, name, version, qualifiers).to_string()
 
     def _licences(self, item: DebianItem) -> tuple[str, copyrights.Licences | None]:
         """Where a package's licences are written down (Debian policy, 12.5), and what is declared there."""

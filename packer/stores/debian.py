@@ -47,6 +47,7 @@ _SUITE = r"[A-Za-z0-9][A-Za-z0-9._/-]*"
 _MIRROR = r"[a-z][a-z0-9+.-]*:[^\s\[\]]+"
 _PATHS = r"[/*](?:[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?"
 _LONGEST_PATHS = 1000  # bytes: dpkg reads lines of 1023
+_POCKET = r"[a-z0-9][a-z0-9-]*"
 _SNAPSHOT = r"[0-9]{8}T[0-9]{6}Z"
 
 
@@ -70,6 +71,7 @@ _PackageName = Annotated[
 ]
 _SuiteName = Annotated[str, _form(f"({_SUITE})?", "the name of a suite"), _schema(f"({_SUITE})?")]
 _Component = Annotated[str, _form(_SUITE, "the name of a component"), _schema(_SUITE)]
+_Pocket = Annotated[str, _form(_POCKET, "a pocket, as updates or security"), _schema(_POCKET)]
 _MirrorUrl = Annotated[str, _form(f"({_MIRROR})?", "an address like http://HOST/debian"), _schema(f"({_MIRROR})?")]
 _Time = Annotated[str, _form(f"({_SNAPSHOT})?", "a snapshot's time like 20250520T000000Z"), _schema(f"({_SNAPSHOT})?")]
 
@@ -111,7 +113,9 @@ path-exclude = ["/usr/share/doc/*", "/usr/share/man/*"]
 path-include = ["/usr/share/doc/*/copyright"]
 """
     ONCE: ClassVar[str] = "dpkg has one database"
-    LOCKED: ClassVar[tuple[str, ...]] = ("packages", "suite", "components", "snapshot", "recommends", "essential")
+    LOCKED: ClassVar[tuple[str, ...]] = (
+        "packages", "suite", "pockets", "components", "snapshot", "recommends", "essential"
+    )  # fmt: skip
 
     packages: Annotated[
         tuple[_PackageName, ...],
@@ -121,6 +125,13 @@ path-include = ["/usr/share/doc/*/copyright"]
         _SuiteName,
         Field(description="Suite to take them from. Without mirror: in place of the host's own, with its pockets."),
     ] = ""
+    pockets: Annotated[
+        tuple[_Pocket, ...],
+        Field(
+            description="Pockets of the suite that the mirror has and that are read too, by the end of their names:"
+            " `updates` for SUITE-updates, `security` for SUITE-security. Only with mirror."
+        ),
+    ] = ()
     components: Annotated[
         tuple[_Component, ...],
         Field(min_length=1, description="Components of the suite; only with suite."),
@@ -148,9 +159,9 @@ path-include = ["/usr/share/doc/*/copyright"]
     essential: Annotated[
         bool,
         Field(
-            description="Whether the packages that Debian marks as essential are taken too. No package names those that"
-            " it needs: a system that boots, or in which apt or dpkg installs more, cannot do without; the image of a"
-            " single program can."
+            description="Whether the packages that the archive marks as essential are taken too. No package names those"
+            " that it needs: a system that boots, or in which apt or dpkg installs more, cannot do without; the image"
+            " of a single program can."
         ),
     ] = False
     path_exclude: Annotated[
@@ -178,6 +189,9 @@ path-include = ["/usr/share/doc/*/copyright"]
             yield failure(mistake(f"has {placeholder}, but there is no snapshot to go there"), "mirror")
         if mirror and not suite:
             yield failure(mistake("needs a suite", hint="name a suite of that archive"), "mirror")
+        if table.get("pockets") and not mirror:
+            hint = "the host's sources name their pockets themselves"
+            yield failure(mistake("needs a mirror", hint=hint), "pockets")
         if table.get("components", _DEFAULT_COMPONENTS) != _DEFAULT_COMPONENTS and not suite:
             hint = "the host's sources name their components themselves"
             yield failure(mistake("needs a suite", hint=hint), "components")
@@ -209,9 +223,8 @@ def sources(options: Options, folder: str, host: Host) -> Sources:
     """
     keyring = os.path.join(folder, options.signed_by) if options.signed_by else ""
     if options.mirror:
-        return host.mirror(
-            options.mirror, options.suite, options.components, keyring=keyring, snapshot=options.snapshot
-        )
+        suites = (options.suite, *(f"{options.suite}-{pocket}" for pocket in options.pockets))
+        return host.mirror(options.mirror, suites, options.components, keyring=keyring, snapshot=options.snapshot)
     if options.suite:
         return host.suite(options.suite, options.components, keyring)
     return host.sources(keyring)

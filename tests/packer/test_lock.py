@@ -125,6 +125,20 @@ def test_lists_are_fetched_again_by_refresh(place: Workplace) -> None:
     assert locked(place)["items"][0]["version"] == "2.1"
 
 
+def test_locks_from_before_there_were_pockets() -> None:
+    text = """name = "x"
+platform = "x86_64-linux"
+[store]
+type = "debian"
+packages = ["tool"]
+suite = "steady"
+mirror = "http://mirror.invalid/debian"
+"""
+    before = "sha256:d99cb2ed0b7233b4cb11c6c4b6e8f04dc62bbeb46dd7a41aef4849033a5877e4"
+    assert str(lock.asked(parse(text, "os.toml"))) == before
+    assert str(lock.asked(parse(text + 'pockets = ["updates"]', "os.toml"))) != before
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [('"tiny", "tool"', '"tiny"'), ("x86_64", "aarch64"), ('suite = "steady"', 'suite = "unsteady"'),

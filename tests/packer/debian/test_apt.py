@@ -35,7 +35,7 @@ def archive(tmp_path: Path) -> Archive:
 
 @contextmanager
 def private(archive: Archive, folder: Path, architecture: str = "amd64") -> Iterator[Apt]:
-    sources = Host().mirror(archive.url, SUITE, [COMPONENT], keyring=str(archive.keyring))
+    sources = Host().mirror(archive.url, [SUITE], [COMPONENT], keyring=str(archive.keyring))
     apt = Apt(str(folder), sources, architecture, {"PATH": os.environ["PATH"]})
     with apt.locked():
         yield apt
@@ -88,6 +88,21 @@ def test_the_hosts_way_to_archives(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     monkeypatch.setattr(apt_module, "_output", lambda *_: (said, 0))
     assert apt_module._host_settings({"PATH": os.environ["PATH"]}).splitlines() == said[1:5]
+
+
+@pytest.mark.parametrize("machine", ["", "0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"])
+def test_an_update_that_few_machines_get_yet_is_everybodys(
+    machine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # apt 2.2 to 2.4 choose so what is new on a machine, too; later ones with Phase-Policy.
+    phased = f'APT::Get::Phase-Policy "true";\nAPT::Machine-ID "{machine}";\n'
+    monkeypatch.setattr(apt_module, "_host_settings", lambda _: phased)
+    archive = Archive(tmp_path / "archive").add("hello", "1.0")
+    archive.add("hello", "2.0", control={"Phased-Update-Percentage": "0"}).publish()
+    with private(archive, tmp_path / "apt") as apt:
+        apt.update()
+        (found,) = apt.resolve(["hello"], recommends=False)
+    assert found.version == "2.0"
 
 
 def test_lists_that_were_being_fetched_are_dropped_for_those_from_before(archive: Archive, tmp_path: Path) -> None:

@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import pytest
 
+from layers.entry import Directory
 from layers.reader import Reader
-from packer.debian.diversions import Diversion, diversions
+from packer.debian.diversions import Diversion, diversions, folders
 from packer.debian.unpacked import Unpacked
 from tests.support.debian_packages import merged, package
 
@@ -41,3 +44,21 @@ def test_names_that_are_protected() -> None:
         unpacked = Unpacked(packages, merged(packages)[1].tree, reader)
         assert diversions(unpacked) == (Diversion("/lib/a", "/lib/a.usr-is-merged", "p"),)
     assert not unpacked.skipped
+
+
+LINKS = (
+    'names="bin lib sbin"\nfor d in $names; do\n'
+    " dpkg-divert --package base --add --no-rename --divert /$d.usr-is-merged /$d\ndone\n"
+)
+
+
+def test_folders_that_are_links_in_the_root() -> None:
+    packages = [
+        package("base", {"usr/bin/x": "", "usr/lib/x": "", "usr/sbin/x": ""}, {"preinst": LINKS}),
+        replace(package("old", {"usr/bin/y": ""}), paths=(b"/.", b"/bin", b"/bin/y")),
+    ]
+    with Reader() as reader:
+        unpacked = Unpacked(packages, merged(packages)[1].tree, reader)
+        made = diversions(unpacked)
+        assert [diversion.path for diversion in made] == ["/bin", "/lib", "/sbin"]
+        assert list(folders(unpacked, made)) == [Directory(b"bin.usr-is-merged")]

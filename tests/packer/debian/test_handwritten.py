@@ -2,7 +2,7 @@ import pytest
 
 from layers.entry import Data, Directory, Entry, File, Meta, Symlink
 from layers.reader import Reader
-from packer.accounts import Group
+from packer.accounts import Accounts, Group, User
 from packer.debian import handwritten
 from packer.debian.base_passwd import DEBIAN
 from packer.debian.handwritten import TABLE, Attributes, Copy, Effect, Link, Where
@@ -11,14 +11,15 @@ from tests.support.debian_packages import Package, merged, package
 
 ACCOUNTS = DEBIAN.with_group(Group("_ssh", 103))
 NET_RAW = bytes.fromhex("0100000200200000000000000000000000000000")  # as `setcap cap_net_raw+ep` writes it
+PATH = 'PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/games:/usr/local/games:/snap/bin"\n'
 PING = package("iputils-ping", {"bin/ping": "x"}, {"postinst": "setcap cap_net_raw+ep $PROGRAM\n"})
 
 
-def made(*packages: Package) -> tuple[dict[str, Entry], dict[str, Entry]]:
+def made(*packages: Package, accounts: Accounts = ACCOUNTS) -> tuple[dict[str, Entry], dict[str, Entry]]:
     with Reader() as reader:
         unpacked = Unpacked(packages, merged(packages)[1].tree, reader)
-        entries = {entry.path.decode(): entry for entry in handwritten.entries(unpacked, ACCOUNTS)}
-        return entries, {entry.path.decode(): entry for entry in handwritten.changes(unpacked, ACCOUNTS)}
+        entries = {entry.path.decode(): entry for entry in handwritten.entries(unpacked, accounts)}
+        return entries, {entry.path.decode(): entry for entry in handwritten.changes(unpacked, accounts)}
 
 
 def test_entries() -> None:
@@ -28,6 +29,16 @@ def test_entries() -> None:
     assert entries["etc/dpkg/origins/default"] == Symlink(b"etc/dpkg/origins/default", b"debian")
     assert entries["var/log/btmp"] == File(b"var/log/btmp", meta=Meta(0o660, 0, 43))
     assert "etc/motd" not in entries  # there is nothing to copy
+
+
+@pytest.mark.parametrize(
+    ("script", "origin"), [("", "debian"), ("ln -s x; test -e /etc/dpkg/origins/ubuntu\n", "ubuntu")]
+)
+def test_whose_packages_these_are(script: str, origin: str) -> None:
+    shipped = {"etc/dpkg/origins/debian": "", "etc/dpkg/origins/ubuntu": "", "usr/share/base-files/motd": "hello\n"}
+    entries, _ = made(package("base-files", shipped, {"postinst": script}))
+    assert entries["etc/dpkg/origins/default"] == Symlink(b"etc/dpkg/origins/default", origin.encode())
+    assert "etc/motd" not in entries  # its script says nothing of it
 
 
 @pytest.mark.parametrize(
@@ -69,6 +80,24 @@ def test_no_changes(packages: tuple[Package, ...]) -> None:
 )
 def test_what_a_script_says_decides(script: str, is_made: bool) -> None:
     assert ("etc/timezone" in made(package("tzdata", {}, {"postinst": script}))[0]) == is_made
+
+
+@pytest.mark.parametrize("script", ["", f"echo '{PATH.strip()}' >> /etc/environment\n"])
+def test_what_sessions_find(script: str) -> None:
+    entries, _ = made(package("libpam-modules", {}, {"postinst": script}))
+    assert entries["etc/environment"] == File(b"etc/environment", Data(PATH.encode() if script else b""))
+
+
+def test_who_owns_what_depends_on_the_script() -> None:
+    spool = {"var/spool/rsyslog": Directory(b"var/spool/rsyslog")}
+    syslog = package("rsyslog", spool, {"postinst": "chown syslog:adm /var/spool/rsyslog\n"})
+    accounts = ACCOUNTS.with_user(User("syslog", 101, 104))
+    assert made(syslog, accounts=accounts)[1]["var/spool/rsyslog"] == Directory(
+        b"var/spool/rsyslog", Meta(0o700, 101, 4)
+    )
+    assert made(package("rsyslog", spool), accounts=accounts)[1]["var/spool/rsyslog"] == Directory(
+        b"var/spool/rsyslog", Meta(0o700)
+    )
 
 
 def test_without_another_shell_sh_is_bash() -> None:

@@ -70,6 +70,11 @@ def test_kernels_of_all_versions_have_one_residue(version: str) -> None:
     assert review.residue(Script(f"linux-image-{version}", "postinst", text)) == "depmod VERSION\n"
 
 
+@pytest.mark.parametrize("package", ["linux-modules-6.8.0-31-generic", "linux-modules-extra-6.8.0-31-generic"])
+def test_modules_that_are_packages_of_their_own_have_one_residue(package: str) -> None:
+    assert review.residue(Script(package, "postinst", "depmod 6.8.0-31-generic\n")) == "depmod VERSION\n"
+
+
 def test_a_new_version_has_the_same_residue() -> None:
     old, new = (f"# {n}\nchmod 700 /a\n" + BLOCK.format(tool="dh_installinit").replace("13", n) for n in ("12", "13"))
     assert old != new

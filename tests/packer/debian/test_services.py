@@ -132,6 +132,12 @@ def test_the_same_as_the_script_makes(tmp_path: Path, script: str) -> None:
     assert facts(entries) == done(tmp_path, script)
 
 
+@pytest.mark.parametrize("words", ["start 99 2 3 4 5 .", "stop 20 0 1 6 ."])
+def test_levels_that_a_script_names_itself_have_no_say(words: str) -> None:
+    # update-rc.d compares them with the header of the machine's own script, so that it cannot be asked here.
+    assert facts(made(f"update-rc.d old {words}\n")[0]) == facts(made("update-rc.d old defaults\n")[0]) != {}
+
+
 @pytest.mark.parametrize(
     ("script", "reason"),
     [

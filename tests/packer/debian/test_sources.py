@@ -166,7 +166,7 @@ def test_only_others_archives(etc: Etc) -> None:
 def test_a_mirror(etc: Etc) -> None:
     etc.put("sources.list.d/debian.sources", OWN)
     etc.keyring.write_bytes(b"key")
-    sources = etc.host.mirror("http://x.invalid/debian", "sid", ["main", "contrib"])
+    sources = etc.host.mirror("http://x.invalid/debian", ["sid"], ["main", "contrib"])
     assert stated(sources) == [("http://x.invalid/debian", "sid", "main contrib", "")]
     assert (sources.keyrings, sources.valid_until) == ((b"key",), True)
 
@@ -177,14 +177,19 @@ def test_of_a_mirror_every_keyring_is_trusted_once(etc: Etc, tmp_path: Path) -> 
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
     host = Host(str(etc.apt), str(etc.os_release), tuple(str(tmp_path / name) for name in [*contents, "none.gpg"]))
-    assert host.mirror("http://x.invalid", "sid", ["main"]).keyrings == (b"key", b"other")
-    assert host.mirror("http://x.invalid", "sid", ["main"], keyring=str(tmp_path / "ubuntu.gpg")).keyrings == (
+    assert host.mirror("http://x.invalid", ["sid"], ["main"]).keyrings == (b"key", b"other")
+    assert host.mirror("http://x.invalid", ["sid"], ["main"], keyring=str(tmp_path / "ubuntu.gpg")).keyrings == (
         b"other",
     )
 
 
+def test_pockets_of_a_mirror(etc: Etc) -> None:
+    sources = etc.host.mirror("http://x.invalid/ubuntu", ["noble", "noble-updates"], ["main"])
+    assert stated(sources) == [("http://x.invalid/ubuntu", "noble noble-updates", "main", "")]
+
+
 def test_a_snapshot(etc: Etc) -> None:
-    sources = etc.host.mirror("http://x.invalid/@SNAPSHOTID@/", "sid", ["main"], snapshot="20250520T000000Z")
+    sources = etc.host.mirror("http://x.invalid/@SNAPSHOTID@/", ["sid"], ["main"], snapshot="20250520T000000Z")
     assert stated(sources) == [("http://x.invalid/20250520T000000Z/", "sid", "main", "")]
     assert (sources.keyrings, sources.valid_until) == ((), False)
 
@@ -194,7 +199,7 @@ def test_a_bad_keyring(etc: Etc, content: bytes | None, message: str) -> None:
     if content is not None:
         etc.keyring.write_bytes(content)
     with pytest.raises(InputError, match=f"store.signed-by: .*{message}"):
-        etc.host.mirror("http://x.invalid", "sid", ["main"], keyring=str(etc.keyring))
+        etc.host.mirror("http://x.invalid", ["sid"], ["main"], keyring=str(etc.keyring))
 
 
 def test_identity_covers_all_that_is_trusted() -> None:

@@ -106,6 +106,26 @@ def test_what_a_package_says_about_itself(place: Workplace, image: dict[str, Any
     assert output("sha256sum", str(deb)).split()[0] == checksum.value == listed["hashes"][0]["content"]
 
 
+@pytest.mark.parametrize(
+    ("release", "maintainer", "vendor", "distribution"),
+    [
+        ("ID=ubuntu\nVERSION_CODENAME=noble\n", "Ada <ada@example.org>", "ubuntu", "&distro=noble"),
+        ("", "Ubuntu Developers <ubuntu-devel-discuss@lists.ubuntu.com>", "ubuntu", ""),
+        ("", "Ada <ada@not-ubuntu.com>", "debian", ""),
+    ],
+)
+def test_whose_packages_these_are(
+    tmp_path: Path, release: str, maintainer: str, vendor: str, distribution: str
+) -> None:
+    made = make_workplace(tmp_path)
+    files = {"/etc/os-release": release} if release else {"/etc/other": ""}
+    made.archive.add("owned", "1", files=files, control={"Maintainer": maintainer, "Source": "origin"}).publish()
+    made.declare(packages='"owned"')
+    assert made.run("docker", "-o", "image.tar", *_SBOMS).code == 0
+    of_spdx, of_cyclonedx = _listed(made.folder)
+    assert of_spdx == of_cyclonedx == [f"pkg:deb/{vendor}/owned@1?arch=all{distribution}"]
+
+
 def test_licences_of_files_that_are_left_out(place: Workplace, image: dict[str, Any], tmp_path: Path) -> None:
     (before,) = (each for each in _cyclonedx(place.folder)["components"] if each["name"] == "documented")
     text = (place.folder / "os.toml").read_text()

@@ -130,6 +130,14 @@ def test_an_older_version(desk: Desk) -> None:
     assert desk.closure("extra=1.0") == ["extra_1.0_all"]
 
 
+def test_pockets(desk: Desk) -> None:
+    desk.closure("extra")
+    Archive(desk.archive.folder, suite="steady-updates").add("extra", "2.0").publish()
+    assert desk.closure("extra", refresh=True) == ["extra_1.0_all"]
+    assert desk.closure("extra", pockets=("updates",)) == ["extra_2.0_all"]
+    assert desk.closure("extra/steady", pockets=("updates",)) == ["extra_1.0_all"]
+
+
 def test_another_architecture(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     desk.archive = Archive(tmp_path / "arm", architecture="arm64")
@@ -461,6 +469,7 @@ def declared(options: dict[str, Any]) -> None:
         ({"packages": ["hello"], "suite": "a b"}, "'a b' is not the name of a suite"),
         ({"packages": ["hello"], "suite": "a\nTrusted: yes"}, "is not the name of a suite"),
         ({"packages": ["hello"], "components": ["-x"]}, "is not the name of a component"),
+        ({"packages": ["hello"], "pockets": ["-updates"]}, "'-updates' is not a pocket"),
         ({"packages": ["hello"], "mirror": "[trusted=yes] http://x"}, "is not an address"),
         ({"packages": ["hello"], "mirror": "/srv/debian"}, "is not an address"),
         ({"packages": ["hello"], "snapshot": "2025-05-20"}, "is not a snapshot's time"),
@@ -491,6 +500,7 @@ def test_good_package_names(package: str) -> None:
         ({"mirror": "http://x", "suite": "a", "snapshot": "20250520T000000Z"}, "mirror has no @SNAPSHOTID@"),
         ({"mirror": "http://x/@SNAPSHOTID@", "suite": "a"}, "store.mirror: has @SNAPSHOTID@, but there is no"),
         ({"mirror": "http://x"}, "store.mirror: needs a suite"),
+        ({"suite": "a", "pockets": ["updates"]}, "store.pockets: needs a mirror"),
         ({"components": ["main", "contrib"]}, "store.components: needs a suite"),
         ({"path-include": ["/x"]}, "store.path-include: says what path-exclude is not to leave out, and there is none"),
     ],

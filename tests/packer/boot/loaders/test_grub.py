@@ -111,6 +111,13 @@ def test_kernels_on_another_partition_have_paths_of_it(bootable_debian: System) 
     subprocess.run(["grub-script-check"], input=made["boot/EFI/debian/grub.cfg"], check=True)
 
 
+def test_the_menu_of_a_program_that_says_no_folder_is_where_debian_has_it(bootable_debian: System) -> None:
+    name = b"usr/lib/grub/x86_64-efi/monolithic/grubx64.efi"
+    program = File(name, Data(b"no prefix, and /EFI/ubuntu\0 elsewhere"))
+    tree = Tree({**bootable_debian.tree.by_path(), name: program})
+    assert "boot/efi/EFI/debian/grub.cfg" in files(installed(EFI, replace(bootable_debian, tree=tree)))
+
+
 def without(system: System, *names: bytes) -> System:
     """The system without what has one of these names in its path."""
     entries = {path: entry for path, entry in system.tree.by_path().items() if not any(name in path for name in names)}
