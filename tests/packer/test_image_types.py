@@ -47,9 +47,14 @@ OF_GUIX = {
 }  # fmt: skip
 
 
-def test_all_types_of_guix_are_there_and_two_of_ours() -> None:
+def test_all_types_of_guix_are_there_and_three_of_ours() -> None:
     listed = {kind["name"]: kind for kind in json.loads(output(OCIPACK, "types", "--json"))["types"]}
-    assert {name: kind["platforms"] for name, kind in listed.items()} == {**OF_GUIX, "oci": [], "disk": []}
+    assert {name: kind["platforms"] for name, kind in listed.items()} == {
+        **OF_GUIX,
+        "oci": [],
+        "squashfs": [],
+        "disk": [],
+    }
     said = output(OCIPACK, "types").splitlines()
     assert [line.split(maxsplit=1) for line in said] == [[name, kind["makes"]] for name, kind in listed.items()]
 

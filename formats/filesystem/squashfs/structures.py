@@ -93,7 +93,7 @@ FRAGMENT = struct.Struct("<QII")  # where it is, size, unused
 REFERENCE = struct.Struct("<Q")
 
 XATTR_TABLE = struct.Struct("<QII")  # where the pairs begin, sets, unused
-XATTR_SET = struct.Struct("<QII")  # reference to its first pair, pairs, bytes of them
+XATTR_SET = struct.Struct("<QII")  # reference to its first pair, pairs, bytes of names with a zero, and of values
 XATTR_NAME = struct.Struct("<HH")  # prefix, length of the rest
 #: Beginnings of names of attributes; others have no number.
 PREFIXES = (b"user.", b"trusted.", b"security.")

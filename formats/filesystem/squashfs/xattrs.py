@@ -54,8 +54,8 @@ class Xattrs:
             return b"", NOWHERE
         pairs, sets = Metadata(compress), Metadata(compress)
         for each in self._numbers:
-            data = b"".join(_rows(each))
-            sets.append(XATTR_SET.pack(pairs.append(data), len(each), len(data)))
+            size = sum(len(PREFIXES[prefix] + rest) + 1 + len(value) for prefix, rest, value in each)
+            sets.append(XATTR_SET.pack(pairs.append(b"".join(_rows(each))), len(each), size))
         below, above = pairs.close(), sets.close()
         first = start + len(below)
         head = XATTR_TABLE.pack(start, len(self._numbers), 0)
