@@ -153,6 +153,9 @@ disk.partition-table = "hybrid"
 [types.small]
 inherits = "tarball"
 tarball = { compression = "zstd", root-name = "x" }
+[types.fine]
+inherits = "squashfs"
+squashfs = { compression = { codec = "xz", level = 9 }, block-size = "1 MiB" }
 """
 
 
@@ -166,6 +169,10 @@ def test_types_inherit() -> None:
     declaration = parse(HEAD + TYPES_TEXT, "os.toml")
     tarball = image_types.options(declaration, "small", ".")
     assert (tarball.codec.name, tarball.root_name) == ("zstd", "x")
+    squashfs = image_types.options(declaration, "fine", ".")
+    assert (squashfs.codec.name, squashfs.codec.level, squashfs.block) == ("xz", 9, MIB)
+    plain = image_types.options(declaration, "squashfs", ".")
+    assert (plain.codec.name, plain.codec.level, plain.block) == ("gzip", 3, 128 << 10)
     assert [kind.summary for kind in image_types.kinds(declaration) if kind.name == "two"] == ["ours"]
 
 
