@@ -9,16 +9,18 @@ from pathlib import Path
 import pytest
 
 from formats.filesystem.squashfs import BLOCKS, Squashfs
+from formats.filesystem.squashfs.structures import SUPERBLOCK, XATTR_SET
 from layers.compress import codec
 from layers.digest import Digest
 from layers.entry import Data, Directory, Entry, File, Meta, Slice, Symlink
 from layers.errors import ChangedError, EntryError, InputError
 from layers.verify import CorruptError
+from tests.formats.filesystem.iso9660.test_zisofs import RANDOM
 from tests.formats.filesystem.squashfs.trees import TREES
 from tests.layers.test_verify import item_of, on_disk
 from tests.oracle import linux
 from tests.oracle.ext4 import Seen, by_grub, expected, seen
-from tests.oracle.squashfs import extracted, facts, listed
+from tests.oracle.squashfs import extracted, facts, listed, made
 from tests.support.entries import ACL, noise
 from tests.support.nars import TREE, dump, make
 from tests.support.processes import as_nobody, needs_root, public_folder
@@ -156,7 +158,7 @@ def test_bytes_do_not_depend_on_jobs_nor_on_who_writes_nor_on_where_contents_are
 
 
 def test_equal_files_are_there_once(tmp_path: Path) -> None:
-    random = os.urandom(3 * MIB + 5000)
+    random = RANDOM[: 3 * MIB + 50_000]
     once = write_squashfs(tmp_path / "once", [File(b"a", Data(random))]).size
     entries = [File(name, Data(random)) for name in (b"a", b"b", b"c/d", b"z")]
     thrice = write_squashfs(tmp_path / "thrice", entries).size
@@ -193,6 +195,21 @@ def test_a_file_that_changes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ChangedError, match="became shorter"):
         write_squashfs(tmp_path / "image", [File(b"a", Slice(str(source), 0, 300_001))])
     assert not (tmp_path / "image").exists()
+
+
+def test_sets_of_attributes_are_as_mksquashfs_counts_them(tmp_path: Path) -> None:
+    xattrs = ((b"user.a", b"bc"), (b"user.longer", b"value"))
+    write_squashfs(tmp_path / "ours", [File(b"file", meta=Meta(0o644, xattrs=xattrs))])
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree/file").touch()
+    for name, value in xattrs:
+        os.setxattr(tmp_path / "tree/file", name, value)
+    rows = []
+    for path in (tmp_path / "ours", made(tmp_path / "tree", tmp_path / "theirs")):
+        data = path.read_bytes()
+        table = SUPERBLOCK.unpack(data).xattr_table
+        rows.append(XATTR_SET.unpack_from(data, table - XATTR_SET.size))  # too small to be compressed
+    assert rows[0] == rows[1] == (0, 2, 26)
 
 
 def test_access_control_lists_are_left_out_and_told(tmp_path: Path) -> None:
