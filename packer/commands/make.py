@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 #: What options that go into a table are for.
-_FOR = {"squashfs": "squashfs images", "tarball": "tarballs", "wsl2": "distributions for WSL", "disk": "disks"}
+_FOR = {"tarball": "tarballs", "wsl2": "distributions for WSL", "disk": "disks"}
 
 
 def type_command(name: str) -> click.Command:

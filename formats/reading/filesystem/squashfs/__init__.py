@@ -36,9 +36,9 @@ from formats.filesystem.squashfs.structures import (
     Type,
     reference,
 )
-from formats.reading.artefact import ArtefactError
 from formats.reading.filesystem import Object
-from formats.reading.filesystem.squashfs.blocks import Blocks, Cursor
+from formats.reading.filesystem.others import Other
+from formats.reading.filesystem.squashfs.blocks import NAMES, Blocks, Cursor
 from formats.reading.source import Part, Source, damaged, zeros
 from layers.entry import Meta
 from layers.tar_reader import Kind, SharedMetas
@@ -47,6 +47,7 @@ _KINDS = {
     Type.DIRECTORY: Kind.DIRECTORY, Type.FILE: Kind.FILE, Type.SYMLINK: Kind.SYMLINK, Type.BLOCK: Kind.BLOCK,
     Type.CHARACTER: Kind.CHARACTER, Type.FIFO: Kind.FIFO,
 }  # fmt: skip
+_OTHERS = {2: "lzma", 3: "lzo", 5: "lz4"}
 _LONGEST_TARGET = 4096
 _MOST_ATTRIBUTES = 1 << 20  # bytes of an object's
 _SETS = 16  # of attributes, that are kept
@@ -73,12 +74,20 @@ class _Content(NamedTuple):
     sizes: int  # reference to the sizes of its blocks
 
 
-def open_volume(volume: Source) -> "Squashfs | None":
-    """See `formats.reading.filesystem`."""
+def open_volume(volume: Source) -> "Squashfs | Other | None":
+    """See `formats.reading.filesystem`; of another version, or with another compressor, it is not looked into."""
     if volume.size < SUPERBLOCK.size:
         return None
     data = volume.read(0, SUPERBLOCK.size)
-    return Squashfs(volume, data) if SUPERBLOCK.unpack(data).magic == MAGIC else None
+    head = SUPERBLOCK.unpack(data)
+    if head.magic != MAGIC:
+        return None
+    if (head.major, head.minor) != VERSION:
+        return Other("squashfs", "", "", (f"it is squashfs {head.major}.{head.minor}, and 4.0 is read",))
+    if head.compressor not in NAMES:
+        name = _OTHERS.get(head.compressor, f"the unknown compressor {head.compressor}")
+        return Other("squashfs", "", "", (f"it is compressed with {name}, which is not read in squashfs",))
+    return Squashfs(volume, data)
 
 
 class Squashfs:
@@ -96,8 +105,6 @@ class Squashfs:
 
     def __init__(self, volume: Source, data: bytes) -> None:
         self._super = head = SUPERBLOCK.unpack(data)
-        if (head.major, head.minor) != VERSION:
-            raise ArtefactError(f"{volume.title} is squashfs {head.major}.{head.minor}: 4.0 is read")
         if head.block_bits not in BLOCK_BITS or head.block_size != 1 << head.block_bits:
             raise damaged(volume, f"its superblock says that blocks have {head.block_size} bytes")
         if head.bytes_used > volume.size:

@@ -8,7 +8,6 @@ from functools import lru_cache
 import zstandard
 
 from formats.filesystem.squashfs.structures import AS_IT_IS, BLOCK_AS_IT_IS, COMPRESSORS, METADATA, reference
-from formats.reading.artefact import ArtefactError
 from formats.reading.source import Cached, Source, damaged
 
 _MOST_MEMORY = 64 << 20  # of a decoder of xz: dictionaries have up to 1 MiB
@@ -37,8 +36,9 @@ def _zstd(data: bytes, most: int) -> bytes:
 
 
 _DECOMPRESSORS: dict[str, Decompressor] = {"gzip": _gzip, "xz": _xz, "zstd": _zstd}
-_NAMES = {number: name for name, number in COMPRESSORS.items()}
-_OTHERS = {2: "lzma", 3: "lzo", 5: "lz4"}
+
+#: Names of compressors by their numbers: those of which blocks are read.
+NAMES = {number: name for name, number in COMPRESSORS.items()}
 
 
 class Blocks:
@@ -46,19 +46,13 @@ class Blocks:
 
     Args:
         volume: where they are.
-        compressor: its number.
+        compressor: its number, one of `NAMES`.
         block: bytes of a content's block.
-
-    Raises:
-        ArtefactError: nobody here decompresses them.
     """
 
     def __init__(self, volume: Source, compressor: int, block: int) -> None:
-        if compressor not in _NAMES:
-            name = _OTHERS.get(compressor, f"the unknown compressor {compressor}")
-            raise ArtefactError(f"{volume.title} is compressed with {name}, which is not read in squashfs")
         self._volume, self._structures = volume, Cached(volume)
-        self._decompress = _DECOMPRESSORS[_NAMES[compressor]]
+        self._decompress = _DECOMPRESSORS[NAMES[compressor]]
         self._block = block
         self._left = _LEAST + _RATIO * volume.size
         self.metadata = lru_cache(_KEPT // METADATA)(self._read_metadata)
