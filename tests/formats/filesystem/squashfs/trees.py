@@ -8,6 +8,7 @@ _ATTRIBUTES = Meta(0o640, 1000, 2000, ((b"security.x", b"\0\xff"), (b"trusted.y"
 
 TREES: dict[str, list[Entry]] = {
     **OF_ISO9660,
+    "many": OF_ISO9660["many"][::5],
     "listings": [
         *(File(b"long/" + (b"%05d" % number).rjust(250, b"n")) for number in range(600)),
         *(Directory(b"folders/" + b"%05d" % number) for number in range(3000)),
@@ -25,7 +26,7 @@ TREES: dict[str, list[Entry]] = {
     ],
     "blocks": [
         File(b"blocks/%d" % (size + more), Data(noise(size + more)))
-        for size in (4096, 131072, 262144, 1 << 20, 3 << 20) for more in (-1, 0, 1)
+        for size in (4096, 131072, 262144, 1 << 20) for more in (-1, 0, 1)
     ],
     "zeros": [
         File(b"all", Data(bytes(3 << 20))),
@@ -33,5 +34,5 @@ TREES: dict[str, list[Entry]] = {
         File(b"before", Data(b"x" + bytes((3 << 20) - 1))),
         File(b"between", Data(noise(1 << 20) + bytes(4 << 20) + noise((1 << 20) + 5))),
     ],
-    "owners": [File(b"%05d" % number, meta=Meta(0o644, number, 1 << 31 | number)) for number in range(3000)],
+    "owners": [File(b"%05d" % number, meta=Meta(0o644, number, 1 << 31 | number)) for number in range(1000)],
 }  # fmt: skip
