@@ -20,6 +20,7 @@ NAMES = {
     "docker": "one archive for docker load, podman load and skopeo",
     "oci": "an OCI image layout: a folder, or an archive with -o NAME.tar",
     "tarball": "the root file system as one tar: none, gzip, xz, zstd, lzip or bzip2",
+    "squashfs": "the root file system as one squashfs image, to be mounted: gzip, xz or zstd",
     "wsl2": "a distribution for wsl --install --from-file, or with --legacy for wsl --import",
     "iso9660": "an ISO 9660 image for CDs and USB sticks, with zisofs: BIOS and UEFI start it",
 }

@@ -20,7 +20,7 @@ _DESCRIPTOR = 1  # of standard output: POSIX, stdin(3)
 
 
 def require_file(path: str, what: str) -> None:
-    """See that something that is no stream can get its place.
+    """See that something that is not written from its beginning to its end can get its place.
 
     Args:
         path: where it goes.
@@ -31,7 +31,9 @@ def require_file(path: str, what: str) -> None:
         OutputError: as `require_place`.
     """
     if path == STANDARD_OUTPUT:
-        raise InputError(f"{what} has holes, and cannot go to standard output", hint="Name a file with --output.")
+        raise InputError(
+            f"{what} is not written in order, and cannot go to standard output", hint="Name a file with --output."
+        )
     require_place(path)
 
 

@@ -24,6 +24,7 @@ from packer.tables.disk import Disk
 from packer.tables.layers import Layers
 from packer.tables.operating_system import OperatingSystem
 from packer.tables.sbom import Sbom
+from packer.tables.squashfs import Squashfs
 from packer.tables.store import StoreTable, second_stores, stores_of_platforms
 from packer.tables.tarball import Tarball
 from packer.tables.types import TYPE_NAME, Kind, TypeDeclaration
@@ -102,7 +103,7 @@ licenses = "Apache-2.0"
     container: Container = Field(default=Container(), description="How a container is run.")
     layers: Layers = Field(default=Layers(), description="How packages are put into layers.")
     tarball: Tarball = Field(default=Tarball(), description="How the root file system becomes one tar.")
-
+    squashfs: Squashfs = Field(default=Squashfs(), description="How the root file system becomes one squashfs image.")
     wsl2: Wsl2 = Field(default=Wsl2(), description="What a distribution for WSL has besides.")
     disk: Disk = Field(default=Disk(), description="What disks look like.")
     types: Mapping[Annotated[str, TYPE_NAME], TypeDeclaration] = Field(

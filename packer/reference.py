@@ -5,7 +5,7 @@ from typing import Any
 
 from packer import schema, stores
 from packer.declaration import Declaration
-from packer.tables.compression import Compression, LayerCompression
+from packer.tables.compression import Compression, LayerCompression, SquashfsCompression
 from packer.tables.container import Container
 from packer.tables.disk import Disk
 from packer.tables.files import FileDeclaration
@@ -17,6 +17,7 @@ from packer.tables.operating_system import OperatingSystem
 from packer.tables.partitions import DiskPartition
 from packer.tables.sbom import Sbom
 from packer.tables.services import Services
+from packer.tables.squashfs import Squashfs
 from packer.tables.store import SEVERAL, SEVERAL_EXAMPLE, store_record
 from packer.tables.tarball import Tarball
 from packer.tables.types import TypeDeclaration
@@ -53,7 +54,18 @@ def text() -> str:
 def _examples() -> dict[str, str]:
     """Examples by the names that the schema has for records."""
     of_os = (OperatingSystem, UserDeclaration, AuthorizedKey, GroupDeclaration, Services, Mount, FileDeclaration)
-    of_formats = (Container, Healthcheck, Layers, LayerCompression, Tarball, Compression, Wsl2, Sbom)
+    of_formats = (
+        Container,
+        Healthcheck,
+        Layers,
+        LayerCompression,
+        Tarball,
+        Compression,
+        Squashfs,
+        SquashfsCompression,
+        Wsl2,
+        Sbom,
+    )
     of_disks = (Disk, DiskPartition, TypeDeclaration)
     fixed: tuple[type[Any], ...] = (Declaration, *of_os, *of_formats, *of_disks)
     return {record.__name__: record.EXAMPLE for record in (*fixed, *map(store_record, stores.NAMES))}

@@ -64,7 +64,7 @@ class Runtime:
 
 
 _NO_IMAGE = "it is a root file system, and says nothing of how a container is run"
-_ROOTS = {"tarball": _NO_IMAGE, "wsl2": _NO_IMAGE}
+_ROOTS = dict.fromkeys(("squashfs", "tarball", "wsl2"), _NO_IMAGE)
 _NO_CONTAINERS = "it runs distributions, and no images of containers"
 
 #: All runtimes, by what the command line calls them.
@@ -84,7 +84,9 @@ RUNTIMES = {
     "docker29": Runtime("docker with the image store of containerd", _ARCHIVES, _CODECS, MOST_LAYERS, _ROOTS),
     "podman": Runtime("podman", _ARCHIVES, _CODECS, 128, _ROOTS),
     "containerd": Runtime("containerd", _ARCHIVES, _CODECS, 127, _ROOTS),
-    "wsl": Runtime("WSL", ("wsl2", "tarball"), (), 0, dict.fromkeys(_ARCHIVES, _NO_CONTAINERS)),
+    "wsl": Runtime(
+        "WSL", ("wsl2", "tarball"), (), 0, {**dict.fromkeys(_ARCHIVES, _NO_CONTAINERS), "squashfs": "it unpacks tars"}
+    ),
 }
 
 

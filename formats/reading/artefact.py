@@ -168,7 +168,7 @@ class StoredArtefact:
 
     Attributes:
         path: of the file or folder.
-        kind: `docker`, `oci`, `tarball`, `disk` or `iso9660`.
+        kind: `docker`, `oci`, `tarball`, `disk`, `iso9660` or `squashfs`.
         form: how it is stored: `folder`, `archive`, what a tarball is compressed with, or a disk's container.
         size: bytes of the file, or of the image's blobs in a folder.
         layers: lowest first; a disk has none.

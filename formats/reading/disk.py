@@ -1,4 +1,4 @@
-"""Disks and ISO 9660 images: what they are, and which file systems are in them.
+"""Disks, ISO 9660 and squashfs images: what they are, and which file systems are in them.
 
     file --container--> disk --partition table--> partitions --> file systems
 
@@ -18,6 +18,7 @@ from formats.reading.source import FileSource, Part, Source, pieces
 from layers.digest import Digest
 
 ISO9660 = "iso9660"
+SQUASHFS = "squashfs"
 
 _WHOLE = 0
 _LARGEST_CODE = 16 << 20
@@ -68,9 +69,9 @@ class StoredDisk:
     boot_code: Digest | None = None
 
     @property
-    def is_iso9660(self) -> bool:
-        """Whether it is an ISO 9660 image."""
-        return any(part.entry.number == _WHOLE and part.file_system == ISO9660 for part in self.partitions)
+    def whole(self) -> str:
+        """The file system that is the whole disk, as blkid calls it; empty if none is."""
+        return next((part.file_system for part in self.partitions if part.entry.number == _WHOLE), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,8 @@ def opened(path: str, name: str) -> Iterator[OpenDisk | None]:
     """
     with FileSource(path, name) as file:
         container, disk = open_container(file)
-        whole, table = open_file_system(disk), read_table(disk)
+        whole = open_file_system(disk)
+        table = None if whole and whole.kind == SQUASHFS else read_table(disk)  # its data are where a table would be
         is_iso9660 = whole is not None and whole.kind == ISO9660
         volumes, notes = [], list(table.notes if table else ())
         if whole and (is_iso9660 or not table):

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from formats.reading import docker_archive, image_layout
 from formats.reading.artefact import ArtefactError, FileBlob, StoredArtefact, StoredImage, StoredLayer, reading
-from formats.reading.disk import StoredDisk, open_disk
+from formats.reading.disk import ISO9660, SQUASHFS, StoredDisk, open_disk
 from formats.reading.files import ArchiveFiles, Files, FolderFiles, StoredFiles, archive_files
 from layers.decompress import compression_of
 from layers.tar import BLOCK
@@ -15,7 +15,9 @@ from layers.tar import BLOCK
 _LAYOUT = "oci-layout"
 _MAGIC = slice(257, 262)  # zeros before POSIX
 _USTAR = b"ustar"
-_KNOWN = "It reads docker and OCI archives, OCI layout folders, tarballs, .wsl files, disks and ISO 9660 images."
+_KNOWN = (
+    "It reads docker and OCI archives, OCI layout folders, tarballs, .wsl files, disks, ISO 9660 and squashfs images."
+)
 _IMAGES = "Images are docker and OCI archives, and OCI layout folders."
 
 
@@ -57,7 +59,7 @@ def open_artefact(path: str, choice: str = "") -> StoredArtefact:
 
 
 def _disk(disk: StoredDisk, path: str, size: int) -> StoredArtefact:
-    kind = "iso9660" if disk.is_iso9660 else "disk"
+    kind = disk.whole if disk.whole in (ISO9660, SQUASHFS) else "disk"
     return StoredArtefact(path, kind, disk.container, size, (), disk=disk, notes=disk.notes)
 
 

@@ -52,7 +52,7 @@ class Inspection:
 
     Attributes:
         artefact: where it is stored.
-        kind: `docker`, `oci`, `tarball`, `wsl2`, `disk` or `iso9660`.
+        kind: `docker`, `oci`, `tarball`, `wsl2`, `disk`, `iso9660` or `squashfs`.
         layers: lowest first; a disk has none.
         tree: what a runtime sees; its layers are a disk's partitions.
         items: which there are, and what they own.

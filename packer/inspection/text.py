@@ -27,6 +27,7 @@ _KINDS = {
     "wsl2": "WSL distribution",
     "disk": "disk",
     "iso9660": "ISO 9660 image",
+    "squashfs": "squashfs image",
 }
 _FORMS = {
     "folder": " in a folder",

@@ -75,6 +75,27 @@ level = 9
         return codec(self.codec, self.level)
 
 
+#: What Linux reads in squashfs, of what there is a library for.
+SQUASHFS_CODECS = ("gzip", "xz", "zstd")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=settings(level_schema(SQUASHFS_CODECS)))
+class SquashfsCompression(Compression):
+    """How an image is compressed."""
+
+    EXAMPLE: ClassVar[str] = """\
+[squashfs.compression]
+codec = "zstd"
+level = 19
+"""
+
+    codec: Annotated[str, choice(SQUASHFS_CODECS)] = Field(
+        default=_DEFAULT_CODEC,
+        description="The codec's name. Linux reads gzip since 2.6.29, xz since 2.6.38, zstd since 4.14.",
+    )
+    level: int | None = Field(default=None, description=f"{_LEVEL}; xz 0 to 9, 6 without it.")
+
+
 #: What container runtimes read: image-spec, layer.md.
 LAYER_CODECS = ("none", "gzip", "zstd")
 

@@ -21,11 +21,12 @@ from packer import forms
 from packer.document import quoted
 from packer.record import Record, again, failure, keys, mistake, settings
 from packer.tables.disk import Disk
+from packer.tables.squashfs import Squashfs
 from packer.tables.tarball import Tarball
 from packer.tables.wsl2 import Wsl2
 
 #: The tables of formats, which types may override.
-TABLES: Mapping[str, type[Record]] = {"disk": Disk, "tarball": Tarball, "wsl2": Wsl2}
+TABLES: Mapping[str, type[Record]] = {"disk": Disk, "squashfs": Squashfs, "tarball": Tarball, "wsl2": Wsl2}
 
 #: What is a command already.
 COMMANDS = (*("build", "cache", "check", "diff", "init", "inspect", "lock", "plan", "push", "sign", "types", "verify"),)
@@ -85,6 +86,9 @@ disk.size = "4 GiB"
     summary: str = Field(default="", description="What it makes, for `ocipack types`.")
     disk: Annotated[Mapping[str, Any], Overrides(Disk)] = Field(
         default_factory=dict, description="Keys of `[disk]` that are others for this type, if it is a disk or an ISO."
+    )
+    squashfs: Annotated[Mapping[str, Any], Overrides(Squashfs)] = Field(
+        default_factory=dict, description="Keys of `[squashfs]` that are others for this type, if it is a squashfs."
     )
     tarball: Annotated[Mapping[str, Any], Overrides(Tarball)] = Field(
         default_factory=dict, description="Keys of `[tarball]` that are others for this type, if it is a tarball."

@@ -16,7 +16,7 @@ from tests.oracle.ext4 import Seen, run
 _PATIENCE = 300  # seconds
 _MODULES = (
     "virtio_ring", "virtio", "virtio_pci_modern_dev", "virtio_pci_legacy_dev", "virtio_pci", "virtio_blk", "cdrom",
-    "isofs",
+    "isofs", "squashfs",
 )  # fmt: skip
 _INIT = """#!/bin/busybox sh
 export PATH=/bin
@@ -28,7 +28,7 @@ tar -C /answers -cf /dev/vda .
 poweroff -f
 """
 _LOOK = """
-mount -t iso9660 -o ro /dev/{device} /mnt && cd /mnt
+mount -t {kind} -o ro /dev/{device} /mnt && cd /mnt
 find . >/answers/{name}.names
 find . {which} -print0 | xargs -0 stat -c '%f %u %g %h %s %t %T %X %Y %Z %N' >/answers/{name}.stat
 find . {which} -type f -size -131072 -print0 | xargs -0 sha256sum >/answers/{name}.sums
@@ -50,11 +50,13 @@ class Volume:
         path: of the volume.
         which: for `find`: of which files all is told, not the name alone.
         more: what else to do in it; its output is an answer, too.
+        kind: of its file system.
     """
 
     path: Path
     which: str = ""
     more: str = "true"
+    kind: str = "iso9660"
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,9 @@ class Linux:
             Answers: `<name>.names`, `<name>.stat`, `<name>.sums`, `<name>.more`.
         """
         looks = [
-            _LOOK.format(device=f"vd{chr(ord('b') + number)}", name=name, which=volume.which, more=volume.more)
+            _LOOK.format(
+                device=f"vd{chr(ord('b') + number)}", name=name, which=volume.which, more=volume.more, kind=volume.kind
+            )
             for number, (name, volume) in enumerate(volumes.items())
         ]
         init = self.initrd / "init"

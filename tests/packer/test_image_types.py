@@ -47,9 +47,14 @@ OF_GUIX = {
 }  # fmt: skip
 
 
-def test_all_types_of_guix_are_there_and_two_of_ours() -> None:
+def test_all_types_of_guix_are_there_and_three_of_ours() -> None:
     listed = {kind["name"]: kind for kind in json.loads(output(OCIPACK, "types", "--json"))["types"]}
-    assert {name: kind["platforms"] for name, kind in listed.items()} == {**OF_GUIX, "oci": [], "disk": []}
+    assert {name: kind["platforms"] for name, kind in listed.items()} == {
+        **OF_GUIX,
+        "oci": [],
+        "squashfs": [],
+        "disk": [],
+    }
     said = output(OCIPACK, "types").splitlines()
     assert [line.split(maxsplit=1) for line in said] == [[name, kind["makes"]] for name, kind in listed.items()]
 
@@ -148,6 +153,9 @@ disk.partition-table = "hybrid"
 [types.small]
 inherits = "tarball"
 tarball = { compression = "zstd", root-name = "x" }
+[types.fine]
+inherits = "squashfs"
+squashfs = { compression = { codec = "xz", level = 9 }, block-size = "1 MiB" }
 """
 
 
@@ -161,6 +169,10 @@ def test_types_inherit() -> None:
     declaration = parse(HEAD + TYPES_TEXT, "os.toml")
     tarball = image_types.options(declaration, "small", ".")
     assert (tarball.codec.name, tarball.root_name) == ("zstd", "x")
+    squashfs = image_types.options(declaration, "fine", ".")
+    assert (squashfs.codec.name, squashfs.codec.level, squashfs.block) == ("xz", 9, MIB)
+    plain = image_types.options(declaration, "squashfs", ".")
+    assert (plain.codec.name, plain.codec.level, plain.block) == ("gzip", 3, 128 << 10)
     assert [kind.summary for kind in image_types.kinds(declaration) if kind.name == "two"] == ["ours"]
 
 
@@ -215,6 +227,14 @@ _UUID = "00000000-0000-0000-0000-000000000001"
             '[types.x]\ninherits = "iso9660"\ntarball.root-name = "x"',
             "types.x.tarball: says nothing of iso9660 (leave it out)",
         ),
+        (
+            '[types.x]\ninherits = "tarball"\nsquashfs.block-size = "4 KiB"',
+            "types.x.squashfs: says nothing of tarball (leave it out)",
+        ),
+        ('[squashfs]\nblock-size = "3 KiB"', "squashfs.block-size: is no power of two from 4 KiB to 1 MiB"),
+        ('[squashfs]\nblock-size = "2 MiB"', "squashfs.block-size: is no power of two from 4 KiB to 1 MiB"),
+        ('[squashfs]\ncompression = "lz4"', "squashfs.compression: there is no compression 'lz4'"),
+        ("[squashfs.compression]\nlevel = 10", "squashfs.compression.level: gzip has no level 10 (it has 1 to 9)"),
         ('[disk]\ncontainer = "ova"', "disk.container: there is no container 'ova'"),
         ('[disk]\nbootloader = "lilo"', "disk.bootloader: there is no boot loader 'lilo'"),
         ("[disk]\npost-build = []", "disk.post-build: must not be empty"),

@@ -65,7 +65,7 @@ def test_everything_is_refused_at_once() -> None:
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_each_refusal_has_a_reason(runtime: str) -> None:
     known = RUNTIMES[runtime]
-    for what in {"docker", "oci", "tarball", "wsl2", REGISTRY} - set(known.formats):
+    for what in {"docker", "oci", "squashfs", "tarball", "wsl2", REGISTRY} - set(known.formats):
         assert known.others[what]
     for codec in {"none", "gzip", "zstd"} - set(known.codecs) if known.codecs else ():
         assert known.others[codec]

@@ -41,7 +41,6 @@ _MAGICS = (
     _Magic("f2fs", 1024, b"\x10\x20\xf5\xf2", 1132),
     _Magic("LVM2_member", 536, b"LVM2 001"),
     _Magic("ntfs", 3, b"NTFS    "),
-    _Magic("squashfs", 0, b"hsqs"),
     _Magic("xfs", 0, b"XFSB", 32, (108, 12)),
 )
 

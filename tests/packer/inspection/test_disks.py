@@ -46,12 +46,12 @@ _CONTAINERS = {"raw": "raw", "qcow2-compressed": "qcow2", "vdi": "vdi", "vpc": "
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
-    """A workplace with disks in all containers, and with an ISO image, a tarball and an image of the same system."""
+    """A workplace with disks in all containers, and with a squashfs, a tarball and an image of the same system."""
     made = workplace(tmp_path_factory.mktemp("disks"))
     made.declare(_DISK)
     for container, suffix in _CONTAINERS.items():
         _make(made, "disk", "--container", container, "-o", f"it.{suffix}")
-    for kind in ("tarball", "docker"):
+    for kind in ("tarball", "squashfs", "docker"):
         _make(made, kind, "-o", f"it.{kind}")
     return made
 
@@ -125,6 +125,14 @@ def test_a_disk_has_what_other_artefacts_of_the_system_have(place: Workplace, ot
     found = _json(place.run("diff", "--json", other, "it.vdi"))
     assert {entry["path"] for entry in found["entries"]} == {"/boot/efi", "/etc/fstab"}
     assert (found["items"], found["configuration"], found["layers"]) == ([], {}, [])
+
+
+def test_a_squashfs_of_the_system(place: Workplace) -> None:
+    answer = place.run("diff", "it.tarball", "it.squashfs")
+    assert (answer.code, answer.out, answer.err) == (0, "", "")
+    assert re.search(r"it\.squashfs +squashfs image, ", place.run("inspect", "it.squashfs").out)
+    found = _json(place.run("inspect", "--json", "it.squashfs"))
+    assert (found["kind"], found["form"], found["disk"]["table"]) == ("squashfs", "raw", None)
 
 
 @needs_root
