@@ -50,8 +50,9 @@ def test_an_output_takes_the_place_of_nothing_that_the_run_has(
         (("oci", "-o", "gone/x"), "cannot write into FOLDER/gone: No such file or directory"),
         (("docker", "-o", "x", "--sbom", "x.spdx.json"), "FOLDER/x.spdx.json is a folder"),
         (("wsl2", "-o", "x.wsl"), "FOLDER/x.wsl.json is a folder"),
-        (("efi-raw", "-o", "-"), "a disk has holes, and cannot go to standard output"),
-        (("iso9660", "-o", "-"), "an ISO 9660 image has holes, and cannot go to standard output"),
+        (("efi-raw", "-o", "-"), "a disk is not written in order, and cannot go to standard output"),
+        (("iso9660", "-o", "-"), "an ISO 9660 image is not written in order, and cannot go to standard output"),
+        (("squashfs", "-o", "-"), "a squashfs image is not written in order, and cannot go to standard output"),
     ],
 )
 def test_what_cannot_be_written_is_told_before_anything_is_made(

@@ -167,7 +167,7 @@ def test_mistakes_leave_nothing_behind(place: Workplace) -> None:
     for options, message in (
         (("--size", "6 MiB"), "too few"),
         (("--efi-vars",), "there is nothing that UEFI firmware could start"),
-        (("-o", "-"), "a disk has holes, and cannot go to standard output"),
+        (("-o", "-"), "a disk is not written in order, and cannot go to standard output"),
     ):
         answer = place.run("efi-raw", *(options if "-o" in options else (*options, "-o", place.folder / "none")))
         assert answer.code == 2
