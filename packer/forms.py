@@ -32,6 +32,7 @@ _DATE_TIME = (  # RFC 3339, 5.6
     rf"[1-9][0-9]{{3}}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])[Tt ]{_HOUR}:[0-5][0-9](?:\.[0-9]+)?"
     rf"(?:[Zz]|[+-]{_HOUR})"
 )
+_MOST_IN_CONTAINERS = (1 << 31) - 1  # moby/sys, user/user.go, maxID; runc uses it
 _EPOCH = datetime.datetime.fromtimestamp(0, datetime.UTC)
 
 
@@ -264,6 +265,14 @@ def _check_names(path: str) -> None:
         raise mistake(f"a name in {quoted(path)} is longer than 255 bytes") from None
 
 
+def _check_numbers(user: str) -> None:
+    for part in user.split(":"):
+        if part.isdecimal() and int(part) > _MOST_IN_CONTAINERS:
+            raise mistake(
+                f"{quoted(part)} is more than {_MOST_IN_CONTAINERS}, where numbers of users of containers end"
+            )
+
+
 def _check_named(name: str) -> None:
     if not names_something(name):
         hint = "a repository's name is made of a-z and 0-9; title is for what people read"
@@ -352,10 +361,11 @@ FILE_SYSTEM_UUID = Form(r"[0-9A-Fa-f]+(?:-[0-9A-Fa-f]+)*", "a UUID of a file sys
 FILE_SYSTEM = Form(r"[a-z0-9][a-z0-9._-]*", "a type of file system, such as ext4")
 MOUNT_OPTION = Form(r"[^\s,\x00-\x1f\x7f]+", "one option of mount, without ',' and spaces")
 KERNEL_ARGUMENT = Form(r"(?:[!#-~]|\"[ -!#-~]*\")+", "one argument: ASCII, with spaces in double quotes only")
-CONTAINER_USER = Form(
-    r"[^\s:]+(?::[^\s:]+)?",  # image-spec, config.md, User
+CONTAINER_USER = Form(  # image-spec, config.md, User
+    r"[^\s:\x00-\x1f\x7f-][^\s:\x00-\x1f\x7f]*(?::[^\s:\x00-\x1f\x7f-][^\s:\x00-\x1f\x7f]*)?",
     "a user: a name or number, with ':' and a group if need be",
-    numbers=range((1 << 32) - 1),
+    numbers=range(_MOST_IN_CONTAINERS + 1),
+    check=_check_numbers,
 )
 DURATION = Form(
     r"(?=.*[1-9])(?:[0-9]{1,5}h)?(?:[0-9]{1,7}m)?(?:[0-9]{1,9}(?:\.[0-9]{1,3})?s)?(?:[0-9]{1,12}ms)?",

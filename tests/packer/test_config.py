@@ -242,6 +242,7 @@ TOO_MANY = (
 
 NUMBER = "os.users[0].uid: must be"
 NAME = "is not a name of a user or group: a letter or '_', then up to 31 letters, digits and '_.-'"
+USER = "is not a user: a name or number, with ':' and a group if need be"
 NO_HASH = "os.users[0].password: is not a hash of a password, as `mkpasswd` prints it, nor '!'"
 KEY = "os.users[0].authorized-keys[0]"
 
@@ -551,6 +552,14 @@ IN_TABLES = [
         "[disk]",
         "root-uuid = 'x'",
         f"disk.root-uuid: there is no such key (there are: {', '.join(keys(Disk))})",
+    ),
+    ("[container]", "user = -1", f"container.user: '-1' {USER}"),
+    ("[container]", "user = '1:-1'", f"container.user: '1:-1' {USER}"),
+    ("[container]", 'user = "a\\u001b"', f"container.user: 'a\\x1b' {USER}"),
+    (
+        "[container]",
+        "user = '0:2147483648'",
+        "container.user: '2147483648' is more than 2147483647, where numbers of users of containers end",
     ),
     ("[container]", "workdir = 'app'", f"container.workdir: 'app' {PATH}"),
     (
