@@ -1,6 +1,8 @@
 """What a base's configuration says of containers (image-spec, config.md), and what os.toml makes of it: as FROM."""
 
+import datetime
 import json
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,6 +14,7 @@ from formats.system import Healthcheck, RunConfiguration
 
 _TEXTS = ("created", "created_by", "author", "comment")
 _REPLACED = ("entrypoint", "cmd", "workdir", "user", "stop_signal", "healthcheck")
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(?:\.[0-9]+)?(?:Z|[+-][0-9]{2}:[0-9]{2})")
 _TIMES = ("Interval", "Timeout", "StartPeriod", "StartInterval", "Retries")
 _LARGEST = (1 << 63) - 1  # that docker reads
 
@@ -124,4 +127,14 @@ def history(config: Json, layers: Sequence[object], where: str) -> tuple[Mapping
 def _known(entry: Json, where: str) -> dict[str, Any]:
     """What the specification knows; items of the base's layers are counted with other numbers than ours."""
     texts = {key: documents.text(entry[key], f"{where}: history.{key}") for key in _TEXTS if entry.get(key)}
+    if not _is_time(texts.get("created", "")):  # who reads times, as Go does, could not read the whole configuration
+        texts.pop("created", None)
     return texts | ({"empty_layer": True} if entry.get("empty_layer") is True else {})
+
+
+def _is_time(text: str) -> bool:
+    """Whether it is one as RFC 3339 has them (5.6)."""
+    try:
+        return bool(_TIME.fullmatch(text) and datetime.datetime.fromisoformat(text))
+    except ValueError:
+        return False

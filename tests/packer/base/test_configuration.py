@@ -85,6 +85,8 @@ def test_a_history_has_an_entry_for_each_layer() -> None:
     for missing in (None, [], whole[:2]):
         found = history({"history": missing}, [1, 2], "here")
         assert found == ({"comment": "layer 1 of the base"}, {"comment": "layer 2 of the base"})
+    for created in ("2025-01-01", "2025-13-01T00:00:00Z", "2025-01-01T00:00:00", "yesterday"):
+        assert history({"history": [{"created": created, "comment": "x"}]}, [1], "here") == ({"comment": "x"},)
     with pytest.raises(ArtefactError, match="created_by is no string"):
         history({"history": [{"created_by": 1}]}, [1], "here")
     with pytest.raises(ArtefactError, match="here: history has text that is no Unicode"):
