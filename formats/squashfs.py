@@ -4,7 +4,6 @@ Kernels, `unsquashfs` and squashfuse read it. It has no boot loader and no parti
 """
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -60,17 +59,13 @@ def write(order: Order) -> FileArtefact:
         items = system.hashed_items((), reader) if workshop.verify else {}
         through = partial(verified, reader=reader, items=items) if items else iter
         pipeline = Pipeline(workshop.executor, 2 * workshop.jobs + 2)
-        tell = _advancing(workshop.progress)
+        tell = partial(workshop.progress.advance, "")
         written = squashfs.write(system.tree, output, pipeline, reader, through, tell)
         output.publish(os.path.basename(order.output))
     workshop.progress.end()
     _warn(written, workshop.progress)
     more = {"compression": f"{options.codec.name} level {options.codec.level}, {options.codec.library}"}
     return FileArtefact(order.output, written.size, more)
-
-
-def _advancing(progress: Progress) -> Callable[[int], object]:
-    return lambda size: progress.advance("", size)
 
 
 def _warn(written: Written, progress: Progress) -> None:

@@ -19,6 +19,7 @@ from pydantic_core import CoreSchema, PydanticKnownError, ValidationError, core_
 from formats.repository import names_something
 from layers.entry import checked_path
 from layers.errors import EntryError, InputError
+from layers.number import whole_number
 from packer.authorized_keys import authorized_key
 from packer.document import quoted
 from packer.record import again, mistake, refusal
@@ -267,10 +268,8 @@ def _check_names(path: str) -> None:
 
 def _check_numbers(user: str) -> None:
     for part in user.split(":"):
-        if part.isdecimal() and int(part) > _MOST_IN_CONTAINERS:
-            raise mistake(
-                f"{quoted(part)} is more than {_MOST_IN_CONTAINERS}, where numbers of users of containers end"
-            )
+        if part.isdecimal() and whole_number(part, _MOST_IN_CONTAINERS) is None:
+            raise mistake(f"{quoted(part)} is none of the numbers of users of containers, 0 to {_MOST_IN_CONTAINERS}")
 
 
 def _check_named(name: str) -> None:

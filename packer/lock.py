@@ -36,8 +36,6 @@ _MOST_BYTES = 16 << 20  # 50,000 items
 _MOST_SHOWN = 10
 _DEFAULTS = {"store": 0, "platform": "", "version": "", "architecture": ""}  # values that are left out
 
-_LATER = ("pockets",)  # options that are younger than locks that are there
-
 _AGAIN = "`ocipack lock` makes it anew."
 
 _TEXT = r"[^\x00-\x1f\x7f\ud800-\udfff]"
@@ -258,9 +256,8 @@ def _asked(options: Any) -> dict[str, Any]:
     facts: dict[str, Any] = {"type": options.type}
     for name in (*options.LOCKED, *(["platforms"] if options.platforms else [])):
         value = getattr(options, name)
-        if name in _LATER and not value:
-            continue
-        facts[kebab(name)] = sorted(set(value)) if isinstance(value, tuple) else value
+        if value != ():  # asks for nothing: locks from before there was such a key stay good
+            facts[kebab(name)] = sorted(set(value)) if isinstance(value, tuple) else value
     return facts
 
 

@@ -27,10 +27,7 @@ _SOURCE_FILE = re.compile(r"[A-Za-z0-9_.-]+\.(list|sources)")  # sources.list(5)
 _ROLLING = ("sid", "unstable", "experimental")  # suites without -updates and -security
 _NAMES_IN_TIME = ("stable", "oldstable", "testing", "unstable", "sid")
 _MAPPED = ("", "-updates", "-security")
-_KEPT = (
-    "signed-by",
-    "architectures",
-)  # of the host's source for another suite: Ubuntu's archive has not all processors
+_KEPT = ("signed-by", "architectures")  # for another suite: an archive has the same processors in all of them
 _LARGEST_KEYRING = 4 << 20
 
 

@@ -648,10 +648,12 @@ IN_TABLES = [
 ]
 
 
-@pytest.mark.parametrize("user", ["2147483648", "0:2147483648", "web:2147483648"])
-def test_numbers_of_users_of_containers_end(user: str) -> None:
-    message = "container.user: '2147483648' is more than 2147483647, where numbers of users of containers end"
-    assert told(f"[container]\nuser = '{user}'\n") == [message]
+@pytest.mark.parametrize("number", ["2147483648", "\N{ARABIC-INDIC DIGIT ONE}", "9" * 5000])
+@pytest.mark.parametrize("user", ["{}", "0:{}", "web:{}"])
+def test_numbers_of_users_of_containers_end(user: str, number: str) -> None:
+    (line,) = told(f"[container]\nuser = '{user.format(number)}'\n")
+    assert line.startswith("container.user: ")
+    assert line.endswith(" is none of the numbers of users of containers, 0 to 2147483647")
 
 
 @pytest.mark.parametrize(("table", "keys", "line"), IN_TABLES)
